@@ -1,0 +1,1 @@
+"""fastconv: fast convolution and pooling on the CPU for NumPy arrays."""
