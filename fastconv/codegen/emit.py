@@ -1,0 +1,90 @@
+"""What compiled Python may say beyond Python: emit a microkernel by name, touch memory, call a kernel by address.
+
+All three are module-level intrinsics, so Numba's cache can name them; everything that varies is either a literal
+(the microkernel's name) or a run-time integer (an address).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from fastconv.codegen.vector import I64, integer
+
+Emitter = Callable[[ir.IRBuilder, str, list[ir.Value]], None]
+_emitters: dict[str, Emitter] = {}
+
+
+def emitter(op: str) -> Callable[[Emitter], Emitter]:
+    """Register the function that emits every microkernel whose name starts with `op`."""
+
+    def register(function: Emitter) -> Emitter:
+        _emitters[op] = function
+        return function
+
+    return register
+
+
+@intrinsic(prefer_literal=True)
+def emit(typingctx, name, args):
+    """emit("gemm_f32_8x48_avx512_px", (a, b, ...)): the microkernel's code, inlined here."""
+    if not isinstance(name, types.StringLiteral):
+        return None
+    kernel = name.literal_value
+
+    def generate(context, builder, signature, values):
+        operands = [builder.extract_value(values[1], i) for i in range(len(args))]
+        _emitters[kernel.partition("_")[0]](builder, kernel, operands)
+        return context.get_dummy_value()
+
+    return types.void(name, types.UniTuple(types.intp, len(args))), generate
+
+
+@intrinsic
+def invoke(typingctx, address, args):
+    """Call the kernel at a run-time address with integer arguments."""
+
+    def generate(context, builder, signature, values):
+        operands = [builder.extract_value(values[1], i) for i in range(len(args))]
+        kind = ir.FunctionType(ir.VoidType(), [I64] * len(operands))
+        builder.call(builder.inttoptr(values[0], kind.as_pointer()), operands)
+        return context.get_dummy_value()
+
+    return types.void(address, types.UniTuple(types.intp, len(args))), generate
+
+
+@intrinsic
+def peek(typingctx, address, index):
+    """The 64-bit integer number `index` of the array at `address`."""
+
+    def generate(context, builder, signature, values):
+        base = builder.inttoptr(values[0], I64.as_pointer())
+        return builder.load(builder.gep(base, [values[1]]), align=8)
+
+    return types.intp(types.intp, types.intp), generate
+
+
+@intrinsic
+def poke(typingctx, address, index, value):
+    """Write the 64-bit integer number `index` of the array at `address`."""
+
+    def generate(context, builder, signature, values):
+        base = builder.inttoptr(values[0], I64.as_pointer())
+        builder.store(values[2], builder.gep(base, [values[1]]), align=8)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.intp), generate
+
+
+@intrinsic
+def take_ticket(typingctx, address):
+    """Atomically add one to the integer at `address`; its value before."""
+
+    def generate(context, builder, signature, values):
+        base = builder.inttoptr(values[0], I64.as_pointer())
+        return builder.atomic_rmw("add", base, integer(1), "monotonic")
+
+    return types.intp(types.intp), generate

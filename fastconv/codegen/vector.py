@@ -1,0 +1,160 @@
+"""Vector code as LLVM IR: the one place that spells vector types, masks, fused multiply-adds and loops.
+
+`Vectors` wraps an IR builder for one element type and one lane count. It knows nothing of convolution; the
+microkernels are written in its words. Every operation is IEEE: no fast-math flag is ever set, and a fused
+multiply-add is always asked for by name (`llvm.fma`), so results do not depend on what LLVM chooses to contract.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+from llvmlite import ir
+
+I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
+ELEMENT = {"f32": ir.FloatType(), "f64": ir.DoubleType(), "f16": ir.HalfType(), "bf16": I16}
+SIZE = {"f32": 4, "f64": 8, "f16": 2, "bf16": 2}
+
+
+def integer(value: int) -> ir.Constant:
+    """A 64-bit integer constant."""
+    return ir.Constant(I64, value)
+
+
+class Vectors:
+    """Emits operations on vectors of `lanes` elements of type `dtype` ("f32" or "f64")."""
+
+    def __init__(self, builder: ir.IRBuilder, dtype: str, lanes: int):
+        self.b = builder
+        self.dtype, self.lanes = dtype, lanes
+        self.scalar = ELEMENT[dtype]
+        self.size = SIZE[dtype]
+        self.type = ir.VectorType(self.scalar, lanes)
+        self.mask_type = ir.VectorType(I1, lanes)
+        self.bytes = lanes * self.size
+
+    # Intrinsics and addresses -------------------------------------------------------------------------------
+
+    def call(self, name: str, result: ir.Type, *args: ir.Value) -> ir.Value:
+        """Call an LLVM intrinsic, declaring it on first use."""
+        kind = ir.FunctionType(result, [a.type for a in args])
+        function = self.b.module.globals.get(name) or ir.Function(self.b.module, kind, name)
+        return self.b.call(function, args)
+
+    def pointer(self, address: ir.Value, kind: ir.Type = I8) -> ir.Value:
+        """A run-time integer address as a pointer."""
+        return self.b.inttoptr(address, kind.as_pointer())
+
+    def offset(self, pointer: ir.Value, displacement: ir.Value | int) -> ir.Value:
+        """`pointer` moved by a number of bytes."""
+        if isinstance(displacement, int):
+            if displacement == 0:
+                return pointer
+            displacement = integer(displacement)
+        return self.b.gep(self.b.bitcast(pointer, I8.as_pointer()), [displacement])
+
+    def _at(self, pointer: ir.Value, kind: ir.Type) -> ir.Value:
+        return self.b.bitcast(pointer, kind.as_pointer())
+
+    # Memory -------------------------------------------------------------------------------------------------
+
+    def load(self, pointer: ir.Value, align: int | None = None) -> ir.Value:
+        """A whole vector from memory aligned to one element, or to `align` bytes."""
+        return self.b.load(self._at(pointer, self.type), align=align or self.size)
+
+    def store(self, value: ir.Value, pointer: ir.Value, align: int | None = None) -> None:
+        """A whole vector to memory."""
+        self.b.store(value, self._at(pointer, self.type), align=align or self.size)
+
+    def _suffix(self) -> str:
+        return f"v{self.lanes}{self.dtype}"
+
+    def load_masked(self, pointer: ir.Value, mask: ir.Value) -> ir.Value:
+        """The lanes of `mask` from memory, zero elsewhere; masked-off lanes touch no memory."""
+        pointer = self._at(pointer, self.type)
+        name = f"llvm.masked.load.{self._suffix()}.p0"
+        return self.call(name, self.type, pointer, ir.Constant(I32, self.size), mask, self.zero())
+
+    def store_masked(self, value: ir.Value, pointer: ir.Value, mask: ir.Value) -> None:
+        """The lanes of `mask` to memory; masked-off lanes touch no memory."""
+        pointer = self._at(pointer, self.type)
+        name = f"llvm.masked.store.{self._suffix()}.p0"
+        self.call(name, ir.VoidType(), value, pointer, ir.Constant(I32, self.size), mask)
+
+    def load_scalar(self, pointer: ir.Value) -> ir.Value:
+        """One element."""
+        return self.b.load(self._at(pointer, self.scalar), align=self.size)
+
+    def load_integer(self, pointer: ir.Value) -> ir.Value:
+        """One 64-bit integer."""
+        return self.b.load(self._at(pointer, I64), align=8)
+
+    def prefetch(self, pointer: ir.Value, write: bool = False, locality: int = 3) -> None:
+        """Ask for a cache line; never faults."""
+        args = [ir.Constant(I32, int(write)), ir.Constant(I32, locality), ir.Constant(I32, 1)]
+        self.call("llvm.prefetch.p0", ir.VoidType(), self._at(pointer, I8), *args)
+
+    # Arithmetic ---------------------------------------------------------------------------------------------
+
+    def zero(self) -> ir.Constant:
+        """All lanes zero."""
+        return ir.Constant(self.type, [0.0] * self.lanes)
+
+    def constant(self, value: float) -> ir.Constant:
+        """All lanes the same number."""
+        return ir.Constant(self.type, [value] * self.lanes)
+
+    def broadcast(self, scalar: ir.Value) -> ir.Value:
+        """All lanes the same run-time element; next to its one use it folds into the multiply-add's operand."""
+        first = self.b.insert_element(ir.Constant(self.type, ir.Undefined), scalar, ir.Constant(I32, 0))
+        return self.shuffle(first, None, [0] * self.lanes)
+
+    def shuffle(self, a: ir.Value, b: ir.Value | None, picks: list[int]) -> ir.Value:
+        """Lanes picked out of the concatenation of two vectors."""
+        b = ir.Constant(a.type, ir.Undefined) if b is None else b
+        return self.b.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(picks)), picks))
+
+    def fma(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """a * b + c, rounded once."""
+        return self.call(f"llvm.fma.{self._suffix()}", self.type, a, b, c)
+
+    def where_less(self, a: ir.Value, b: ir.Value, yes: ir.Value, no: ir.Value) -> ir.Value:
+        """`yes` where a < b, else `no`; an unordered lane (a NaN) takes `no`."""
+        return self.b.select(self.b.fcmp_ordered("<", a, b), yes, no)
+
+    # Masks and loops ----------------------------------------------------------------------------------------
+
+    def first_lanes(self, count: ir.Value) -> ir.Value:
+        """The mask of lanes below a run-time count."""
+        wide = ir.VectorType(I32, self.lanes)
+        count = self.b.select(self.b.icmp_signed("<", count, integer(self.lanes)), count, integer(self.lanes))
+        start = self.b.insert_element(
+            ir.Constant(wide, ir.Undefined), self.b.trunc(count, I32), ir.Constant(I32, 0)
+        )
+        limit = self.shuffle(start, None, [0] * self.lanes)
+        return self.b.icmp_signed("<", ir.Constant(wide, list(range(self.lanes))), limit)
+
+    @contextmanager
+    def loop(self, count: ir.Value, *state: ir.Value):
+        """A loop that runs `count` >= 1 times; yields (index, phis, next) and the body appends to `next` the new state.
+
+        After the loop, `next` holds the final values.
+        """
+        b = self.b
+        before, body = b.block, b.append_basic_block("loop")
+        b.branch(body)
+        b.position_at_end(body)
+        index = b.phi(I64)
+        phis = [b.phi(value.type) for value in state]
+        index.add_incoming(integer(0), before)
+        for phi, value in zip(phis, state, strict=True):
+            phi.add_incoming(value, before)
+        following: list[ir.Value] = []
+        yield index, phis, following
+        step = b.add(index, integer(1))
+        index.add_incoming(step, b.block)
+        for phi, value in zip(phis, following, strict=True):
+            phi.add_incoming(value, b.block)
+        after = b.append_basic_block("done")
+        b.cbranch(b.icmp_signed("<", step, count), body, after)
+        b.position_at_end(after)

@@ -1,0 +1,143 @@
+"""The register tile under every dense convolution: y[i, :] (+)= sum over q of s_i(q) * v(q).
+
+`i` runs over `rows` scalars that are broadcast, the lanes over `vectors` whole registers. See the contract in this
+package's docstring for the two orientations and the operands' layouts.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from fastconv.codegen.vector import I64, Vectors, integer
+
+ARGUMENTS = ("depth", "x", "table", "w", "pitch", "y", "y_pitch", "first", "bias", "residual", "residual_pitch",
+             "activation", "last")  # fmt: skip
+# What the scalar operand's rows are apart: packed side by side, or `pitch` bytes.
+NONE, RELU, RELU6, LEAKY = range(4)
+
+
+def emit_tile(b: ir.IRBuilder, dtype: str, lanes: int, rows: int, vectors: int, lanes_are: str, strided: bool,
+              tail: bool, args: dict[str, ir.Value]) -> None:  # fmt: skip
+    """Emit one tile; `lanes_are` is "pixels" or "channels", `tail` masks the last vector to `last` lanes."""
+    v = Vectors(b, dtype, lanes)
+    mask = v.first_lanes(args["last"]) if tail else None
+    table, x, w = (v.pointer(args[name]) for name in ("table", "x", "w"))
+    pixels = lanes_are == "pixels"
+
+    def load_vector(pointer, j):
+        pointer = v.offset(pointer, j * v.bytes)
+        if tail and j == vectors - 1 and pixels:
+            return v.load_masked(pointer, mask)
+        return v.load(pointer, align=None if pixels else v.bytes)
+
+    def groups(base):
+        """One pointer for every three rows: x86 reaches base + {0, 1, 2} * pitch without an addition."""
+        if not strided:
+            return [base]
+        step, bases = b.mul(args["pitch"], integer(3)), [base]
+        for _ in range(3, rows, 3):
+            bases.append(v.offset(bases[-1], step))
+        return bases
+
+    def load_row(bases, i):
+        if not strided:
+            return v.load_scalar(v.offset(bases[0], i * v.size))
+        pointer = bases[i // 3]
+        if i % 3:
+            pointer = v.offset(pointer, b.mul(args["pitch"], integer(i % 3)))
+        return v.load_scalar(pointer)
+
+    accumulators = [v.zero()] * (rows * vectors)
+    moving = groups(w) if pixels else [w]
+    fixed = None if pixels else groups(x)
+    with v.loop(args["depth"], table, *moving, *accumulators) as (_, state, following):
+        table, weights, sums = state[0], state[1 : 1 + len(moving)], state[1 + len(moving) :]
+        place = v.load_integer(table)
+        if pixels:
+            lanes_at, scalars = v.offset(x, place), weights
+            w_step = v.size if strided else rows * v.size
+        else:
+            lanes_at, scalars = weights[0], [v.offset(p, place) for p in fixed]
+            w_step = vectors * v.bytes
+        row = [load_vector(lanes_at, j) for j in range(vectors)]
+        updated = []
+        for i in range(rows):
+            scalar = v.broadcast(load_row(scalars, i))
+            updated += [v.fma(scalar, row[j], sums[i * vectors + j]) for j in range(vectors)]
+        following += [v.offset(table, 8), *(v.offset(p, w_step) for p in weights), *updated]
+    sums = following[1 + len(moving) :]
+    _finish(v, rows, vectors, pixels, mask, args, sums)
+
+
+def _finish(v, rows, vectors, pixels, mask, args, sums):
+    """Add what is in y, then bias, residual and activation, and store, all while the tile is in registers."""
+    b = v.b
+
+    def load(pointer, j):
+        pointer = v.offset(pointer, j * v.bytes)
+        return v.load_masked(pointer, mask) if mask is not None and j == vectors - 1 else v.load(pointer)
+
+    def choose(condition, change):
+        """Replace `sums` by `change(sums)` where the run-time condition holds."""
+        nonlocal sums
+        before, then, after = b.block, b.append_basic_block("then"), b.append_basic_block("after")
+        b.cbranch(condition, then, after)
+        b.position_at_end(then)
+        changed = change(sums)
+        then = b.block
+        b.branch(after)
+        b.position_at_end(after)
+        merged = []
+        for old, new in zip(sums, changed, strict=True):
+            phi = b.phi(v.type)
+            phi.add_incoming(old, before)
+            phi.add_incoming(new, then)
+            merged.append(phi)
+        sums = merged
+
+    def add_rows(base, pitch):
+        def change(sums):
+            pointer, out = base, []
+            for i in range(rows):
+                out += [b.fadd(sums[i * vectors + j], load(pointer, j)) for j in range(vectors)]
+                pointer = v.offset(pointer, pitch)
+            return out
+        return change
+
+    def add_bias(sums):
+        base = v.pointer(args["bias"])
+        if pixels:
+            rows_of = [v.broadcast(v.load_scalar(v.offset(base, i * v.size))) for i in range(rows)]
+            return [b.fadd(sums[i * vectors + j], rows_of[i]) for i in range(rows) for j in range(vectors)]
+        columns = [load(base, j) for j in range(vectors)]
+        return [b.fadd(sums[i * vectors + j], columns[j]) for i in range(rows) for j in range(vectors)]
+
+    def relu(sums):
+        return [v.where_less(t, v.zero(), v.zero(), t) for t in sums]
+
+    def relu6(sums):
+        six = v.constant(6.0)
+        return [v.where_less(six, t, six, t) for t in relu(sums)]
+
+    def leaky(sums):
+        # The slope rides in the upper bits of `activation`'s neighbour: see the contract.
+        slope = v.broadcast(v.load_scalar(v.pointer(args["activation"])))
+        return [v.where_less(t, v.zero(), b.fmul(t, slope), t) for t in sums]
+
+    y = v.pointer(args["y"])
+    zero = integer(0)
+    choose(b.icmp_signed("==", args["first"], zero), add_rows(y, args["y_pitch"]))
+    choose(b.icmp_signed("!=", args["bias"], zero), add_bias)
+    choose(b.icmp_signed("!=", args["residual"], zero),
+           add_rows(v.pointer(args["residual"]), args["residual_pitch"]))  # fmt: skip
+    choose(b.icmp_signed("==", args["activation"], integer(RELU)), relu)
+    choose(b.icmp_signed("==", args["activation"], integer(RELU6)), relu6)
+    choose(b.icmp_signed(">", args["activation"], integer(LEAKY)), leaky)
+    for i in range(rows):
+        for j in range(vectors):
+            at = v.offset(y, j * v.bytes)
+            if mask is not None and j == vectors - 1:
+                v.store_masked(sums[i * vectors + j], at, mask)
+            else:
+                v.store(sums[i * vectors + j], at)
+        y = v.offset(y, args["y_pitch"])
