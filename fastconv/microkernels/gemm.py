@@ -8,21 +8,25 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from fastconv.codegen.vector import I64, Vectors, integer
+from fastconv.codegen.emit import emitter
+from fastconv.codegen.vector import Vectors, integer
+from fastconv.microkernels.names import parse
 
 ARGUMENTS = ("depth", "x", "table", "w", "pitch", "y", "y_pitch", "first", "bias", "residual", "residual_pitch",
              "activation", "last")  # fmt: skip
-# What the scalar operand's rows are apart: packed side by side, or `pitch` bytes.
-NONE, RELU, RELU6, LEAKY = range(4)
+NONE, RELU, RELU6 = range(3)  # `activation`; anything larger is the address of leaky_relu's slope
 
 
-def emit_tile(b: ir.IRBuilder, dtype: str, lanes: int, rows: int, vectors: int, lanes_are: str, strided: bool,
-              tail: bool, args: dict[str, ir.Value]) -> None:  # fmt: skip
-    """Emit one tile; `lanes_are` is "pixels" or "channels", `tail` masks the last vector to `last` lanes."""
-    v = Vectors(b, dtype, lanes)
+@emitter("gemm")
+def gemm(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
+    """Emit one tile; see ARGUMENTS for the operands."""
+    spec = parse(name)
+    args = dict(zip(ARGUMENTS, operands, strict=True))
+    rows, vectors = spec.rows, spec.vectors
+    pixels, strided, tail = (word in spec.variants for word in ("px", "strided", "tail"))
+    v = Vectors(b, spec.dtype, spec.lanes)
     mask = v.first_lanes(args["last"]) if tail else None
     table, x, w = (v.pointer(args[name]) for name in ("table", "x", "w"))
-    pixels = lanes_are == "pixels"
 
     def load_vector(pointer, j):
         pointer = v.offset(pointer, j * v.bytes)
@@ -120,7 +124,6 @@ def _finish(v, rows, vectors, pixels, mask, args, sums):
         return [v.where_less(six, t, six, t) for t in relu(sums)]
 
     def leaky(sums):
-        # The slope rides in the upper bits of `activation`'s neighbour: see the contract.
         slope = v.broadcast(v.load_scalar(v.pointer(args["activation"])))
         return [v.where_less(t, v.zero(), b.fmul(t, slope), t) for t in sums]
 
@@ -132,7 +135,7 @@ def _finish(v, rows, vectors, pixels, mask, args, sums):
            add_rows(v.pointer(args["residual"]), args["residual_pitch"]))  # fmt: skip
     choose(b.icmp_signed("==", args["activation"], integer(RELU)), relu)
     choose(b.icmp_signed("==", args["activation"], integer(RELU6)), relu6)
-    choose(b.icmp_signed(">", args["activation"], integer(LEAKY)), leaky)
+    choose(b.icmp_signed(">", args["activation"], integer(RELU6)), leaky)
     for i in range(rows):
         for j in range(vectors):
             at = v.offset(y, j * v.bytes)

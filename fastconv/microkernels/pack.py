@@ -1,6 +1,7 @@
 """Moves of elements: rows with a border, and transposes; both widen float16 and bfloat16 to float32.
 
 row        dst[0:left] = 0, dst[left + i] = src[i * step], dst[left + n : left + n + right] = 0
+plane      rows of one image plane, every stride-th column, zeros outside
 transpose  dst[j, i] = src[i, j]
 """
 
@@ -64,12 +65,9 @@ class _Source:
         return widen(self.v, loaded, self.source)
 
 
-def _for(v: Vectors, start: ir.Value, stop: ir.Value, stride: int):
-    """A loop over range(start, stop, stride) that may be empty, as a context manager giving the index."""
-    return _Range(v, start, stop, stride)
-
-
 class _Range:
+    """A loop over range(start, stop, stride) that may be empty, as a context manager giving the index."""
+
     def __init__(self, v, start, stop, stride):
         self.v, self.start, self.stop, self.stride = v, start, stop, stride
 
@@ -94,7 +92,7 @@ class _Range:
 
 def _fill_zero(v, dst, start, stop):
     """dst[start:stop] = 0, a masked vector at a time."""
-    with _for(v, start, stop, v.lanes) as i:
+    with _Range(v, start, stop, v.lanes) as i:
         mask = v.first_lanes(v.b.sub(stop, i))
         v.store_masked(v.zero(), v.offset(dst, v.b.mul(i, integer(v.size))), mask)
 
@@ -112,32 +110,96 @@ def row(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     _fill_zero(v, dst, zero, left)
     body = v.offset(dst, b.mul(left, size))
     width = SIZE[spec.source]
-    contiguous = b.icmp_signed("==", step, integer(width))
-    with b.if_else(contiguous) as (then, otherwise):
-        with then, _for(v, zero, n, v.lanes) as i:
+    with b.if_else(b.icmp_signed("==", step, integer(width))) as (then, otherwise):
+        with then, _Range(v, zero, n, v.lanes) as i:
             mask = v.first_lanes(b.sub(n, i))
             loaded = source.vector(v.offset(src, b.mul(i, integer(width))), mask)
             v.store_masked(loaded, v.offset(body, b.mul(i, size)), mask)
-        with otherwise:
-            double = b.icmp_signed("==", step, integer(2 * width))
-            start = _every_second(v, source, src, body, n, width, double)
-            with _for(v, start, n, 1) as i:
-                loaded = source.scalar(v.offset(src, b.mul(i, step)))
-                b.store(loaded, v.b.bitcast(v.offset(body, b.mul(i, size)), v.scalar.as_pointer()))
+        with otherwise, _Range(v, zero, n, 1) as i:
+            loaded = source.scalar(v.offset(src, b.mul(i, step)))
+            b.store(loaded, b.bitcast(v.offset(body, b.mul(i, size)), v.scalar.as_pointer()))
     _fill_zero(v, dst, end, b.add(end, right))
 
 
-def _every_second(v, source, src, dst, n, width, double):
-    """Whole vectors of every second element, by two loads and a shuffle; how many elements that did."""
+PLANE_STRIDES = (1, 2, 3, 4)  # strides with vector code of their own; others go element by element
+
+
+@emitter("plane")
+def plane(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: src, rows (their byte offsets from src, -1 for a row of zeros), count, step, dst, columns, low, high.
+
+    `src` is where column 0 would lie, inside x or not; only columns in [low, high) are read, the others are zero.
+    """
+    spec = parse(name)
+    v = Vectors(b, spec.dtype, spec.lanes)
+    source = _Source(v, spec.source)
+    src, rows, count, step, dst, columns, low, high = args
+    src, rows, dst = v.pointer(src), v.pointer(rows), v.pointer(dst)
+    width = SIZE[spec.source]
+    pitch = b.mul(columns, integer(v.size))
+    done = b.append_basic_block("packed")
+    for stride in PLANE_STRIDES:
+        here, following = (b.append_basic_block(f"{word}{stride}") for word in ("stride", "not"))
+        b.cbranch(b.icmp_signed("==", step, integer(stride * width)), here, following)
+        b.position_at_end(here)
+        with _Range(v, integer(0), columns, v.lanes) as j:
+            masks = [_column_mask(v, j, low, high, stride, part) for part in range(stride)]
+            kept = v.first_lanes(b.sub(columns, j))
+            from_, to = v.offset(src, b.mul(j, step)), v.offset(dst, b.mul(j, integer(v.size)))
+            with v.loop(count, rows, to) as (_, (at, to), moved):
+                loaded = _every(v, source, from_, v.load_integer(at), masks, stride)
+                v.store_masked(loaded, to, kept)
+                moved += [v.offset(at, 8), v.offset(to, pitch)]
+        b.branch(done)
+        b.position_at_end(following)
+    with _Range(v, integer(0), count, 1) as i:
+        offset = v.load_integer(v.offset(rows, b.mul(i, integer(8))))
+        line, to = v.offset(src, offset), v.offset(dst, b.mul(i, pitch))
+        exists = b.icmp_signed("!=", offset, integer(-1))
+        low, high = b.select(exists, low, columns), b.select(exists, high, columns)
+        _fill_zero(v, to, integer(0), low)
+        with _Range(v, low, high, 1) as j:
+            loaded = source.scalar(v.offset(line, b.mul(j, step)))
+            b.store(loaded, b.bitcast(v.offset(to, b.mul(j, integer(v.size))), v.scalar.as_pointer()))
+        _fill_zero(v, to, high, columns)
+    b.branch(done)
+    b.position_at_end(done)
+
+
+def _column_mask(v, j, low, high, stride, part):
+    """Which lanes of load number `part` hold a column in [low, high), for the columns that start at `j`."""
     b = v.b
-    # The last vector of a row would load one element past the last that is asked for: leave it to the scalar loop.
-    whole = b.select(double, b.and_(b.sub(n, integer(1)), integer(-v.lanes)), integer(0))
-    with _for(v, integer(0), whole, v.lanes) as i:
-        at = v.offset(src, b.mul(i, integer(2 * width)))
-        low, high = source.vector(at), source.vector(v.offset(at, v.lanes * width))
-        picked = v.shuffle(low, high, list(range(0, 2 * v.lanes, 2)))
-        v.store(picked, v.offset(dst, b.mul(i, integer(v.size))))
-    return b.select(b.icmp_signed(">", whole, integer(0)), whole, integer(0))
+    wide = ir.VectorType(I64, v.lanes)
+
+    def splat(value):
+        first = b.insert_element(ir.Constant(wide, ir.Undefined), value, ir.Constant(I32, 0))
+        return v.shuffle(first, None, [0] * v.lanes)
+
+    lanes = range(part * v.lanes, (part + 1) * v.lanes)
+    column = b.add(splat(j), ir.Constant(wide, [lane // stride for lane in lanes]))
+    wanted = ir.Constant(v.mask_type, [int(lane % stride == 0) for lane in lanes])
+    inside = b.and_(b.icmp_signed(">=", column, splat(low)), b.icmp_signed("<", column, splat(high)))
+    return b.and_(inside, wanted)
+
+
+def _every(v, source, pointer, offset, masks, stride):
+    """One vector of every stride-th element, from `stride` masked loads; zeros if the row does not exist."""
+    b = v.b
+    exists = b.icmp_signed("!=", offset, integer(-1))
+    nothing = ir.Constant(v.mask_type, [0] * v.lanes)
+    line, result = v.offset(pointer, offset), None
+    for part, mask in enumerate(masks):
+        at = v.offset(line, part * v.lanes * SIZE[source.source])
+        loaded = source.vector(at, b.select(exists, mask, nothing))
+        if result is None:
+            first, result = loaded, loaded
+            picks = [stride * j if stride * j < v.lanes else 0 for j in range(v.lanes)]
+            result = v.shuffle(first, None, picks) if stride > 1 else first
+        else:
+            lanes = [stride * j - part * v.lanes for j in range(v.lanes)]
+            picks = [v.lanes + lane if 0 <= lane < v.lanes else j for j, lane in enumerate(lanes)]
+            result = v.shuffle(result, loaded, picks)
+    return result
 
 
 def transposed(v: Vectors, rows: list[ir.Value]) -> list[ir.Value]:
@@ -166,7 +228,7 @@ def transpose(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     src, dst = v.pointer(src), v.pointer(dst)
     width = SIZE[spec.source]
     zero = integer(0)
-    with _for(v, zero, rows, v.lanes) as i, _for(v, zero, columns, v.lanes) as j:
+    with _Range(v, zero, rows, v.lanes) as i, _Range(v, zero, columns, v.lanes) as j:
         height, across = b.sub(rows, i), b.sub(columns, j)
         at = v.offset(src, b.add(b.mul(i, src_pitch), b.mul(j, integer(width))))
         to = v.offset(dst, b.add(b.mul(j, dst_pitch), b.mul(i, integer(v.size))))

@@ -1,0 +1,75 @@
+"""Every microkernel by name: looked up, compiled on first use, listed for tests and benchmarks."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+from fastconv.blocking import most_vectors
+from fastconv.codegen.emit import emit
+from fastconv.codegen.jit import Native, native
+from fastconv.microkernels import depthwise, finish, gemm, pack  # noqa: F401  each registers its emitter
+from fastconv.microkernels.names import VECTOR_BYTES, Name, parse
+from fastconv.target import Target
+
+
+def _five(name):
+    def kernel(a, b, c, d, e):
+        emit(name, (a, b, c, d, e))
+
+    return native(name, 5)(kernel)
+
+
+def _six(name):
+    def kernel(a, b, c, d, e, f):
+        emit(name, (a, b, c, d, e, f))
+
+    return native(name, 6)(kernel)
+
+
+def _eight(name):
+    def kernel(a, b, c, d, e, f, g, h):
+        emit(name, (a, b, c, d, e, f, g, h))
+
+    return native(name, 8)(kernel)
+
+
+def _thirteen(name):
+    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m):  # noqa: E741
+        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m))
+
+    return native(name, 13)(kernel)
+
+
+# Compiled functions have a fixed number of operands, so there is one of these for each number.
+OPERANDS = {"gemm": _thirteen, "row": _six, "plane": _eight, "transpose": _six, "finish": _five}
+ACTIVATIONS = ("none", "relu", "relu6", "leaky", "sigmoid", "tanh", "silu", "hardswish", "gelu")
+
+
+@functools.cache
+def microkernel(name: str) -> Native:
+    """The kernel of this name; its code is made when its address is first asked for."""
+    return OPERANDS[parse(name).op](name)
+
+
+def gemm_name(dtype: str, rows: int, vectors: int, target: Target, *variants: str) -> str:
+    """The name of a register tile of `rows` x `vectors` vectors."""
+    lanes = VECTOR_BYTES[target.isa] // (8 if dtype == "f64" else 4)
+    return str(Name("gemm", dtype, dtype, rows, vectors * lanes, target.isa, variants))
+
+
+def names(target: Target) -> Iterator[str]:
+    """Every microkernel that the dispatcher may ask for on `target`."""
+    for dtype in ("f32", "f64"):
+        for rows in range(1, 15 if target.registers == 32 else 7):
+            for vectors in range(1, most_vectors(rows, target) + 1):
+                for lanes in ("px", "ch"):
+                    for strided in ((), ("strided",)):
+                        for tail in ((), ("tail",)):
+                            yield gemm_name(dtype, rows, vectors, target, lanes, *strided, *tail)
+    for kinds in ("f32", "f64", "f16f32", "bf16f32"):
+        yield f"row_{kinds}_{target.isa}"
+        yield f"plane_{kinds}_{target.isa}"
+        yield f"transpose_{kinds}_{target.isa}"
+        for act in ACTIVATIONS:
+            yield f"finish_{kinds}_{target.isa}_{act}"

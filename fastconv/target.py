@@ -1,0 +1,74 @@
+"""What this CPU offers: instruction set, vector width, registers, cache sizes, measured peak; fake targets for tests."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Target:
+    """A CPU as the kernels see it; sizes in bytes."""
+
+    isa: str  # avx512, avx2, neon or generic
+    l1: int = 32 << 10
+    l2: int = 1 << 20
+    name: str = ""
+
+    @property
+    def vector_bytes(self) -> int:
+        """Width of one vector register."""
+        return {"avx512": 64, "avx2": 32}.get(self.isa, 16)
+
+    @property
+    def registers(self) -> int:
+        """Vector registers."""
+        return 16 if self.isa == "avx2" or (self.isa == "generic" and _machine() == "x86") else 32
+
+    def lanes(self, itemsize: int) -> int:
+        """Elements in one vector."""
+        return self.vector_bytes // itemsize
+
+
+def _machine() -> str:
+    name = platform.machine().lower()
+    return "arm" if name in ("aarch64", "arm64") else "x86" if name in ("x86_64", "amd64", "i686") else name
+
+
+@functools.cache
+def host() -> Target:
+    """The machine this process runs on; FASTCONV_ISA narrows the instruction set (for tests and comparisons)."""
+    import llvmlite.binding as llvm
+
+    features = llvm.get_host_cpu_features()
+    if _machine() == "arm":
+        isa = "neon"
+    elif all(features.get(f) for f in ("avx512f", "avx512vl", "avx512bw", "avx512dq")):
+        isa = "avx512"
+    elif features.get("avx2") and features.get("fma"):
+        isa = "avx2"
+    else:
+        isa = "generic"
+    isa = os.environ.get("FASTCONV_ISA", isa)
+    if isa not in ("avx512", "avx2", "neon", "generic"):
+        raise ValueError(f"FASTCONV_ISA: {isa!r} is not one of avx512, avx2, neon, generic")
+    l1, l2 = _cache_sizes()
+    return Target(isa, l1, l2, llvm.get_host_cpu_name())
+
+
+def _cache_sizes() -> tuple[int, int]:
+    """L1 data and L2 size of one core, where the system tells; modest guesses elsewhere."""
+    found = {1: 32 << 10, 2: 512 << 10}
+    for entry in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        try:
+            level = int((entry / "level").read_text())
+            kind = (entry / "type").read_text().strip()
+            size = (entry / "size").read_text().strip()
+        except (OSError, ValueError):
+            continue
+        if level in found and kind in ("Data", "Unified") and size.endswith("K"):
+            found[level] = int(size[:-1]) << 10
+    return found[1], found[2]
