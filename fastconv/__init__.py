@@ -1,1 +1,20 @@
 """fastconv: fast convolution and pooling on the CPU for NumPy arrays."""
+
+from fastconv.conv import conv2d
+from fastconv.insight import Plan, algorithms, explain, show_config
+from fastconv.layers import Conv2d
+from fastconv.threads import get_num_threads, num_threads, set_num_threads
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Conv2d",
+    "Plan",
+    "algorithms",
+    "conv2d",
+    "explain",
+    "get_num_threads",
+    "num_threads",
+    "set_num_threads",
+    "show_config",
+]

@@ -49,15 +49,16 @@ def choose_tile(rows: int, vectors: int, target: Target) -> tuple[int, int, floa
             break
         for most_lanes in {widest, max(1, widest - 1)}:
             cycles = 0.0
-            for size, count in _counted(rows, most_rows):
-                for width, times in _counted(vectors, most_lanes):
+            for size, count in counted(rows, most_rows):
+                for width, times in counted(vectors, most_lanes):
                     cycles += count * times * tile_cycles(size, width)
             if best is None or cycles < best[2]:
                 best = (most_rows, most_lanes, cycles)
     return best
 
 
-def _counted(extent: int, most: int) -> list[tuple[int, int]]:
+def counted(extent: int, most: int) -> list[tuple[int, int]]:
+    """(size, how many) of the parts that `split` makes."""
     parts, base, larger = split(extent, most)
     return [(size, count) for size, count in ((base + 1, larger), (base, parts - larger)) if count]
 

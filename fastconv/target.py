@@ -72,3 +72,8 @@ def _cache_sizes() -> tuple[int, int]:
         if level in found and kind in ("Data", "Unified") and size.endswith("K"):
             found[level] = int(size[:-1]) << 10
     return found[1], found[2]
+
+
+def flops_per_cycle(dtype: str) -> int:
+    """Floating-point operations of two fused multiply-adds a cycle."""
+    return 4 * host().lanes(8 if dtype == "float64" else 4)

@@ -1,22 +1,150 @@
-"""STUB, replaced by the runtime branch."""
-from numba import cfunc, njit, types
+"""The only place that asks Numba to compile: leaf kernels with an address, their helpers, and launchers.
 
-helper = njit(error_model="numpy")
+A kernel takes integers (addresses, sizes) and returns nothing, so no array type, layout or stride ever makes a new
+compilation. It is compiled when its address is first asked for, or loaded from the cache on disk.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from numba import cfunc, njit, types
+from numba.core.caching import NullCache
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
+
+from fastconv.codegen import cache
+
+# Division by zero and shifts follow the machine; no fast-math flag, so NaN, Inf and rounding stay as IEEE says.
+OPTIONS = {"error_model": "numpy", "boundscheck": False}
+
+helper = njit(**OPTIONS)
+_lock = threading.RLock()
+_compiled = 0
+
+
+def compilations() -> int:
+    """How many kernels this process has compiled rather than loaded."""
+    return _compiled
+
+
+class _Disk(NullCache):
+    """Numba's cache interface over one file per kernel."""
+
+    def __init__(self, name: str):
+        self._name, self.hit = name, False
+
+    def load_overload(self, sig, target_context):
+        target_context.refresh()
+        payload = cache.load(self._name)
+        if payload is None:
+            return None
+        try:
+            result = CompileResult._rebuild(target_context, *payload)
+        except Exception:  # unreadable code: compile it anew and overwrite
+            return None
+        self.hit = True
+        return result
+
+    def save_overload(self, sig, data):
+        cache.store(self._name, dumps(data._reduce()))
+
+
+def _report(name: str, seconds: float) -> None:
+    global _compiled
+    _compiled += 1
+    if os.environ.get("FASTCONV_VERBOSE", "0") not in ("", "0"):
+        print(f"fastconv: compiled {name} in {seconds:.2f} s", file=sys.stderr)
 
 
 class Native:
-    def __init__(self, name, nargs, function):
-        self.name, self.nargs, self.function = name, nargs, function
-        self._c = None
+    """A leaf kernel: a Python function of `operands` integers, compiled to a C function."""
+
+    def __init__(self, name: str, operands: int, function: Callable[..., None]):
+        self.name = name
+        function.__name__ = function.__qualname__ = name  # also the symbol and the cache file
+        self._function = function
+        self._signature = types.void(*[types.intp] * operands)
+        self._address = 0
+        self._code = None
 
     @property
-    def address(self):
-        if self._c is None:
-            sig = types.void(*[types.intp] * self.nargs)
-            self.function.__name__ = self.function.__qualname__ = self.name
-            self._c = cfunc(sig, error_model="numpy")(self.function)
-        return self._c.address
+    def address(self) -> int:
+        """Where the machine code starts."""
+        if not self._address:
+            with _lock:
+                if not self._address:
+                    self._compile()
+        return self._address
+
+    def _compile(self) -> None:
+        from numba.core.ccallback import CFunc
+
+        start, disk = time.perf_counter(), _Disk(self.name)
+        code = CFunc(self._function, (self._signature.args, types.void), locals={}, options=dict(OPTIONS))
+        code._cache = disk
+        code.compile()
+        if not disk.hit:
+            _report(self.name, time.perf_counter() - start)
+        self._code, self._address = code, code.address
+
+    def _fresh(self):
+        """The kernel compiled once more, outside the cache, which keeps neither IR nor assembly."""
+        return cfunc(self._signature, **OPTIONS)(self._function)
+
+    def inspect_llvm(self) -> str:
+        """The kernel's LLVM IR."""
+        return self._fresh().inspect_llvm()
+
+    def inspect_asm(self) -> str:
+        """The kernel's assembly."""
+        return self._fresh()._library.get_asm_str()
 
 
-def native(name, nargs):
-    return lambda f: Native(name, nargs, f)
+def native(name: str, operands: int) -> Callable[[Callable[..., None]], Native]:
+    """Make a function of `operands` integers a leaf kernel."""
+    return lambda function: Native(name, operands, function)
+
+
+class Launcher:
+    """A compiled function called from Python with integers; compiled or loaded at its first call."""
+
+    def __init__(self, name: str, operands: int, function: Callable[..., None], parallel: bool):
+        function.__name__ = function.__qualname__ = name
+        self.name, self._function, self._operands, self._parallel = name, function, operands, parallel
+        self._entry: Callable[..., None] | None = None
+
+    def __call__(self, *operands: int) -> None:
+        if self._entry is None:
+            with _lock:
+                if self._entry is None:
+                    self._compile()
+        self._entry(*operands)
+
+    @property
+    def entry(self) -> Callable[..., None]:
+        """The bare compiled function."""
+        if self._entry is None:
+            with _lock:
+                if self._entry is None:
+                    self._compile()
+        return self._entry
+
+    def _compile(self) -> None:
+        start, disk = time.perf_counter(), _Disk(self.name)
+        dispatcher = njit(nogil=True, parallel=self._parallel, **OPTIONS)(self._function)
+        dispatcher._cache = disk
+        dispatcher.compile((types.int64,) * self._operands)
+        dispatcher.disable_compile()
+        if not disk.hit:
+            _report(self.name, time.perf_counter() - start)
+        self._entry = dispatcher
+
+
+def launcher(name: str, operands: int, parallel: bool = False) -> Callable[[Callable[..., None]], Launcher]:
+    """Make a function of `operands` integers callable from Python without the interpreter lock."""
+    return lambda function: Launcher(name, operands, function, parallel)

@@ -67,7 +67,7 @@ class Vectors:
         self.b.store(value, self._at(pointer, self.type), align=align or self.size)
 
     def _suffix(self) -> str:
-        return f"v{self.lanes}{self.dtype}"
+        return f"v{self.lanes}{'i16' if self.dtype == 'bf16' else self.dtype}"
 
     def load_masked(self, pointer: ir.Value, mask: ir.Value) -> ir.Value:
         """The lanes of `mask` from memory, zero elsewhere; masked-off lanes touch no memory."""
@@ -98,7 +98,7 @@ class Vectors:
 
     def zero(self) -> ir.Constant:
         """All lanes zero."""
-        return ir.Constant(self.type, [0.0] * self.lanes)
+        return ir.Constant(self.type, [0 if self.dtype == "bf16" else 0.0] * self.lanes)
 
     def constant(self, value: float) -> ir.Constant:
         """All lanes the same number."""
@@ -136,25 +136,50 @@ class Vectors:
 
     @contextmanager
     def loop(self, count: ir.Value, *state: ir.Value):
-        """A loop that runs `count` >= 1 times; yields (index, phis, next) and the body appends to `next` the new state.
+        """A loop that runs `count` >= 1 times; yields (index, phis, following), and the body appends the new state.
 
-        After the loop, `next` holds the final values.
+        After the loop, `following` holds the final values.
         """
         b = self.b
         before, body = b.block, b.append_basic_block("loop")
         b.branch(body)
         b.position_at_end(body)
-        index = b.phi(I64)
-        phis = [b.phi(value.type) for value in state]
-        index.add_incoming(integer(0), before)
-        for phi, value in zip(phis, state, strict=True):
-            phi.add_incoming(value, before)
+        index, phis = self._phis(before, state)
         following: list[ir.Value] = []
         yield index, phis, following
-        step = b.add(index, integer(1))
-        index.add_incoming(step, b.block)
-        for phi, value in zip(phis, following, strict=True):
-            phi.add_incoming(value, b.block)
+        step = self._advance(index, phis, following)
         after = b.append_basic_block("done")
         b.cbranch(b.icmp_signed("<", step, count), body, after)
         b.position_at_end(after)
+
+    @contextmanager
+    def loop_or_none(self, count: ir.Value, *state: ir.Value):
+        """As `loop`, for a count that may be zero."""
+        b = self.b
+        before, head, body, after = b.block, *(b.append_basic_block(n) for n in ("head", "body", "after"))
+        b.branch(head)
+        b.position_at_end(head)
+        index, phis = self._phis(before, state)
+        b.cbranch(b.icmp_signed("<", index, count), body, after)
+        b.position_at_end(body)
+        following: list[ir.Value] = []
+        yield index, phis, following
+        self._advance(index, phis, following)
+        b.branch(head)
+        b.position_at_end(after)
+        following[:] = phis
+
+    def _phis(self, before, state):
+        """The index and state of a loop entered from block `before`."""
+        index = self.b.phi(I64)
+        phis = [self.b.phi(value.type) for value in state]
+        for phi, value in zip((index, *phis), (integer(0), *state), strict=True):
+            phi.add_incoming(value, before)
+        return index, phis
+
+    def _advance(self, index, phis, following):
+        """Feed a loop's next index and state back to its phis; the next index."""
+        step = self.b.add(index, integer(1))
+        for phi, value in zip((index, *phis), (step, *following), strict=True):
+            phi.add_incoming(value, self.b.block)
+        return step

@@ -70,10 +70,10 @@ def gemm(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
             updated += [v.fma(scalar, row[j], sums[i * vectors + j]) for j in range(vectors)]
         following += [v.offset(table, 8), *(v.offset(p, w_step) for p in weights), *updated]
     sums = following[1 + len(moving) :]
-    _finish(v, rows, vectors, pixels, mask, args, sums)
+    finish_tile(v, rows, vectors, pixels, mask, args, sums)
 
 
-def _finish(v, rows, vectors, pixels, mask, args, sums):
+def finish_tile(v, rows, vectors, pixels, mask, args, sums):
     """Add what is in y, then bias, residual and activation, and store, all while the tile is in registers."""
     b = v.b
 

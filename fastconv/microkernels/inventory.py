@@ -8,9 +8,16 @@ from collections.abc import Iterator
 from fastconv.blocking import most_vectors
 from fastconv.codegen.emit import emit
 from fastconv.codegen.jit import Native, native
-from fastconv.microkernels import depthwise, finish, gemm, pack  # noqa: F401  each registers its emitter
+from fastconv.microkernels import depthwise, finish, fmapeak, gemm, pack  # noqa: F401  each registers its emitter
 from fastconv.microkernels.names import VECTOR_BYTES, Name, parse
 from fastconv.target import Target
+
+
+def _four(name):
+    def kernel(a, b, c, d):
+        emit(name, (a, b, c, d))
+
+    return native(name, 4)(kernel)
 
 
 def _five(name):
@@ -34,6 +41,24 @@ def _eight(name):
     return native(name, 8)(kernel)
 
 
+def _depthwise(name):
+    return _seventeen(name) if "ch" in parse(name).variants else _nineteen(name)
+
+
+def _seventeen(name):
+    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q):  # noqa: E741
+        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q))
+
+    return native(name, 17)(kernel)
+
+
+def _nineteen(name):
+    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s):  # noqa: E741
+        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s))
+
+    return native(name, 19)(kernel)
+
+
 def _thirteen(name):
     def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m):  # noqa: E741
         emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m))
@@ -42,7 +67,7 @@ def _thirteen(name):
 
 
 # Compiled functions have a fixed number of operands, so there is one of these for each number.
-OPERANDS = {"gemm": _thirteen, "row": _six, "plane": _eight, "transpose": _six, "finish": _five}
+OPERANDS = {"gemm": _thirteen, "row": _six, "plane": _eight, "transpose": _six, "finish": _five, "depthwise": _depthwise, "fmapeak": _four}
 ACTIVATIONS = ("none", "relu", "relu6", "leaky", "sigmoid", "tanh", "silu", "hardswish", "gelu")
 
 

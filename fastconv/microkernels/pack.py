@@ -50,7 +50,7 @@ def narrow(v: Vectors, values: ir.Value, target: str) -> ir.Value:
     return b.trunc(b.select(b.fcmp_unordered("uno", values, values), quiet, rounded), shape(I16))
 
 
-class _Source:
+class Source:
     """Loads of `source` elements as `v` vectors."""
 
     def __init__(self, v: Vectors, source: str):
@@ -64,8 +64,12 @@ class _Source:
         loaded = self.narrow.load(pointer) if mask is None else self.narrow.load_masked(pointer, mask)
         return widen(self.v, loaded, self.source)
 
+    def store(self, values, pointer, mask):
+        """Store values of the narrow type itself."""
+        self.narrow.store_masked(values, pointer, mask)
 
-class _Range:
+
+class each:
     """A loop over range(start, stop, stride) that may be empty, as a context manager giving the index."""
 
     def __init__(self, v, start, stop, stride):
@@ -92,7 +96,7 @@ class _Range:
 
 def _fill_zero(v, dst, start, stop):
     """dst[start:stop] = 0, a masked vector at a time."""
-    with _Range(v, start, stop, v.lanes) as i:
+    with each(v, start, stop, v.lanes) as i:
         mask = v.first_lanes(v.b.sub(stop, i))
         v.store_masked(v.zero(), v.offset(dst, v.b.mul(i, integer(v.size))), mask)
 
@@ -102,7 +106,7 @@ def row(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     """Arguments: src, step (bytes between elements), dst, left, n, right."""
     spec = parse(name)
     v = Vectors(b, spec.dtype, spec.lanes)
-    source = _Source(v, spec.source)
+    source = Source(v, spec.source)
     src, step, dst, left, n, right = args
     src, dst = v.pointer(src), v.pointer(dst)
     zero, size = integer(0), integer(v.size)
@@ -111,11 +115,11 @@ def row(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     body = v.offset(dst, b.mul(left, size))
     width = SIZE[spec.source]
     with b.if_else(b.icmp_signed("==", step, integer(width))) as (then, otherwise):
-        with then, _Range(v, zero, n, v.lanes) as i:
+        with then, each(v, zero, n, v.lanes) as i:
             mask = v.first_lanes(b.sub(n, i))
             loaded = source.vector(v.offset(src, b.mul(i, integer(width))), mask)
             v.store_masked(loaded, v.offset(body, b.mul(i, size)), mask)
-        with otherwise, _Range(v, zero, n, 1) as i:
+        with otherwise, each(v, zero, n, 1) as i:
             loaded = source.scalar(v.offset(src, b.mul(i, step)))
             b.store(loaded, b.bitcast(v.offset(body, b.mul(i, size)), v.scalar.as_pointer()))
     _fill_zero(v, dst, end, b.add(end, right))
@@ -132,7 +136,7 @@ def plane(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     """
     spec = parse(name)
     v = Vectors(b, spec.dtype, spec.lanes)
-    source = _Source(v, spec.source)
+    source = Source(v, spec.source)
     src, rows, count, step, dst, columns, low, high = args
     src, rows, dst = v.pointer(src), v.pointer(rows), v.pointer(dst)
     width = SIZE[spec.source]
@@ -142,7 +146,7 @@ def plane(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         here, following = (b.append_basic_block(f"{word}{stride}") for word in ("stride", "not"))
         b.cbranch(b.icmp_signed("==", step, integer(stride * width)), here, following)
         b.position_at_end(here)
-        with _Range(v, integer(0), columns, v.lanes) as j:
+        with each(v, integer(0), columns, v.lanes) as j:
             masks = [_column_mask(v, j, low, high, stride, part) for part in range(stride)]
             kept = v.first_lanes(b.sub(columns, j))
             from_, to = v.offset(src, b.mul(j, step)), v.offset(dst, b.mul(j, integer(v.size)))
@@ -152,13 +156,13 @@ def plane(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 moved += [v.offset(at, 8), v.offset(to, pitch)]
         b.branch(done)
         b.position_at_end(following)
-    with _Range(v, integer(0), count, 1) as i:
+    with each(v, integer(0), count, 1) as i:
         offset = v.load_integer(v.offset(rows, b.mul(i, integer(8))))
         line, to = v.offset(src, offset), v.offset(dst, b.mul(i, pitch))
         exists = b.icmp_signed("!=", offset, integer(-1))
         low, high = b.select(exists, low, columns), b.select(exists, high, columns)
         _fill_zero(v, to, integer(0), low)
-        with _Range(v, low, high, 1) as j:
+        with each(v, low, high, 1) as j:
             loaded = source.scalar(v.offset(line, b.mul(j, step)))
             b.store(loaded, b.bitcast(v.offset(to, b.mul(j, integer(v.size))), v.scalar.as_pointer()))
         _fill_zero(v, to, high, columns)
@@ -223,12 +227,12 @@ def transpose(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     """Arguments: src, src_pitch, dst, dst_pitch, rows, columns; pitches in bytes, elements side by side in a row."""
     spec = parse(name)
     v = Vectors(b, spec.dtype, spec.lanes)
-    source = _Source(v, spec.source)
+    source = Source(v, spec.source)
     src, src_pitch, dst, dst_pitch, rows, columns = args
     src, dst = v.pointer(src), v.pointer(dst)
     width = SIZE[spec.source]
     zero = integer(0)
-    with _Range(v, zero, rows, v.lanes) as i, _Range(v, zero, columns, v.lanes) as j:
+    with each(v, zero, columns, v.lanes) as j, each(v, zero, rows, v.lanes) as i:
         height, across = b.sub(rows, i), b.sub(columns, j)
         at = v.offset(src, b.add(b.mul(i, src_pitch), b.mul(j, integer(width))))
         to = v.offset(dst, b.add(b.mul(j, dst_pitch), b.mul(i, integer(v.size))))

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from fastconv import blocking
-from fastconv.algorithms import nest as n_
-from fastconv.algorithms import strips as s_
-from fastconv.algorithms import weights as w_
+from fastconv.algorithm import nest as n_
+from fastconv.algorithm import strips as s_
+from fastconv.algorithm import weights as w_
+from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Launch, Steps, finish_name, move_name, names_of
 from fastconv.microkernels.inventory import gemm_name, microkernel
 from fastconv.problem import Problem
 from fastconv.target import Target
 
-STORED = {"float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16"}
-SIMPLE_ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2}
 MODES = {"zeros": s_.ZEROS, "reflect": s_.REFLECT, "replicate": s_.REPLICATE, "circular": s_.CIRCULAR}
-
-
-@dataclass(frozen=True)
-class Steps:
-    """Bytes from one element of x to the next along each axis."""
-
-    n: int
-    c: int
-    h: int
-    w: int
 
 
 @dataclass(frozen=True)
@@ -39,39 +27,6 @@ class Shape:
     raw_weights: bool
     rows: int
     vectors: int
-
-
-@dataclass
-class Launch:
-    """A kernel, its plan and how many tasks it has; `keep` holds what the plan's addresses point to."""
-
-    kernel: int
-    plan: np.ndarray
-    tasks: int
-    scratch: int
-    flops: int
-    keep: list = field(default_factory=list)
-
-
-def names_of(problem: Problem) -> tuple[str, str, int]:
-    """(stored type, computing type, bytes of the computing type)."""
-    stored = STORED[problem.dtype]
-    computing = "f64" if stored == "f64" else "f32"
-    return stored, computing, 8 if computing == "f64" else 4
-
-
-def move_name(kind: str, problem: Problem, target: Target) -> str:
-    """The `row` or `transpose` kernel that reads this problem's stored type."""
-    stored, computing, _ = names_of(problem)
-    return f"{kind}_{'' if stored == computing else stored}{computing}_{target.isa}"
-
-
-def finish_name(problem: Problem, target: Target, activation: str | None) -> str:
-    """The `finish` kernel that writes this problem's stored type."""
-    act = {None: "none", "leaky_relu": "leaky"}.get(activation, activation)
-    return f"{move_name('finish', problem, target)}_{act}"
-
-
 
 
 def dense_weights(problem: Problem, shape: Shape, target: Target) -> tuple[Launch, int]:

@@ -1,0 +1,83 @@
+"""What every algorithm hands to the dispatcher, and the names of the kernels they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from fastconv.problem import SHORT as STORED
+from fastconv.problem import Problem
+from fastconv.target import Target
+
+SIMPLE_ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2}
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Bytes from one element of x to the next along each axis."""
+
+    n: int
+    c: int
+    h: int
+    w: int
+
+
+@dataclass
+class Launch:
+    """A kernel, its plan and how many tasks it has; `keep` holds what the plan's addresses point to."""
+
+    kernel: int
+    plan: np.ndarray
+    tasks: int
+    scratch: int
+    flops: int
+    keep: list = field(default_factory=list)
+
+    def __post_init__(self):
+        self.address = self.plan.ctypes.data
+
+
+def names_of(problem: Problem) -> tuple[str, str, int]:
+    """(stored type, computing type, bytes of the computing type)."""
+    stored = STORED[problem.dtype]
+    computing = "f64" if stored == "f64" else "f32"
+    return stored, computing, 8 if computing == "f64" else 4
+
+
+def move_name(kind: str, problem: Problem, target: Target) -> str:
+    """The `row` or `transpose` kernel that reads this problem's stored type."""
+    stored, computing, _ = names_of(problem)
+    return f"{kind}_{'' if stored == computing else stored}{computing}_{target.isa}"
+
+
+def finish_name(problem: Problem, target: Target, activation: str | None) -> str:
+    """The `finish` kernel that writes this problem's stored type."""
+    act = {None: "none", "leaky_relu": "leaky"}.get(activation, activation)
+    return f"{move_name('finish', problem, target)}_{act}"
+
+
+@dataclass
+class Execution:
+    """A convolution ready to run: `main`, and the launch that packs weights for it (None: it reads them as given)."""
+
+    main: Launch
+    weights: Launch | None
+    weight_bytes: int
+    packing: tuple  # equal for executions that can share packed weights
+
+
+class Algorithm(Protocol):
+    """One way to convolve."""
+
+    name: str
+
+    def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
+        """None, or why not."""
+
+    def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
+        """Estimated cycles of one core; `packed`: weights are prepared beforehand."""
+
+    def build(self, problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
+        """The execution for this problem."""

@@ -1,0 +1,63 @@
+"""Implicit GEMM: strips of input are packed block by block inside the blocking, never the whole patch matrix."""
+
+from __future__ import annotations
+
+from fastconv import blocking
+from fastconv.algorithm.common import Execution, Launch, Steps, names_of
+from fastconv.algorithm.dense import Shape, dense, dense_weights
+from fastconv.cost import dense_cycles
+from fastconv.problem import Problem
+from fastconv.target import Target
+
+
+def shapes(problem: Problem, target: Target, in_place: bool, packed: bool) -> list[Shape]:
+    """The dense plans that can do `problem`: either orientation; channels in lanes need packed weights."""
+    _, _, item = names_of(problem)
+    lanes = target.lanes(item)
+    outputs, pixels = problem.k // problem.groups, problem.oh * problem.ow
+    narrow = item != problem.itemsize
+    found = []
+    if problem.layout == "channels_first" and not (in_place and problem.stride[1] != 1):
+        rows, vectors, _ = blocking.choose_tile(outputs, -(-pixels // lanes), target)
+        found.append(Shape("pixels", in_place, False, rows, vectors))
+        if not packed and not narrow:
+            found.append(Shape("pixels", in_place, True, rows, vectors))
+    run = problem.ow if in_place and problem.stride != (1, 1) else pixels
+    rows, vectors, _ = blocking.choose_tile(run, -(-outputs // lanes), target)
+    found.append(Shape("channels", in_place, False, rows, vectors))
+    return found
+
+
+def best_shape(problem: Problem, x: Steps, target: Target, in_place: bool, packed: bool) -> Shape:
+    """The cheapest of `shapes` by the cost model."""
+    return min(
+        shapes(problem, target, in_place, packed),
+        key=lambda shape: dense_cycles(problem, shape, target, packed),
+    )
+
+
+def execution(problem: Problem, x: Steps, shape: Shape, target: Target, threads: int) -> Execution:
+    """The launches for one shape."""
+    main: Launch = dense(problem, x, shape, target, threads)
+    if shape.raw_weights:
+        return Execution(main, None, 0, ())
+    weights, size = dense_weights(problem, shape, target)
+    most = shape.rows if shape.lanes == "pixels" else shape.vectors
+    return Execution(main, weights, size, ("dense", shape.lanes, most))
+
+
+class Im2col:
+    """Accepts every problem."""
+
+    name = "im2col"
+
+    def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
+        return None
+
+    def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
+        shape = best_shape(problem, x, target, False, packed)
+        return dense_cycles(problem, shape, target, packed)
+
+    def build(self, problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
+        shape = best_shape(problem, x, target, False, packed)
+        return execution(problem, x, shape, target, threads)

@@ -1,0 +1,110 @@
+"""A prepared call: everything about it is decided, only the arrays are missing."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import numpy as np
+
+from fastconv import checks, threads, workspace
+from fastconv.problem import Problem
+
+VERBOSE = os.environ.get("FASTCONV_VERBOSE", "0") not in ("", "0")
+
+
+class Call:
+    """One problem on arrays of one shape, stride and dtype; made once, called often, from any thread."""
+
+    __slots__ = ("_item", "algorithm", "bare", "batched", "dtype", "execution", "problem", "shape", "wide")
+
+    def __init__(self, problem: Problem, x: np.ndarray, algorithm: str, packed: bool):
+        from fastconv import dispatch
+        from fastconv.algorithm.common import Steps
+
+        self.problem, self.dtype = problem, x.dtype
+        self.batched = x.ndim == 4
+        self._item = problem.itemsize
+        self.shape = problem.y_shape if self.batched else problem.y_shape[1:]
+        # float16 and bfloat16 kernels take their bias in float32.
+        self.wide = np.dtype(np.float32) if problem.itemsize == 2 else None
+        steps = x.strides if self.batched else (0, *x.strides)
+        n, c, h, w = steps if problem.layout == "channels_first" else (steps[i] for i in (0, 3, 1, 2))
+        if any(step % self._item for step in (n, c, h, w)):  # an odd view is copied before it is read
+            usual = dispatch.contiguous_steps(problem)
+            n, c, h, w = usual.n, usual.c, usual.h, usual.w
+        count = threads.get_num_threads()
+        self.algorithm, self.execution = dispatch.execution(problem, Steps(n, c, h, w), algorithm, count, packed)
+
+    def __call__(self, x, weight, bias, residual, out, packed=None):
+        """Run on these arrays, which have been checked to be what this call was made for."""
+        start = time.perf_counter() if VERBOSE else 0.0
+        y = np.empty(self.shape, self.dtype)  if out is None else self._direct(out, x, weight, bias, residual)
+        if y.size:
+            self._launch(x, weight, bias, residual, y, packed)
+        if VERBOSE:
+            self._log(time.perf_counter() - start)
+        if out is None:
+            return y
+        if y is not out:
+            np.copyto(out, y)
+        return out
+
+    def _direct(self, out, *inputs):
+        """`out` itself if kernels may write to it, else an array to copy from."""
+        checks.output(out, self.shape, self.dtype)
+        fit = out.flags.c_contiguous and out.flags.aligned and type(out) is np.ndarray
+        if fit and not any(a is not None and np.may_share_memory(out, a) for a in inputs):
+            return out
+        return np.empty(self.shape, self.dtype)
+
+    def _launch(self, x, weight, bias, residual, y, packed):
+        place = x.ctypes.data
+        if place % self._item or any(step % self._item for step in x.strides):
+            x = _copy(x)
+            place = x.ctypes.data
+        bias_at = residual_at = 0
+        if bias is not None:
+            bias = bias.astype(self.wide) if self.wide is not None else _plain(bias)
+            bias_at = bias.ctypes.data
+        if residual is not None:
+            residual = _plain(residual)
+            residual_at = residual.ctypes.data
+        execution, block = self.execution, None
+        main = execution.main
+        if packed is not None:
+            weight_at = packed
+        else:
+            weight = _plain(weight)
+            weight_at = weight.ctypes.data
+            if execution.weights is not None:
+                block = workspace.take(execution.weight_bytes)
+                pack(execution, weight_at, block.address)
+                weight_at = block.address
+        try:
+            threads.run(main.kernel, main.address, place, weight_at, bias_at, residual_at, y.ctypes.data,
+                        main.tasks, main.flops, main.scratch)  # fmt: skip
+        finally:
+            if block is not None:
+                workspace.give(block)
+
+    def _log(self, seconds: float) -> None:
+        print(f"fastconv: {self.problem.label} {self.algorithm} {seconds * 1e3:.3f} ms", file=sys.stderr)
+
+
+def pack(execution, weight_at: int, packed_at: int) -> None:
+    """Prepare weights for an execution that wants them so."""
+    launch = execution.weights
+    threads.run(launch.kernel, launch.address, weight_at, 0, 0, 0, packed_at, launch.tasks, launch.flops,
+                launch.scratch)  # fmt: skip
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """The array, or a copy if it is not contiguous and aligned."""
+    flags = array.flags
+    return array if flags.c_contiguous and flags.aligned else _copy(array)
+
+
+def _copy(array: np.ndarray) -> np.ndarray:
+    return np.array(array, order="C", copy=True, subok=False)

@@ -1,0 +1,160 @@
+"""conv2d: check the arguments, make a Problem, plan, run. The file to read first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastconv import checks, threads
+from fastconv.call import Call
+from fastconv.problem import conv2d_problem
+
+MOST_CALLS = 512  # prepared calls that are remembered
+_calls: dict[tuple, Call] = {}
+
+
+def conv2d(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    *,
+    padding_mode: str = "zeros",
+    layout: str = "channels_first",
+    activation: Any = None,
+    residual: np.ndarray | None = None,
+    algorithm: str = "auto",
+    precision: str = "default",
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    r"""Convolve a batch of images (cross-correlation, as in every deep-learning framework).
+
+    .. math::
+        y[n,k,i,j] = act\Big(bias[k] + residual[n,k,i,j] + \sum_{c,r,s} weight[k,c,r,s]\,
+        x[n,\, c',\, i\,stride_h + r\,dilation_h - top,\, j\,stride_w + s\,dilation_w - left]\Big)
+
+    where :math:`c'` runs over the channels of k's group and x is continued outside its bounds as `padding_mode` says.
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, C, H, W) or (N, H, W, C), or without N
+        float32, float64, float16 or bfloat16 (`ml_dtypes`); any strides. float16 and bfloat16 are accumulated in
+        float32 and rounded once.
+    weight : ndarray, shape (K, C / groups, R, S)
+        The same shape in both layouts; x's dtype.
+    bias : ndarray, shape (K,), optional
+        x's dtype.
+    stride, dilation : int or two ints
+        For height and width; at least 1.
+    padding : int, two ints, two (before, after) pairs, "valid", "same", "same_upper" or "same_lower"
+        "same" keeps ceil(size / stride) outputs, the odd element at the end ("same_lower": at the start).
+    groups : int
+        Divides C and K.
+    padding_mode : {"zeros", "reflect", "replicate", "circular"}
+    layout : {"channels_first", "channels_last"}
+    activation : None, str or ("leaky_relu", slope)
+        "relu", "relu6", "leaky_relu", "sigmoid", "tanh", "silu", "hardswish" or "gelu".
+    residual : ndarray, the result's shape, optional
+        Added before the activation.
+    algorithm : str
+        "auto" or a name out of ``fastconv.algorithms("conv2d")``.
+    precision : {"strict", "default", "fast"}
+        Which algorithms "auto" may use; all present ones are as accurate as a plain dot product.
+    out : ndarray, optional
+        Receives the result; may overlap any input.
+
+    Returns
+    -------
+    ndarray, shape (N, K, OH, OW) or (N, OH, OW, K), or without N
+        `out` if it was given. Bitwise the same for any number of threads and any split of the batch.
+
+    Raises
+    ------
+    TypeError
+        An argument of the wrong kind: a list for an array, an unsupported or mixed dtype, a float for a size.
+    ValueError
+        Sizes that do not fit together, an unknown name, or a named algorithm that cannot do this problem.
+
+    References
+    ----------
+    Definition: ONNX operator Conv; V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning",
+    arXiv:1603.07285. Blocking: K. Goto, R. van de Geijn, "Anatomy of high-performance matrix multiplication", 2008.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastconv as fc
+    >>> x = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)
+    >>> fc.conv2d(x, np.ones((1, 1, 3, 3), np.float32))
+    array([[[[45., 54.],
+             [81., 90.]]]], dtype=float32)
+    """
+    try:
+        call = _calls[_key(x, weight, bias, stride, padding, dilation, groups, padding_mode, layout, activation,
+                           residual, algorithm, precision)]  # fmt: skip
+    except (KeyError, TypeError, AttributeError):
+        call = _prepare(x, weight, bias, stride, padding, dilation, groups, padding_mode, layout, activation,
+                        residual, algorithm, precision)  # fmt: skip
+    return call(x, weight, bias, residual, out)
+
+
+def _key(x, weight, bias, stride, padding, dilation, groups, padding_mode, layout, activation, residual, algorithm,
+         precision) -> tuple:  # fmt: skip
+    """What a prepared call depends on."""
+    return (
+        x.shape, x.strides, x.dtype, x.__class__, weight.shape, weight.dtype, weight.__class__,
+        None if bias is None else (bias.shape, bias.dtype, bias.__class__),
+        stride if stride.__class__ is int else _typed(stride),
+        padding if padding.__class__ is int else _typed(padding),
+        dilation if dilation.__class__ is int else _typed(dilation),
+        groups if groups.__class__ is int else _typed(groups),
+        padding_mode, layout, activation if activation.__class__ is str else _typed(activation),
+        None if residual is None else (residual.shape, residual.dtype, residual.__class__),
+        algorithm, precision, threads.get_num_threads(),
+    )  # fmt: skip
+
+
+def _typed(value: Any) -> Any:
+    """A size argument with the types of its parts, so that 1, 1.0 and True are told apart in a key."""
+    if isinstance(value, (tuple, list)):
+        return (value.__class__, *map(_typed, value))
+    return (value.__class__, value)
+
+
+def _prepare(*args) -> Call:
+    """Check everything, plan, and remember the call."""
+    x, weight, bias, stride, padding, dilation, groups, padding_mode, layout, activation, residual, algorithm, precision = args
+    call = prepare(x, weight, bias, residual, algorithm, False, stride=stride, padding=padding, dilation=dilation,
+                   groups=groups, padding_mode=padding_mode, layout=layout, activation=activation,
+                   precision=precision)  # fmt: skip
+    while len(_calls) >= MOST_CALLS:
+        _calls.pop(next(iter(_calls)), None)
+    _calls[_key(*args)] = call
+    return call
+
+
+def prepare(x, weight, bias, residual, algorithm, packed, **options) -> Call:
+    """Check arrays and options of one convolution and plan it."""
+    x, weight = checks.array("x", x), checks.array("weight", weight)
+    bias = None if bias is None else checks.array("bias", bias)
+    residual = None if residual is None else checks.array("residual", residual)
+    checks.same_dtype(x, weight=weight, bias=bias, residual=residual)
+    if x.ndim not in (3, 4):
+        raise ValueError(f"x: expected 4 axes, or 3 without a batch, got {x.ndim} (shape {x.shape})")
+    if weight.ndim != 4:
+        raise ValueError(f"weight: expected 4 axes (K, C/groups, R, S), got {weight.ndim} (shape {weight.shape})")
+    batch = () if x.ndim == 4 else (1,)
+    if residual is not None and residual.ndim != x.ndim:
+        raise ValueError(f"residual: expected {x.ndim} axes as x has, got shape {residual.shape}")
+    if not isinstance(algorithm, str):
+        raise TypeError(f"algorithm: expected a name, got {algorithm!r}")
+    problem = conv2d_problem(
+        (*batch, *x.shape), weight.shape, dtype=checks.dtype_name("x", x.dtype),
+        bias_shape=None if bias is None else bias.shape,
+        residual_shape=None if residual is None else (*batch, *residual.shape), **options,
+    )  # fmt: skip
+    return Call(problem, x, algorithm, packed)

@@ -1,0 +1,63 @@
+"""The cost model: cycles of one core, from counts and a few measured constants.
+
+Measured on Zen 5 and checked against the ordering on Cascade Lake; each constant says what it stands for. The model
+never sees the number of threads, because the choice must not depend on it.
+"""
+
+from __future__ import annotations
+
+from fastconv import blocking
+from fastconv.problem import Problem
+from fastconv.target import Target
+
+MOVE = 0.25  # cycles to pack one element of a strip
+TRANSPOSE = 0.6  # to write one output element through a transpose
+STORE = 0.12  # to write one output element straight from a tile
+PACK_WEIGHT = 0.55  # to pack one weight
+TILE = 30.0  # to enter and leave a tile
+IN_PLACE_STEP = 0.12  # extra share of a step's time when vectors of x come from a new page each
+TASK = 500.0  # to start a task
+
+
+def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float:
+    """A dense plan: its tiles' steps, packing, output."""
+    lanes = target.lanes(8 if problem.dtype == "float64" else 4)
+    groups, n = problem.groups, problem.n
+    outputs, channels = problem.k // groups, problem.c // groups
+    oh, ow, depth = problem.oh, problem.ow, channels * problem.r * problem.s
+    pixels = oh * ow
+    by_row = shape.in_place and problem.stride != (1, 1)
+    run, runs = (ow, oh) if by_row else (pixels, 1)
+    if shape.lanes == "pixels":
+        rows, vectors = outputs, -(-run // lanes)
+    else:
+        rows, vectors = run, -(-outputs // lanes)
+    step, tiles = 0.0, 0
+    for size, count in blocking.counted(rows, shape.rows):
+        for width, times in blocking.counted(vectors, shape.vectors):
+            step += count * times * blocking.tile_cycles(size, width)
+            tiles += count * times
+    chunks = -(-channels // blocking.chunk_channels(channels, problem.r * problem.s))
+    tail = shape.lanes == "pixels" and shape.in_place
+    cycles = runs * (step * depth * (1 + IN_PLACE_STEP * tail * (channels > 128)) + tiles * chunks * TILE)
+    if not shape.in_place:
+        height = oh + (problem.r - 1) * problem.dilation[0] // problem.stride[0]
+        strips = channels * problem.s * min(problem.stride[0], problem.r) * height * ow
+        cycles += strips * MOVE
+    transposed = shape.lanes == "channels" and problem.layout == "channels_first"
+    cycles += outputs * pixels * (TRANSPOSE if transposed else STORE) * (1 + 0.5 * (chunks - 1) / chunks)
+    cycles = n * groups * (cycles + TASK)
+    if not packed and not shape.raw_weights:
+        cycles += problem.k * depth * PACK_WEIGHT
+    return cycles
+
+
+def depthwise_cycles(problem: Problem, target: Target) -> float:
+    """A depthwise plan: loads and multiply-adds of its taps."""
+    lanes = target.lanes(8 if problem.dtype == "float64" else 4)
+    taps = problem.r * problem.s
+    if problem.layout == "channels_last":
+        vectors = -(-problem.k // lanes) * problem.oh * problem.ow
+        return problem.n * (vectors * (taps * 0.8 + 3) + problem.oh * TASK)
+    vectors = problem.oh * -(-problem.ow // lanes)
+    return problem.n * problem.k * (vectors * taps * (1.3 * problem.stride[1]) + 60)

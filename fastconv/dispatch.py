@@ -1,0 +1,86 @@
+"""Which algorithm runs: an ordered list of candidates, why each is out or what it should cost, and the plan cache."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from fastconv import target as targets
+from fastconv.algorithm.common import Algorithm, Execution, Steps
+from fastconv.algorithm.depthwise import Depthwise
+from fastconv.algorithm.im2col import Im2col
+from fastconv.algorithm.pointwise import Pointwise
+from fastconv.problem import Problem
+
+# Read from top to bottom; the last accepts everything. Winograd's place is above im2col.
+CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
+    ("conv2d", "forward"): (
+        Depthwise(),
+        Pointwise(),
+        Im2col(),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One algorithm for one problem: its estimated cycles, or the reason it is out."""
+
+    algorithm: Algorithm
+    cycles: float | None
+    reason: str | None
+
+
+def names(op: str) -> tuple[str, ...]:
+    """The algorithms' names of one operator."""
+    try:
+        return tuple(a.name for a in CANDIDATES[op, "forward"])
+    except KeyError:
+        known = ", ".join(sorted({repr(op) for op, _ in CANDIDATES}))
+        raise ValueError(f"op: {op!r} is not an operator with algorithms; there are {known}") from None
+
+
+def contiguous_steps(problem: Problem) -> Steps:
+    """The steps of a C-contiguous input."""
+    item = problem.itemsize
+    if problem.layout == "channels_last":
+        pixel = problem.c * item
+        return Steps(problem.h * problem.w * pixel, item, problem.w * pixel, pixel)
+    plane = problem.h * problem.w * item
+    return Steps(problem.c * plane, plane, problem.w * item, item)
+
+
+def consider(problem: Problem, x: Steps, packed: bool) -> list[Candidate]:
+    """Every candidate in order, with its cost or the reason against it."""
+    target = targets.host()
+    found = []
+    for algorithm in CANDIDATES[problem.op, problem.pass_]:
+        reason = algorithm.supports(problem, x, target)
+        cycles = None if reason else algorithm.cost(problem, x, target, packed)
+        found.append(Candidate(algorithm, cycles, reason))
+    return found
+
+
+def choose(problem: Problem, x: Steps, algorithm: str, packed: bool) -> Algorithm:
+    """The named algorithm, or for "auto" the cheapest; the number of threads has no say."""
+    candidates = consider(problem, x, packed)
+    able = [c for c in candidates if c.reason is None]
+    if algorithm == "auto":
+        return min(able, key=lambda c: c.cycles).algorithm
+    for candidate in candidates:
+        if candidate.algorithm.name == algorithm:
+            if candidate.reason is None:
+                return candidate.algorithm
+            can = ", ".join(repr(c.algorithm.name) for c in able)
+            raise ValueError(
+                f"algorithm: {algorithm!r} cannot do {problem.label}: {candidate.reason}; these can: {can}"
+            )
+    known = ", ".join(map(repr, ("auto", *names(problem.op))))
+    raise ValueError(f"algorithm: {algorithm!r} is not one of {known}")
+
+
+@functools.lru_cache(maxsize=512)
+def execution(problem: Problem, x: Steps, algorithm: str, threads: int, packed: bool) -> tuple[str, Execution]:
+    """The chosen algorithm's name and its execution, remembered for the most recent problems."""
+    chosen = choose(problem, x, algorithm, packed)
+    return chosen.name, chosen.build(problem, x, targets.host(), threads, packed)

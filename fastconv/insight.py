@@ -1,0 +1,175 @@
+"""What would run and why: explain, algorithms, show_config."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastconv import threads
+from fastconv.problem import Problem, conv2d_problem
+
+
+@dataclass(frozen=True)
+class PlanCandidate:
+    """One algorithm in a `Plan`: its estimated milliseconds on one core, or the reason it is out."""
+
+    name: str
+    milliseconds: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a convolution would run. Printing it shows a table.
+
+    Attributes
+    ----------
+    algorithm : str
+        The chosen algorithm.
+    candidates : tuple of PlanCandidate
+        Every algorithm in the dispatcher's order.
+    flops : int
+        Two for each product of the definition.
+    bytes : int
+        Input, weight and output once.
+    workspace : int
+        Bytes of scratch and packed weights that a call uses.
+    """
+
+    label: str
+    algorithm: str
+    candidates: tuple[PlanCandidate, ...]
+    flops: int
+    bytes: int
+    workspace: int
+    threads: int
+
+    def __str__(self) -> str:
+        lines = [
+            self.label,
+            f"  {self.flops / 1e6:.3f} MFLOP, {self.bytes / 1e6:.3f} MB in and out, "
+            f"{self.workspace / 1e6:.3f} MB workspace, {self.threads} threads",
+        ]
+        for c in self.candidates:
+            star = "*" if c.name == self.algorithm else " "
+            verdict = c.reason or f"about {c.milliseconds:.4f} ms on one core"
+            lines.append(f"  {star} {c.name:<10} {verdict}")
+        return "\n".join(lines)
+
+
+def algorithms(op: str) -> tuple[str, ...]:
+    """Return the names of an operator's algorithms, as its ``algorithm=`` takes them.
+
+    Parameters
+    ----------
+    op : str
+        "conv2d".
+
+    Raises
+    ------
+    ValueError
+        If there is no such operator.
+
+    Examples
+    --------
+    >>> import fastconv as fc
+    >>> "im2col" in fc.algorithms("conv2d")
+    True
+    """
+    from fastconv import dispatch
+
+    return dispatch.names(op)
+
+
+def explain(op: str, x_shape: Any, weight_shape: Any, bias: bool = False, *, dtype: Any = "float32",
+            algorithm: str = "auto", packed: bool = False, residual: bool = False, **options: Any) -> Plan:  # fmt: skip
+    """Say which algorithm a call would run and why the others would not.
+
+    Parameters
+    ----------
+    op : str
+        "conv2d".
+    x_shape, weight_shape : sequences of int
+        As the arrays would have them; x with or without a batch axis, C-contiguous.
+    bias, residual : bool
+        Whether the call has them.
+    dtype : str or dtype
+    algorithm : str
+        As for the operator.
+    packed : bool
+        Whether the weights are prepared beforehand, as in a layer.
+    **options
+        stride, padding, dilation, groups, padding_mode, layout, activation, precision, as for the operator.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for the operator.
+
+    Examples
+    --------
+    >>> import fastconv as fc
+    >>> fc.explain("conv2d", (1, 64, 56, 56), (128, 64, 1, 1)).algorithm
+    'pointwise'
+    """
+    from fastconv import dispatch, peak, target
+
+    dispatch.names(op)
+    problem = problem_of(x_shape, weight_shape, bias, residual, dtype, options)
+    steps = dispatch.contiguous_steps(problem)
+    count = threads.get_num_threads()
+    chosen, execution = dispatch.execution(problem, steps, algorithm, count, packed)
+    per_ms = peak.measured_peak(problem.dtype, 1) / target.flops_per_cycle(problem.dtype) * 1e6
+    candidates = tuple(
+        PlanCandidate(c.algorithm.name, None if c.cycles is None else c.cycles / per_ms, c.reason)
+        for c in dispatch.consider(problem, steps, packed)
+    )
+    workspace = execution.main.scratch * min(count, execution.main.tasks) + execution.weight_bytes
+    return Plan(problem.label, chosen, candidates, problem.flops, problem.bytes, workspace, count)
+
+
+def problem_of(x_shape, weight_shape, bias, residual, dtype, options) -> Problem:
+    """The problem that shapes alone describe."""
+    shape = tuple(x_shape)
+    shape = shape if len(shape) == 4 else (1, *shape)
+    name = dtype if dtype == "bfloat16" else np.dtype(dtype).name
+    options = dict(options)
+    problem = conv2d_problem(shape, tuple(weight_shape), dtype=name, **options)
+    if bias or residual:
+        problem = conv2d_problem(
+            shape, tuple(weight_shape), dtype=name, bias_shape=(problem.k,) if bias else None,
+            residual_shape=problem.y_shape if residual else None, **options,
+        )  # fmt: skip
+    return problem
+
+
+def show_config() -> None:
+    """Print versions, the CPU and vector width in use, threads, and where compiled code is kept.
+
+    Examples
+    --------
+    >>> import fastconv as fc
+    >>> fc.show_config()  # doctest: +ELLIPSIS
+    fastconv ...
+    """
+    import llvmlite
+    import numba
+
+    from fastconv import __version__, target
+    from fastconv.codegen import cache
+
+    host = target.host()
+    print(f"fastconv {__version__}")
+    print(f"python   {platform.python_version()}, numpy {np.__version__}, numba {numba.__version__}, "
+          f"llvmlite {llvmlite.__version__}")  # fmt: skip
+    print(f"cpu      {host.name}, {host.isa}, {host.vector_bytes * 8}-bit vectors, "
+          f"L1 {host.l1 >> 10} KiB, L2 {host.l2 >> 10} KiB")  # fmt: skip
+    print(f"threads  {threads.get_num_threads()}, layer {threads.layer()}")
+    print(f"cache    {cache.folder() or 'none: compiled code is not kept'}")

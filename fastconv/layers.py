@@ -1,0 +1,132 @@
+"""Layers: an operator whose weights are prepared once."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from fastconv import call, checks, threads, workspace
+from fastconv.conv import prepare
+
+MOST_CALLS = 64  # prepared calls that one layer remembers
+
+
+class Conv2d:
+    """A `conv2d` with its weight, bias and options fixed; weights are packed once.
+
+    The arrays are copied at construction. A layer may be called from many threads.
+
+    Parameters
+    ----------
+    weight, bias, stride, padding, dilation, groups, padding_mode, layout, activation, algorithm, precision
+        As for `conv2d`.
+    batch_norm : (gamma, beta, mean, var, eps), optional
+        Folded into weight and bias: weight * gamma / sqrt(var + eps), (bias - mean) * gamma / sqrt(var + eps) + beta,
+        computed in float64 and rounded once. The four arrays have shape (K,).
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `conv2d`: for the weight and its options at construction, for the input at the call.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastconv as fc
+    >>> layer = fc.Conv2d(np.ones((2, 1, 3, 3), np.float32), padding=1, activation="relu")
+    >>> layer(np.ones((1, 1, 4, 4), np.float32)).shape
+    (1, 2, 4, 4)
+    """
+
+    def __init__(
+        self,
+        weight: np.ndarray,
+        bias: np.ndarray | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        *,
+        padding_mode: str = "zeros",
+        layout: str = "channels_first",
+        activation: Any = None,
+        algorithm: str = "auto",
+        precision: str = "default",
+        batch_norm: Any = None,
+    ):
+        weight = checks.array("weight", weight)
+        bias = None if bias is None else checks.array("bias", bias)
+        if weight.ndim != 4:
+            raise ValueError(f"weight: expected 4 axes (K, C/groups, R, S), got {weight.ndim} (shape {weight.shape})")
+        if bias is not None:
+            if bias.dtype != weight.dtype:
+                raise TypeError(f"bias: dtype {bias.dtype} differs from weight's {weight.dtype}")
+            if bias.shape != weight.shape[:1]:
+                raise ValueError(f"bias: shape {bias.shape}, expected {weight.shape[:1]}")
+        if batch_norm is not None:
+            weight, bias = checks.batch_norm_fold(weight, bias, batch_norm)
+        self.weight = np.array(weight, order="C", copy=True)
+        self.bias = None if bias is None else np.array(bias, order="C", copy=True)
+        self.weight.flags.writeable = False
+        if self.bias is not None:
+            self.bias.flags.writeable = False
+        self._algorithm = algorithm
+        self._options = {
+            "stride": stride, "padding": padding, "dilation": dilation, "groups": groups,
+            "padding_mode": padding_mode, "layout": layout, "activation": activation, "precision": precision,
+        }  # fmt: skip
+        self._check_options()
+        self._calls: dict[tuple, tuple[call.Call, int | None]] = {}
+        self._packed: dict[tuple, workspace.Block] = {}
+        self._lock = threading.Lock()
+
+    def _check_options(self) -> None:
+        """Say now what is wrong whatever the input will be."""
+        checks.layer_options(self.weight.shape, self._algorithm, **self._options)
+
+    def __call__(
+        self, x: np.ndarray, residual: np.ndarray | None = None, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Convolve `x`; `residual` is added before the activation, `out` receives the result."""
+        try:
+            key = (
+                x.shape, x.strides, x.dtype, x.__class__,
+                None if residual is None else (residual.shape, residual.dtype, residual.__class__),
+                threads.get_num_threads(),
+            )  # fmt: skip
+            prepared, packed = self._calls[key]
+        except (KeyError, AttributeError):
+            prepared, packed = self._prepare(x, residual)
+        return prepared(x, self.weight, self.bias, residual, out, packed)
+
+    def _prepare(self, x, residual):
+        prepared = prepare(x, self.weight, self.bias, residual, self._algorithm, True, **self._options)
+        packed = self._pack(prepared.execution)
+        key = (
+            x.shape, x.strides, x.dtype, x.__class__,
+            None if residual is None else (residual.shape, residual.dtype, residual.__class__),
+            threads.get_num_threads(),
+        )  # fmt: skip
+        with self._lock:
+            while len(self._calls) >= MOST_CALLS:
+                self._calls.pop(next(iter(self._calls)))
+            self._calls[key] = prepared, packed
+        return prepared, packed
+
+    def _pack(self, execution) -> int:
+        """The address of the weights as `execution` wants them; packed at most once a form."""
+        if execution.weights is None:
+            return self.weight.ctypes.data
+        with self._lock:
+            block = self._packed.get(execution.packing)
+            if block is None:
+                block = workspace.Block(execution.weight_bytes)
+                call.pack(execution, self.weight.ctypes.data, block.address)
+                self._packed[execution.packing] = block
+        return block.address
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{name}={value!r}" for name, value in self._options.items())
+        return f"Conv2d(weight {self.weight.shape} {self.weight.dtype}, {options})"

@@ -1,0 +1,30 @@
+"""The machine's measured multiply-add peak, the yardstick of every benchmark."""
+
+from __future__ import annotations
+
+import functools
+import time
+
+import numpy as np
+
+
+@functools.cache
+def measured_peak(dtype: str = "float32", threads: int = 1) -> float:
+    """GFLOP/s of independent fused multiply-adds in registers on `threads` threads, the fastest of many runs."""
+    from fastconv.codegen import launch
+    from fastconv.microkernels.fmapeak import CHAINS
+    from fastconv.microkernels.inventory import microkernel
+    from fastconv.target import host
+
+    short, item = ("f64", 8) if dtype == "float64" else ("f32", 4)
+    kernel = microkernel(f"fmapeak_{short}_{host().isa}").address
+    sums = np.zeros(8 * threads)
+    best, steps = float("inf"), 60_000
+    for _ in range(40):
+        start = time.perf_counter()
+        if threads > 1:
+            launch.parallel(kernel, steps, 0, 0, 0, 0, sums.ctypes.data, 0, 0, threads, threads)
+        else:
+            launch.serial(kernel, steps, 0, 0, 0, 0, sums.ctypes.data, 0, 0, 1)
+        best = min(best, time.perf_counter() - start)
+    return 2 * CHAINS * host().lanes(item) * steps * threads / best / 1e9

@@ -1,0 +1,231 @@
+"""How many threads a call uses, and whether it is safe to use any: decided here and nowhere else.
+
+The number is a property of the calling context, never of the process: other libraries' settings, and Numba's own,
+are left as they are. Kernels split their output among workers and never the order of a sum, so the number changes
+the time and not one bit of the result.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from fastconv import workspace
+
+# Below this many multiply-adds (or elements moved, for copies) one thread is faster: a launch costs 2-3 us with
+# OpenMP and about 34 us with the workqueue layer, and a core does some 50 000 multiply-adds in a microsecond.
+SERIAL_FLOPS = {"omp": 400_000, "tbb": 800_000, "workqueue": 6_000_000}
+
+_chosen: ContextVar[int | None] = ContextVar("fastconv_num_threads", default=None)
+_default: int | None = None
+_layer: str | None = None
+_forked_with_pool = False
+_guard = threading.Lock()  # the workqueue layer aborts the process when two threads launch at once
+
+
+def _quota() -> float:
+    """CPUs that a container's quota allows; infinity where there is none."""
+    try:
+        with open("/sys/fs/cgroup/cpu.max") as file:
+            quota, period = file.read().split()
+        return math.inf if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        pass
+    try:
+        with open("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") as file:
+            quota = int(file.read())
+        with open("/sys/fs/cgroup/cpu/cpu.cfs_period_us") as file:
+            return quota / int(file.read()) if quota > 0 else math.inf
+    except (OSError, ValueError, ZeroDivisionError):
+        return math.inf
+
+
+def _available() -> int:
+    """CPUs this process may use: affinity and container quota."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cpus, math.ceil(_quota()) if _quota() < math.inf else cpus))
+
+
+def _checked(n: object, name: str) -> int:
+    if isinstance(n, bool):
+        raise TypeError(f"{name}: expected an int of at least 1, got {n!r}")
+    try:
+        count = operator.index(n)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{name}: expected an int of at least 1, got {n!r}") from None
+    if count < 1:
+        raise ValueError(f"{name}: expected an int of at least 1, got {count}")
+    return count
+
+
+def get_num_threads() -> int:
+    """Return how many threads a call in this context may use.
+
+    Returns
+    -------
+    int
+        What `set_num_threads` or `num_threads` chose in this context, else ``FASTCONV_NUM_THREADS``, else the CPUs
+        that the process's affinity and its container's quota leave it.
+
+    Examples
+    --------
+    >>> import fastconv as fc
+    >>> with fc.num_threads(1):
+    ...     fc.get_num_threads()
+    1
+    """
+    global _default
+    chosen = _chosen.get()
+    if chosen is not None:
+        return chosen
+    if _default is None:
+        text = os.environ.get("FASTCONV_NUM_THREADS", "")
+        if text.strip():
+            if not text.strip().isdecimal():
+                raise ValueError(f"FASTCONV_NUM_THREADS: expected an int of at least 1, got {text!r}")
+            _default = _checked(int(text), "FASTCONV_NUM_THREADS")
+        else:
+            _default = _available()
+    return _default
+
+
+def set_num_threads(n: int) -> None:
+    """Set how many threads calls in this context may use.
+
+    The setting belongs to the calling context (`contextvars`): a thread or an asynchronous task that sets it does not
+    change it for others. More threads than Numba's pool has (``NUMBA_NUM_THREADS``) are not used.
+
+    Parameters
+    ----------
+    n : int
+        At least 1.
+
+    Raises
+    ------
+    TypeError
+        If `n` is not an int.
+    ValueError
+        If `n` is less than 1.
+
+    Examples
+    --------
+    >>> import fastconv as fc
+    >>> with fc.num_threads(2):
+    ...     fc.set_num_threads(1)
+    ...     fc.get_num_threads()
+    1
+    """
+    _chosen.set(_checked(n, "n"))
+
+
+@contextmanager
+def num_threads(n: int) -> Iterator[None]:
+    """Use `n` threads inside a ``with`` block, in this context only.
+
+    Parameters
+    ----------
+    n : int
+        At least 1; anything else is a `TypeError` or `ValueError` as for `set_num_threads`.
+
+    Examples
+    --------
+    >>> import fastconv as fc
+    >>> with fc.num_threads(1):
+    ...     fc.get_num_threads()
+    1
+    """
+    token = _chosen.set(_checked(n, "n"))
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def layer() -> str:
+    """Return the name of Numba's threading layer in use: "omp", "tbb", "workqueue", or "none yet"."""
+    return _layer or "none yet"
+
+
+def _start_pool() -> None:
+    """Start Numba's threads once, and remember which layer they came from."""
+    global _layer
+    import numba
+    from fastconv.codegen import launch
+
+    with _guard:
+        if _layer is None:
+            launch.parallel.entry  # noqa: B018  loading the parallel launcher starts the pool
+            numba.get_num_threads()
+            _layer = numba.threading_layer() if _pool_runs() else "none yet"
+
+
+def _pool_runs() -> bool:
+    """Whether Numba's thread pool runs in this process, whoever started it."""
+    import sys
+
+    module = sys.modules.get("numba.np.ufunc.parallel")
+    return bool(getattr(module, "_is_initialized", False))
+
+
+def workers(tasks: int, flops: int) -> int:
+    """How many threads this call should use; 1 means: in the calling thread."""
+    if tasks < 2 or flops < SERIAL_FLOPS["omp"] or _forked_with_pool:
+        return 1
+    n = min(get_num_threads(), tasks)
+    if n < 2:
+        return 1
+    if _layer is None:
+        _start_pool()
+    if flops < SERIAL_FLOPS.get(_layer or "omp", 400_000):
+        return 1
+    import numba
+
+    return min(n, numba.config.NUMBA_NUM_THREADS)
+
+
+def run(kernel: int, plan: int, x: int, w: int, bias: int, residual: int, y: int, tasks: int, flops: int,
+        scratch: int) -> None:  # fmt: skip
+    """Run a kernel over its tasks; each worker has `scratch` bytes of its own."""
+    from fastconv.codegen import launch
+
+    count = workers(tasks, flops)
+    step = -(-scratch // 4096) * 4096 + 64 if scratch else 0  # odd lines apart: workers do not share cache sets
+    block = workspace.take(step * count) if scratch else None
+    address = block.address if block is not None else 0
+    try:
+        if count > 1 and (_layer != "workqueue" or _guard.acquire(blocking=False)):
+            try:
+                launch.parallel.entry(kernel, plan, x, w, bias, residual, y, address, step, tasks, count)
+            finally:
+                if _layer == "workqueue":
+                    _guard.release()
+        else:
+            launch.serial.entry(kernel, plan, x, w, bias, residual, y, address, step, tasks)
+    finally:
+        if block is not None:
+            workspace.give(block)
+
+
+_pool_before_fork = False
+
+
+def _before_fork() -> None:
+    global _pool_before_fork
+    _pool_before_fork = _pool_runs()
+
+
+def _after_fork_in_child() -> None:
+    """GNU OpenMP kills a forked child that uses its parent's pool, and workqueue's threads are gone: go serial."""
+    global _forked_with_pool, _guard
+    _forked_with_pool = _forked_with_pool or _pool_before_fork
+    _guard = threading.Lock()
+    workspace.reset_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
