@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,203 +58,253 @@ def dense_weights(problem: Problem, shape: Shape, target: Target) -> tuple[Launc
 
 def dense(problem: Problem, x: Steps, shape: Shape, target: Target, threads: int) -> Launch:
     """The launch that convolves; its weights are raw or packed as `shape` says."""
-    stored, computing, item = names_of(problem)
-    lanes = target.lanes(item)
-    narrow = stored != computing
-    outputs, channels, taps = problem.k // problem.groups, problem.c // problem.groups, problem.r * problem.s
-    chunk = blocking.chunk_channels(channels, taps)
-    pixels_are_lanes, last = shape.lanes == "pixels", problem.layout == "channels_last"
-    oh, ow, (sh, sw), (dh, dw) = problem.oh, problem.ow, problem.stride, problem.dilation
-    extent = outputs if pixels_are_lanes else -(-outputs // lanes)
-    tiles = blocking.split(extent, shape.rows if pixels_are_lanes else shape.vectors)[0]
-    p = np.zeros(n_.NEST_FIELDS, np.int64)
+    cut = Cut.of(problem, x, shape, target, threads)
+    plan = np.zeros(n_.NEST_FIELDS, np.int64)
     keep: list = []
 
-    # Output: y and the residual are contiguous in the problem's layout.
-    stored_item = 2 if narrow else item
-    y_pixel, y_channel = (problem.k * stored_item, stored_item) if last else (stored_item, oh * ow * stored_item)
-    p[n_.Y_N] = p[n_.R_N] = problem.k * oh * ow * stored_item
-    p[n_.Y_G] = p[n_.R_G] = outputs * y_channel
-    p[n_.Y_PIXEL] = p[n_.R_PIXEL] = y_pixel
-    p[n_.Y_CHANNEL] = p[n_.R_CHANNEL] = y_channel
+    def put(**fields: int) -> None:
+        for name, value in fields.items():
+            plan[getattr(n_, name)] = value
 
-    # Input in place, or packed.
-    p[n_.X_N], p[n_.X_G], p[n_.X_C] = x.n, channels * x.c, x.c
-    flat = False
-    if shape.in_place:
-        pixel = sw * x.w
-        flat = sw == 1 and sh == 1 and x.h == problem.w * x.w
-        if flat:
-            oh, ow = 1, oh * ow
-        p[n_.X_PIXEL], p[n_.X_ROW] = pixel, sh * x.h
-        table = np.arange(chunk, dtype=np.int64) * x.c
-        per_pixel = chunk * item
-    else:
-        per_pixel = chunk * problem.s * max(1, min(sh, problem.r)) * item
-    rows_a_block, columns, tiles_a_block = _blocks(
-        problem, shape, target, threads, oh, ow, per_pixel, chunk < channels, tiles, lanes, item,
-        shape.in_place and not flat,
-    )
-    if not shape.in_place:
-        runs = blocking.strip_rows(rows_a_block, problem.r, sh, dh)
-        rows = np.array(runs.rows, np.int64)
-        starts = np.array(runs.starts, np.int64)
-        c, r, s = (a.ravel() for a in np.mgrid[:chunk, : problem.r, : problem.s])
-        if last:
-            tap = chunk * item
-            pixel = problem.s * tap
-            if pixel % 1024 == 0:
-                pixel += 64  # keeps the pixels of a tile out of one another's cache sets
-            table = starts[r] * columns * pixel + s * tap + c * item
-            strip = len(rows) * columns * pixel
-        else:
-            tap, pixel = 0, item
-            table = ((c * problem.s + s) * len(rows) + starts[r]) * columns * item
-            strip = chunk * problem.s * len(rows) * columns * item
-        p[n_.X_PIXEL] = pixel
-        pack = s_.strips_last if last else s_.strips_first
-        sp = np.zeros(s_.STRIP_FIELDS, np.int64)
-        plane = microkernel(move_name("plane", problem, target))
-        # One vector past the strips may be read (never used) by a tile's last load.
-        strip = _round(strip + target.vector_bytes)
-        chunks = -(-channels // chunk)
-        kept = chunks if chunks > 1 and tiles_a_block < tiles and chunks * strip <= target.l2 * 5 // 8 else 1
-        p[n_.STRIPS_AT] = 64 + _round(8 * len(rows))
-        p[n_.STRIP_CHUNK] = strip if kept > 1 else 0
-        p[n_.STRIP_BYTES] = p[n_.STRIPS_AT] + kept * strip
-        move = microkernel(move_name("row", problem, target))
-        for index, value in (
-            (s_.H, problem.h), (s_.WIDTH, problem.w), (s_.STRIDE_H, sh), (s_.STRIDE_W, sw),
-            (s_.TOP, problem.padding[0][0]), (s_.LEFT, problem.padding[1][0]), (s_.S, problem.s), (s_.DILATION_W, dw),
-            (s_.MODE, MODES[problem.padding_mode]), (s_.ROWS, len(rows)), (s_.ROW_OFFSETS, rows.ctypes.data),
-            (s_.X_C, x.c), (s_.X_H, x.h), (s_.X_W, x.w), (s_.PIXEL_BYTES, pixel), (s_.TAP_BYTES, tap),
-            (s_.ITEM_BYTES, item), (s_.ROW_MOVE, move.address), (s_.PLANE_MOVE, plane.address),
-        ):  # fmt: skip
-            sp[index] = value
-        p[n_.PACK], p[n_.PACK_PLAN] = pack.address, sp.ctypes.data
-        keep += [sp, rows, move]
-    table = np.ascontiguousarray(table)
-    keep.append(table)
-    if shape.in_place:
-        p[n_.STRIP_BYTES] = 64
+    _put_tasks(put, problem, cut)
+    _put_tiles(put, problem, shape, cut, target, keep)
+    _put_input(put, problem, x, shape, cut, target, keep)
+    _put_output(put, problem, cut, shape, target, keep)
+    scratch = int(plan[n_.STRIP_BYTES] + plan[n_.STAGE_BYTES]) + cut.line_bytes
+    return Launch(n_.nest.address, plan, cut.tasks, scratch, problem.flops, keep)
 
-    # Output stage: where tiles cannot write y themselves.
-    block = rows_a_block * columns
-    transposes = not pixels_are_lanes and not last
-    staged = transposes or narrow
-    simple = not staged and problem.activation in (*SIMPLE_ACTIVATIONS, "leaky_relu")
-    slope = np.full(1, problem.slope, np.float64 if computing == "f64" else np.float32)
-    keep.append(slope)
-    p[n_.SLOPE] = slope.ctypes.data
-    if simple:
-        p[n_.ACTIVATION] = SIMPLE_ACTIVATIONS.get(problem.activation, slope.ctypes.data)
-    k_block = outputs if tiles_a_block == tiles else -(-outputs // tiles) * tiles_a_block + tiles_a_block * lanes
-    if staged:
-        p[n_.STAGED] = 1
-        if pixels_are_lanes:
-            p[n_.STAGE_PIXEL], p[n_.STAGE_CHANNEL] = item, block * item
-        else:
-            p[n_.STAGE_PIXEL], p[n_.STAGE_CHANNEL] = _round(k_block * item), item
-        p[n_.STAGE_BYTES] = _round((k_block if pixels_are_lanes else block) * max(p[n_.STAGE_PIXEL] if not pixels_are_lanes else 0, p[n_.STAGE_CHANNEL] if pixels_are_lanes else 0))
-    plain = problem.activation is None and not problem.residual and not narrow
-    if transposes:
-        p[n_.AFTER] = n_.TRANSPOSE_ONLY if plain else n_.TRANSPOSE_FINISH
-        p[n_.TRANSPOSE] = microkernel(f"transpose_{computing}_{target.isa}").address
-    elif staged or not simple:
-        p[n_.AFTER] = n_.FINISH_LINES
-    if p[n_.AFTER] in (n_.TRANSPOSE_FINISH, n_.FINISH_LINES):
-        p[n_.FINISH] = microkernel(finish_name(problem, target, problem.activation)).address
 
-    # Tiles and their kernels.
-    column_blocks = -(-ow // columns)
-    pixel_blocks = -(-oh // rows_a_block) * column_blocks
-    channel_blocks = -(-tiles // tiles_a_block)
-    strided = shape.raw_weights if pixels_are_lanes else bool(p[n_.X_PIXEL] != item)
+@dataclass(frozen=True)
+class Cut:
+    """How one dense problem is cut into tasks, runs and tiles."""
+
+    item: int
+    lanes: int
+    outputs: int  # channels of a group
+    channels: int
+    chunk: int
+    tiles: int  # channel tiles of a group
+    tiles_a_block: int
+    runs: int  # rows of output pixels, as runs see them
+    run: int  # pixels of a row
+    row_blocks: int
+    column_blocks: int
+    tasks: int
+    flat: bool  # the whole plane is one run
+    stages: bool
+    transposes: bool
+
+    @property
+    def block_runs(self) -> int:
+        """Rows of the largest block."""
+        return -(-self.runs // self.row_blocks)
+
+    @property
+    def block_run(self) -> int:
+        """Columns of the largest block."""
+        return -(-self.run // self.column_blocks)
+
+    @property
+    def line_bytes(self) -> int:
+        """Scratch for transposed lines."""
+        return _round(16 * self.block_run * self.item) if self.transposes else 0
+
+    @classmethod
+    def of(cls, problem: Problem, x: Steps, shape: Shape, target: Target, threads: int) -> Cut:
+        """Blocks that keep strips and sums in L2, and as many as the threads need."""
+        stored, computing, item = names_of(problem)
+        lanes = target.lanes(item)
+        outputs, channels = problem.k // problem.groups, problem.c // problem.groups
+        chunk = blocking.chunk_channels(channels, problem.r * problem.s)
+        along_pixels = shape.lanes == "pixels"
+        extent = outputs if along_pixels else -(-outputs // lanes)
+        tiles = blocking.split(extent, shape.rows if along_pixels else shape.vectors)[0]
+        point = (problem.r, problem.s) == (1, 1) and problem.stride == (1, 1) and problem.unpadded
+        flat = point and x.h == problem.w * x.w
+        runs, run = (1, problem.oh * problem.ow) if flat else (problem.oh, problem.ow)
+        transposes = not along_pixels and problem.layout == "channels_first"
+        stages = transposes or stored != computing
+        per_pixel = chunk * problem.stride[1] * min(problem.stride[0], problem.r) * item
+        if transposes or chunk < channels:
+            per_pixel += outputs * item
+        unit = shape.vectors * lanes if along_pixels else shape.rows
+        fit = -(-runs * run * per_pixel // (target.l2 // 3))
+        planes = problem.n * problem.groups
+        blocks, channel_blocks = fit, 1
+        if threads > 1 and problem.flops > 1e6 and planes * fit < 4 * threads:
+            wanted = threads // math.gcd(planes * fit, threads)
+            weights = problem.k * channels * problem.r * problem.s
+            if weights > problem.c * problem.h * problem.w or runs * run < 2 * threads * unit:
+                channel_blocks = min(tiles, wanted)
+            else:
+                blocks = fit * wanted
+        row_blocks = min(runs, blocks)
+        column_blocks = min(-(-run // unit), -(-blocks // row_blocks)) if blocks > runs else 1
+        tiles_a_block = -(-tiles // channel_blocks)
+        tasks = planes * row_blocks * column_blocks * -(-tiles // tiles_a_block)
+        return cls(item, lanes, outputs, channels, chunk, tiles, tiles_a_block, runs, run, row_blocks,
+                   column_blocks, tasks, flat, stages, transposes)  # fmt: skip
+
+
+def _put_tasks(put, problem, cut):
+    """How a task's number is taken apart."""
+    put(
+        GROUPS=problem.groups, CHANNEL_BLOCKS=-(-cut.tiles // cut.tiles_a_block),
+        ROW_BLOCKS=cut.row_blocks, ROW_BASE=cut.runs // cut.row_blocks, ROW_LARGER=cut.runs % cut.row_blocks,
+        COLUMN_BLOCKS=cut.column_blocks, COLUMN_BASE=cut.run // cut.column_blocks,
+        COLUMN_LARGER=cut.run % cut.column_blocks, CHANNELS=cut.channels, CHUNK=cut.chunk,
+        TAPS=problem.r * problem.s,
+    )  # fmt: skip
+
+
+def _put_tiles(put, problem, shape, cut, target, keep):
+    """The register tiles, their kernels and the weights they read."""
+    _, computing, item = names_of(problem)
+    along_pixels, taps = shape.lanes == "pixels", problem.r * problem.s
+    strided = shape.raw_weights if along_pixels else (not shape.in_place and problem.layout == "channels_last")
+    strided = strided or (not along_pixels and shape.in_place)
     kernels = np.zeros(15 * n_.VECTORS_TABLED * 2, np.int64)
-    extents = _block_pixels(oh, ow, rows_a_block, columns)
-    for rows, vectors, tail in _tiles_used(shape, outputs, extents, lanes):
-        variants = ["px" if pixels_are_lanes else "ch"] + ["strided"] * strided + ["tail"] * tail
-        kernel = microkernel(gemm_name(computing, rows, vectors, target, *variants))
+    variants = ["px" if along_pixels else "ch"] + ["strided"] * strided
+    for rows, vectors, tail in _tiles_used(shape, cut):
+        kernel = microkernel(gemm_name(computing, rows, vectors, target, *variants, *["tail"] * tail))
         kernels[(rows * n_.VECTORS_TABLED + vectors) * 2 + tail] = kernel.address
     keep.append(kernels)
-    length = channels * taps
-    w_extent = extent if pixels_are_lanes else extent * lanes
-    for index, value in (
-        (n_.GROUPS, problem.groups), (n_.PIXEL_BLOCKS, pixel_blocks), (n_.CHANNEL_BLOCKS, channel_blocks),
-        (n_.CHANNELS, channels), (n_.CHUNK, chunk), (n_.TAPS, taps), (n_.COLUMN_BLOCKS, column_blocks),
-        (n_.BLOCK_ROWS, rows_a_block), (n_.BLOCK_COLUMNS, columns), (n_.OH, oh), (n_.OW, ow),
-        (n_.PIXELS_ARE_LANES, pixels_are_lanes), (n_.LANES, lanes), (n_.ITEM, item), (n_.ROW_MOST, shape.rows),
-        (n_.VECTOR_MOST, shape.vectors), (n_.CHANNEL_TILES, tiles), (n_.TILES_A_BLOCK, tiles_a_block),
-        (n_.GROUP_CHANNELS, outputs), (n_.KERNELS, kernels.ctypes.data), (n_.TABLE, table.ctypes.data),
-        (n_.PITCH, length * item if pixels_are_lanes else p[n_.X_PIXEL]),
-        (n_.W_G, (outputs if shape.raw_weights else w_extent) * length * item),
-        (n_.W_CHUNK_CHANNEL, taps * item if shape.raw_weights else w_extent * taps * item),
-        (n_.W_TILE_CHANNEL, length * item if shape.raw_weights else 0),
-        (n_.LANES_OUTER, _lanes_outer(shape, target, chunk * taps * item, outputs, lanes)),
-    ):  # fmt: skip
-        p[index] = value
-    tasks = problem.n * problem.groups * pixel_blocks * channel_blocks
-    scratch = int(p[n_.STRIP_BYTES] + p[n_.STAGE_BYTES]) + (_round(16 * block * item) if transposes else 0)
-    return Launch(n_.nest.address, p, tasks, scratch, problem.flops, keep)
+    length = cut.channels * taps
+    held = cut.outputs if along_pixels else -(-cut.outputs // cut.lanes) * cut.lanes
+    outputs = cut.outputs if shape.raw_weights else held
+    depth_bytes = cut.chunk * taps * item
+    # A tile's vectors stay in L1 while the rows change if they fit there; otherwise its rows stay.
+    vectors_fit = shape.vectors * cut.lanes * depth_bytes <= target.l1 * 5 // 8
+    put(
+        PIXELS_ARE_LANES=along_pixels, LANES=cut.lanes, ITEM=item, ROW_MOST=shape.rows, VECTOR_MOST=shape.vectors,
+        CHANNEL_TILES=cut.tiles, TILES_A_BLOCK=cut.tiles_a_block, GROUP_CHANNELS=cut.outputs,
+        KERNELS=kernels.ctypes.data, W_G=outputs * length * item,
+        LANES_OUTER=not along_pixels or (vectors_fit and cut.outputs * depth_bytes <= target.l2 // 2),
+        W_CHUNK_CHANNEL=taps * item if shape.raw_weights else held * taps * item,
+        W_TILE_CHANNEL=length * item if shape.raw_weights else 0,
+    )  # fmt: skip
+    if along_pixels:
+        put(PITCH=length * item)
+
+
+def _put_input(put, problem, x, shape, cut, target, keep):
+    """Where the reduction's products lie from a pixel: in x itself, or in packed strips."""
+    (sh, sw), (dh, dw) = problem.stride, problem.dilation
+    put(X_N=x.n, X_G=cut.channels * x.c, X_C=x.c)
+    c, r, s = (axis.ravel() for axis in np.mgrid[: cut.chunk, : problem.r, : problem.s])
+    if shape.in_place:
+        run, pixel = sh * x.h, sw * x.w
+        table = c * x.c + r * dh * x.h + s * dw * x.w
+        put(X_ROW=run, X_COLUMN=pixel, STRIP_BYTES=64)
+    else:
+        table, run, pixel = _put_strips(put, problem, x, cut, target, keep, c, r, s)
+    table = np.ascontiguousarray(table, np.int64)
+    keep.append(table)
+    put(TABLE=table.ctypes.data, X_RUN=run, X_PIXEL=pixel)
+    if shape.lanes == "channels":
+        put(PITCH=pixel)
+
+
+def _put_strips(put, problem, x, cut, target, keep, c, r, s):
+    """The plan that packs strips; the product table, the step from run to run and from pixel to pixel."""
+    item, last = cut.item, problem.layout == "channels_last"
+    (sh, sw), (dh, dw) = problem.stride, problem.dilation
+    columns = cut.block_run
+    height, width = (1, problem.h * problem.w) if cut.flat else (problem.h, problem.w)
+    taps = blocking.strip_rows(cut.block_runs, problem.r, sh, dh)
+    rows, starts = np.array(taps.rows, np.int64), np.array(taps.starts, np.int64)
+    across = np.arange(problem.s) * dw
+    if last:
+        columns = (columns - 1) * sw + int(across[-1]) + 1
+        first = np.zeros(1, np.int64)
+        line = cut.chunk * item
+        line += 64 if line % 1024 == 0 else 0  # keeps the pixels of a tile out of one another's cache sets
+        run, pixel = columns * line, sw * line
+        table = (starts[r] * columns + across[s]) * line + c * item
+        strip = len(rows) * run
+    else:
+        residues = sorted(set((across % sw).tolist()))
+        first = np.array(residues, np.int64)
+        columns += int((across // sw).max())
+        part = np.array([residues.index(a % sw) for a in across.tolist()])
+        run, pixel, line = columns * item, item, item
+        table = (((c * len(residues) + part[s]) * len(rows) + starts[r]) * columns + (across // sw)[s]) * item
+        strip = cut.chunk * len(residues) * len(rows) * run
+    plan = np.zeros(s_.STRIP_FIELDS, np.int64)
+    row, plane = (microkernel(move_name(kind, problem, target)) for kind in ("row", "plane"))
+    for name, value in {
+        "H": height, "WIDTH": width, "STRIDE_H": sh, "STRIDE_W": sw, "TOP": problem.padding[0][0],
+        "LEFT": problem.padding[1][0], "MODE": MODES[problem.padding_mode], "ROWS": len(rows),
+        "ROW_OFFSETS": rows.ctypes.data, "CLASSES": len(first), "CLASS_FIRST": first.ctypes.data, "COLUMNS": columns,
+        "X_C": x.c, "X_H": x.h, "X_W": x.w, "PIXEL_BYTES": line, "ITEM_BYTES": item,
+        "ROW_MOVE": row.address, "PLANE_MOVE": plane.address,
+    }.items():  # fmt: skip
+        plan[getattr(s_, name)] = value
+    keep += [plan, rows, first]
+    # One vector past the strips may be read (never used) by a tile's last load.
+    strip = _round(strip + target.vector_bytes)
+    chunks = -(-cut.channels // cut.chunk)
+    kept = chunks if cut.tiles_a_block < cut.tiles and chunks * strip <= target.l2 * 5 // 8 else 1
+    at = 64 + _round(8 * len(rows))
+    put(
+        PACK=(s_.strips_last if last else s_.strips_first).address, PACK_PLAN=plan.ctypes.data, STRIPS_AT=at,
+        STRIP_CHUNK=strip if kept > 1 else 0, STRIP_BYTES=at + kept * strip,
+    )  # fmt: skip
+    return table, run, pixel
+
+
+def _put_output(put, problem, cut, shape, target, keep):
+    """Where y lies, and what tiles leave to do. y and the residual are contiguous in the problem's layout."""
+    _, computing, item = names_of(problem)
+    stored, plane = problem.itemsize, problem.oh * problem.ow
+    last, along_pixels = problem.layout == "channels_last", shape.lanes == "pixels"
+    pixel, channel = (problem.k * stored, stored) if last else (stored, plane * stored)
+    slope = np.full(1, problem.slope, np.float64 if computing == "f64" else np.float32)
+    keep.append(slope)
+    put(Y_N=problem.k * plane * stored, Y_G=cut.outputs * channel, Y_PIXEL=pixel, Y_CHANNEL=channel,
+        Y_RUN=cut.run * pixel, SLOPE=slope.ctypes.data)  # fmt: skip
+    simple = not cut.stages and problem.activation in (*SIMPLE_ACTIVATIONS, "leaky_relu")
+    if simple:
+        put(ACTIVATION=SIMPLE_ACTIVATIONS.get(problem.activation, slope.ctypes.data))
+    if cut.stages:
+        block = cut.block_runs * cut.block_run
+        most = min(cut.outputs, _most_outputs(shape, cut))
+        if along_pixels:
+            put(STAGED=1, STAGE_PIXEL=item, STAGE_CHANNEL=block * item, STAGE_BYTES=_round(most * block * item))
+        else:
+            pitch = _round(most * item)
+            put(STAGED=1, STAGE_PIXEL=pitch, STAGE_CHANNEL=item, STAGE_BYTES=block * pitch)
+    plain = problem.activation is None and not problem.residual and stored == item
+    after = n_.NOTHING
+    if cut.transposes:
+        after = n_.TRANSPOSE_ONLY if plain else n_.TRANSPOSE_FINISH
+        put(TRANSPOSE=microkernel(f"transpose_{computing}_{target.isa}").address)
+    elif cut.stages or not simple:
+        after = n_.FINISH_LINES
+    put(AFTER=after)
+    if after in (n_.TRANSPOSE_FINISH, n_.FINISH_LINES):
+        put(FINISH=microkernel(finish_name(problem, target, problem.activation)).address)
+
+
+def _most_outputs(shape: Shape, cut: Cut) -> int:
+    """The most output channels that one task's tiles cover."""
+    unit = 1 if shape.lanes == "pixels" else cut.lanes
+    parts, base, larger = blocking.split(-(-cut.outputs // unit), shape.rows if unit == 1 else shape.vectors)
+    return cut.tiles_a_block * (base + (larger > 0)) * unit
 
 
 def _round(size: int) -> int:
     return -(-int(size) // 64) * 64
 
 
-def _lanes_outer(shape: Shape, target: Target, depth_bytes: int, outputs: int, lanes: int) -> bool:
-    """Whether a tile's vectors stay in L1 while the rows change, or the other way round."""
-    if shape.lanes == "channels":
-        return True
-    return shape.vectors * lanes * depth_bytes <= target.l1 * 5 // 8 and outputs * depth_bytes <= target.l2 // 2
-
-
-def _blocks(problem, shape, target, threads, oh, ow, per_pixel, accumulates, tiles, lanes, item,
-            one_row):
-    """(rows, columns) of a block of output pixels and channel tiles of a task."""
-    unit = shape.vectors * lanes if shape.lanes == "pixels" else shape.rows
-    outputs = problem.k // problem.groups
-    if accumulates or shape.lanes == "channels" and problem.layout == "channels_first":
-        per_pixel += outputs * item
-    most = max(unit, target.l2 // 2 // per_pixel)
-    pixels = oh * ow
-    wanted = 1
-    others = problem.n * problem.groups
-    if threads > 1 and problem.flops > 1e6:
-        wanted = max(1, -(-2 * threads // others))
-    w_bytes = problem.k * problem.c // problem.groups * problem.r * problem.s * item
-    x_bytes = problem.c * problem.h * problem.w * item
-    channel_blocks = 1
-    if wanted > 1 and (w_bytes > x_bytes or pixels < wanted * unit):
-        channel_blocks = min(tiles, wanted)
-        wanted = -(-wanted // channel_blocks)
-    blocks = max(wanted, -(-pixels // most))
-    if oh == 1 or one_row:
-        rows, columns = 1, min(ow, blocking.even_parts(ow, -(-blocks // oh), unit))
-    elif -(-pixels // blocks) < ow * 3 // 4:
-        rows, columns = 1, min(ow, blocking.even_parts(ow, max(1, -(-blocks // oh)), unit))
-    else:
-        rows, columns = max(1, round(oh / blocks)) if blocks <= oh else 1, ow
-        rows = -(-oh // -(-oh // rows))
-    return rows, columns, -(-tiles // channel_blocks)
-
-
-def _block_pixels(oh, ow, rows, columns):
-    """The distinct numbers of pixels that blocks have."""
-    heights = {rows, oh % rows} - {0}
-    widths = {columns, ow % columns} - {0}
-    return {h * w for h in heights for w in widths}
-
-
-def _tiles_used(shape, outputs, extents, lanes):
-    """Every (rows, vectors, tail) that the tiles of these blocks need."""
-    pixels_are_lanes = shape.lanes == "pixels"
+def _tiles_used(shape, cut):
+    """Every (rows, vectors, tail) that the tiles of this cut's blocks need."""
     used = set()
-    for pixels in extents:
-        rows_of, lanes_of = (outputs, pixels) if pixels_are_lanes else (pixels, outputs)
-        widths = blocking.sizes(-(-lanes_of // lanes), shape.vectors)
+    for run in {cut.run // cut.column_blocks, cut.block_run}:
+        rows_of, lanes_of = (cut.outputs, run) if shape.lanes == "pixels" else (run, cut.outputs)
+        widths = blocking.sizes(-(-lanes_of // cut.lanes), shape.vectors)
         for rows in blocking.sizes(rows_of, shape.rows):
             used |= {(rows, width, False) for width in widths}
-            if lanes_of % lanes:
+            if lanes_of % cut.lanes:
                 used.add((rows, min(widths), True))
     return used
