@@ -34,11 +34,11 @@ def tile_shapes(target: Target) -> Iterator[tuple[int, int]]:
 
 
 def tile_cycles(rows: int, vectors: int) -> float:
-    """Cycles of one step of a tile: two multiply-adds a cycle, latency four, its vectors streaming from L2.
+    """Cycles of one step of a tile: two multiply-adds a cycle, latency four, vectors from L2 at 20 bytes a cycle.
 
-    The last term breaks ties: each load that can be saved saves a tenth of a cycle.
+    The last term breaks ties: each load that can be saved saves a twentieth of a cycle.
     """
-    return max(rows * vectors / 2, 4.0, vectors * 1.6) + (rows + vectors) / 10
+    return max(rows * vectors / 2, 4.0, vectors * 3.2) + (rows + vectors) / 20
 
 
 def choose_tile(rows: int, vectors: int, target: Target) -> tuple[int, int, float]:

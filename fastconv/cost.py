@@ -10,12 +10,12 @@ from fastconv import blocking
 from fastconv.problem import Problem
 from fastconv.target import Target
 
-MOVE = 0.25  # cycles to pack one element of a strip
-TRANSPOSE = 0.6  # to write one output element through a transpose
+MOVE = 0.4  # cycles to pack one element of a strip
+TRANSPOSE = 0.65  # to write one output element through a transpose
 STORE = 0.12  # to write one output element straight from a tile
 PACK_WEIGHT = 0.55  # to pack one weight
 TILE = 30.0  # to enter and leave a tile
-IN_PLACE_STEP = 0.12  # extra share of a step's time when vectors of x come from a new page each
+IN_PLACE_STEP = 0.08  # extra share of a step's time when each vector of x comes from another page
 TASK = 500.0  # to start a task
 
 
@@ -26,8 +26,8 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     outputs, channels = problem.k // groups, problem.c // groups
     oh, ow, depth = problem.oh, problem.ow, channels * problem.r * problem.s
     pixels = oh * ow
-    by_row = shape.in_place and problem.stride != (1, 1)
-    run, runs = (ow, oh) if by_row else (pixels, 1)
+    flat = (problem.r, problem.s) == (1, 1) and problem.stride == (1, 1) and problem.unpadded
+    run, runs = (pixels, 1) if flat else (ow, oh)
     if shape.lanes == "pixels":
         rows, vectors = outputs, -(-run // lanes)
     else:
@@ -38,12 +38,12 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
             step += count * times * blocking.tile_cycles(size, width)
             tiles += count * times
     chunks = -(-channels // blocking.chunk_channels(channels, problem.r * problem.s))
-    tail = shape.lanes == "pixels" and shape.in_place
-    cycles = runs * (step * depth * (1 + IN_PLACE_STEP * tail * (channels > 128)) + tiles * chunks * TILE)
+    scattered = shape.lanes == "pixels" and shape.in_place
+    cycles = runs * (step * depth * (1 + IN_PLACE_STEP * scattered) + tiles * chunks * TILE)
     if not shape.in_place:
-        height = oh + (problem.r - 1) * problem.dilation[0] // problem.stride[0]
-        strips = channels * problem.s * min(problem.stride[0], problem.r) * height * ow
-        cycles += strips * MOVE
+        sh, sw = problem.stride
+        height = oh * min(sh, problem.r) + (problem.r - 1) * problem.dilation[0] // sh
+        cycles += channels * height * ow * min(sw, problem.s) * MOVE
     transposed = shape.lanes == "channels" and problem.layout == "channels_first"
     cycles += outputs * pixels * (TRANSPOSE if transposed else STORE) * (1 + 0.5 * (chunks - 1) / chunks)
     cycles = n * groups * (cycles + TASK)

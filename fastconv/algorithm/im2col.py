@@ -14,15 +14,16 @@ def shapes(problem: Problem, target: Target, in_place: bool, packed: bool) -> li
     """The dense plans that can do `problem`: either orientation; channels in lanes need packed weights."""
     _, _, item = names_of(problem)
     lanes = target.lanes(item)
-    outputs, pixels = problem.k // problem.groups, problem.oh * problem.ow
+    outputs = problem.k // problem.groups
+    flat = (problem.r, problem.s) == (1, 1) and problem.stride == (1, 1) and problem.unpadded
+    run = problem.oh * problem.ow if flat else problem.ow
     narrow = item != problem.itemsize
     found = []
     if problem.layout == "channels_first" and not (in_place and problem.stride[1] != 1):
-        rows, vectors, _ = blocking.choose_tile(outputs, -(-pixels // lanes), target)
+        rows, vectors, _ = blocking.choose_tile(outputs, -(-run // lanes), target)
         found.append(Shape("pixels", in_place, False, rows, vectors))
         if not packed and not narrow:
             found.append(Shape("pixels", in_place, True, rows, vectors))
-    run = problem.ow if in_place and problem.stride != (1, 1) else pixels
     rows, vectors, _ = blocking.choose_tile(run, -(-outputs // lanes), target)
     found.append(Shape("channels", in_place, False, rows, vectors))
     return found

@@ -4,18 +4,50 @@ from __future__ import annotations
 
 from llvmlite import ir
 
+from fastconv.codegen import vmath
 from fastconv.codegen.emit import emitter
 from fastconv.codegen.vector import SIZE, Vectors, integer
 from fastconv.microkernels.names import parse
 from fastconv.microkernels.pack import Source, each, narrow
 
+
+
+def relu(v, t):
+    """max(t, 0)."""
+    return v.where_less(t, v.zero(), v.zero(), t)
+
+
+def relu6(v, t):
+    """min(max(t, 0), 6)."""
+    six = v.constant(6.0)
+    return v.where_less(six, t, six, relu(v, t))
+
+
+def leaky(v, t, slope):
+    """t, or slope * t below zero."""
+    return v.where_less(t, v.zero(), v.b.fmul(t, slope), t)
+
+
+def hardswish(v, t):
+    """t * relu6(t + 3) / 6."""
+    b = v.b
+    return b.fdiv(b.fmul(t, relu6(v, b.fadd(t, v.constant(3.0)))), v.constant(6.0))
+
+
+def gelu(v, t):
+    """t times the normal distribution function of t."""
+    return v.b.fmul(t, vmath.normal_cdf(v, t))
+
+
 ACTIVATIONS = {
-    "none": lambda v, t, slope: t,
-    "relu": lambda v, t, slope: v.where_less(t, v.zero(), v.zero(), t),
-    "leaky": lambda v, t, slope: v.where_less(t, v.zero(), v.b.fmul(t, slope), t),
-    "relu6": lambda v, t, slope: v.where_less(
-        v.constant(6.0), t, v.constant(6.0), v.where_less(t, v.zero(), v.zero(), t)
-    ),
+    "none": lambda v, t: t,
+    "relu": relu,
+    "relu6": relu6,
+    "sigmoid": vmath.sigmoid,
+    "tanh": vmath.tanh,
+    "silu": vmath.silu,
+    "hardswish": hardswish,
+    "gelu": gelu,
 }
 
 
@@ -26,8 +58,14 @@ def finish(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
     v = Vectors(b, spec.dtype, spec.lanes)
     stored = Source(v, spec.source)
     src, dst, residual, n, slope = operands
-    activation = ACTIVATIONS[spec.variants[-1]]
-    slope = v.broadcast(v.load_scalar(v.pointer(slope))) if spec.variants[-1] == "leaky" else None
+    if spec.variants[-1] == "leaky":
+        slope = v.broadcast(v.load_scalar(v.pointer(slope)))
+
+        def activation(v, t):
+            return leaky(v, t, slope)
+
+    else:
+        activation = ACTIVATIONS[spec.variants[-1]]
     src, dst, beside = v.pointer(src), v.pointer(dst), v.pointer(residual)
     there = b.icmp_signed("!=", residual, integer(0))
     nothing = ir.Constant(v.mask_type, [0] * v.lanes)
@@ -37,5 +75,5 @@ def finish(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
         total = v.load_masked(v.offset(src, wide), mask)
         added = stored.vector(v.offset(beside, short), b.select(there, mask, nothing))
         total = b.select(there, b.fadd(total, added), total)
-        result = narrow(v, activation(v, total, slope), spec.source)
+        result = narrow(v, activation(v, total), spec.source)
         stored.store(result, v.offset(dst, short), mask)

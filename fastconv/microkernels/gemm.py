@@ -10,6 +10,7 @@ from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
 from fastconv.codegen.vector import Vectors, integer
+from fastconv.microkernels.finish import leaky, relu, relu6
 from fastconv.microkernels.names import parse
 
 ARGUMENTS = ("depth", "x", "table", "w", "pitch", "y", "y_pitch", "first", "bias", "residual", "residual_pitch",
@@ -116,16 +117,11 @@ def finish_tile(v, rows, vectors, pixels, mask, args, sums):
         columns = [load(base, j) for j in range(vectors)]
         return [b.fadd(sums[i * vectors + j], columns[j]) for i in range(rows) for j in range(vectors)]
 
-    def relu(sums):
-        return [v.where_less(t, v.zero(), v.zero(), t) for t in sums]
+    def each(activation):
+        return lambda sums: [activation(v, t) for t in sums]
 
-    def relu6(sums):
-        six = v.constant(6.0)
-        return [v.where_less(six, t, six, t) for t in relu(sums)]
-
-    def leaky(sums):
-        slope = v.broadcast(v.load_scalar(v.pointer(args["activation"])))
-        return [v.where_less(t, v.zero(), b.fmul(t, slope), t) for t in sums]
+    def leaky_relu(v, t):
+        return leaky(v, t, v.broadcast(v.load_scalar(v.pointer(args["activation"]))))
 
     y = v.pointer(args["y"])
     zero = integer(0)
@@ -133,9 +129,9 @@ def finish_tile(v, rows, vectors, pixels, mask, args, sums):
     choose(b.icmp_signed("!=", args["bias"], zero), add_bias)
     choose(b.icmp_signed("!=", args["residual"], zero),
            add_rows(v.pointer(args["residual"]), args["residual_pitch"]))  # fmt: skip
-    choose(b.icmp_signed("==", args["activation"], integer(RELU)), relu)
-    choose(b.icmp_signed("==", args["activation"], integer(RELU6)), relu6)
-    choose(b.icmp_signed(">", args["activation"], integer(RELU6)), leaky)
+    choose(b.icmp_signed("==", args["activation"], integer(RELU)), each(relu))
+    choose(b.icmp_signed("==", args["activation"], integer(RELU6)), each(relu6))
+    choose(b.icmp_signed(">", args["activation"], integer(RELU6)), each(leaky_relu))
     for i in range(rows):
         for j in range(vectors):
             at = v.offset(y, j * v.bytes)
