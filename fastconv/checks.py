@@ -165,15 +165,3 @@ def batch_norm_fold(weight: np.ndarray, bias: np.ndarray | None, batch_norm: obj
         shift = shift + bias.astype(np.float64) * scale
     folded = weight.astype(np.float64) * scale.reshape(-1, *[1] * (weight.ndim - 1))
     return folded.astype(weight.dtype), shift.astype(weight.dtype)
-
-
-def layer_options(weight_shape, algorithm, *, stride, dilation, groups, activation, **others) -> None:
-    """Check a layer's options that do not wait for an input."""
-    if not isinstance(algorithm, str):
-        raise TypeError(f"algorithm: expected a name, got {algorithm!r}")
-    ints("stride", stride, 2, 1)
-    ints("dilation", dilation, 2, 1)
-    (groups,) = ints("groups", groups, 1, 1, scalar_only=True)
-    if weight_shape[0] % groups:
-        raise ValueError(f"groups: {groups} does not divide weight's {weight_shape[0]} output channels")
-    activation_of(activation)

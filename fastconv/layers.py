@@ -9,6 +9,7 @@ import numpy as np
 
 from fastconv import call, checks, threads, workspace
 from fastconv.conv import prepare
+from fastconv.problem import conv2d_problem
 
 MOST_CALLS = 64  # prepared calls that one layer remembers
 
@@ -83,8 +84,22 @@ class Conv2d:
         self._lock = threading.Lock()
 
     def _check_options(self) -> None:
-        """Say now what is wrong whatever the input will be."""
-        checks.layer_options(self.weight.shape, self._algorithm, **self._options)
+        """Say now what is wrong whatever the input will be, by a problem on an image that anything fits."""
+        k, per_group, r, s = self.weight.shape
+        (groups,) = checks.ints("groups", self._options["groups"], 1, 1, scalar_only=True)
+        spans = [(size - 1) * d for size, d in
+                 zip((r, s), checks.ints("dilation", self._options["dilation"], 2, 1), strict=True)]  # fmt: skip
+        height, width = (span + 2**20 for span in spans)
+        last = self._options["layout"] == "channels_last"
+        channels = per_group * groups
+        shape = (1, height, width, channels) if last else (1, channels, height, width)
+        conv2d_problem(shape, self.weight.shape, dtype=self.weight.dtype.name, **self._options)
+        if not isinstance(self._algorithm, str):
+            raise TypeError(f"algorithm: expected a name, got {self._algorithm!r}")
+        if self._algorithm != "auto":
+            from fastconv import dispatch
+
+            dispatch.known("conv2d", self._algorithm)
 
     def __call__(
         self, x: np.ndarray, residual: np.ndarray | None = None, out: np.ndarray | None = None

@@ -1,0 +1,169 @@
+"""Threads: many at once under every layer, forks, pools, contexts, and nobody else's settings touched."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+
+import fastconv as fc
+
+ROOT = Path(fc.__file__).parent.parent
+LAYERS = ["omp", "workqueue"]
+SETUP = """
+import os, threading
+import numpy as np
+import fastconv as fc
+x = np.random.default_rng(0).normal(size=(2, 32, 40, 40)).astype(np.float32)
+w = np.random.default_rng(1).normal(size=(64, 32, 3, 3)).astype(np.float32)
+def run(): return fc.conv2d(x, w, padding=1)
+with fc.num_threads(1): expected = run()
+def check(): assert np.array_equal(run(), expected)
+"""
+
+
+def python(code, layer, **env):
+    """Run code after SETUP in a fresh interpreter with a threading layer; skip if the layer is not there."""
+    full = {**os.environ, "NUMBA_THREADING_LAYER": layer, "NUMBA_NUM_THREADS": "2", "FASTCONV_NUM_THREADS": "2",
+            "PYTHONPATH": str(ROOT), **env}  # fmt: skip
+    probe = "import numba; from numba.np.ufunc import omppool" if layer == "omp" else ""
+    if probe and subprocess.run([sys.executable, "-c", probe], capture_output=True).returncode:
+        pytest.skip("no OpenMP layer here")
+    result = subprocess.run([sys.executable, "-c", SETUP + textwrap.dedent(code)], env=full, text=True,
+                            capture_output=True, timeout=200)  # fmt: skip
+    assert result.returncode == 0, f"{result.returncode} {result.stderr}"
+    return result.stdout
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_the_layer_is_used(layer):
+    out = python("check(); from fastconv import threads; print(threads.layer())", layer)
+    assert out.strip() == layer
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_sixteen_python_threads(layer):
+    python(
+        """
+        errors = []
+        def work():
+            try:
+                for _ in range(25): check()
+            except BaseException as e: errors.append(e)
+        pool = [threading.Thread(target=work) for _ in range(16)]
+        [t.start() for t in pool]; [t.join() for t in pool]
+        assert not errors, errors
+        """,
+        layer,
+    )
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("before", ["check()", "pass"], ids=["used_before", "fresh"])
+def test_fork(layer, before):
+    python(
+        f"""
+        import warnings; warnings.simplefilter("ignore")
+        {before}
+        for _ in range(3):
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    check(); check()
+                    os._exit(0)
+                except BaseException:
+                    os._exit(1)
+            assert os.waitpid(pid, 0)[1] == 0
+            check()
+        """,
+        layer,
+    )
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_multiprocessing_pools(layer, method, tmp_path):
+    """The pool's functions live in a module, as spawned children need."""
+    script = tmp_path / "pool.py"
+    body = textwrap.indent(SETUP, "")
+    script.write_text(
+        body
+        + textwrap.dedent(
+            f"""
+            import multiprocessing, warnings
+            def job(i):
+                check()
+                return i
+            if __name__ == "__main__":
+                warnings.simplefilter("ignore")
+                check()
+                with multiprocessing.get_context({method!r}).Pool(2) as pool:
+                    assert pool.map(job, range(6)) == list(range(6))
+            """
+        )
+    )
+    env = {**os.environ, "NUMBA_THREADING_LAYER": layer, "FASTCONV_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)}
+    result = subprocess.run([sys.executable, str(script)], env=env, capture_output=True, text=True, timeout=200)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_numba_is_left_as_it_was(layer):
+    python(
+        """
+        import numba
+        before = numba.get_num_threads(), dict(os.environ)
+        with fc.num_threads(1): check()
+        fc.set_num_threads(2); check()
+        assert (numba.get_num_threads(), dict(os.environ)) == before
+        """,
+        layer,
+    )
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_torch_is_left_as_it_was(layer):
+    pytest.importorskip("torch")
+    python(
+        """
+        import torch
+        torch.set_num_threads(1)
+        check()
+        assert torch.get_num_threads() == 1
+        """,
+        layer,
+    )
+
+
+def test_settings_belong_to_their_context():
+    seen = []
+    with fc.num_threads(3):
+        worker = threading.Thread(target=lambda: seen.append(fc.get_num_threads()))
+        worker.start()
+        worker.join()
+        assert fc.get_num_threads() == 3
+        with fc.num_threads(1):
+            assert fc.get_num_threads() == 1
+        assert fc.get_num_threads() == 3
+    assert seen == [fc.get_num_threads()]
+
+
+def test_environment_sets_the_default():
+    assert python("print(fc.get_num_threads())", "workqueue", FASTCONV_NUM_THREADS="5").strip() == "5"
+
+
+def test_workspace_is_aligned_and_bounded():
+    from fastconv import workspace
+
+    blocks = [workspace.take(size) for size in (1, 100, 1 << 20, 50 << 20, 40 << 20)]
+    assert all(b.address % 64 == 0 for b in blocks)
+    assert len({b.address for b in blocks}) == len(blocks)
+    for block in blocks:
+        workspace.give(block)
+    assert sum(b.size for b in workspace._idle) <= workspace.KEPT_BYTES
+    again = workspace.take(1 << 20)
+    assert again in blocks
+    workspace.give(again)
