@@ -1,0 +1,113 @@
+"""The command line: bench, explain, info."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import fastconv as fc
+from fastconv.networks import NETWORKS, all_layers, network
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; 2 is the status of bad arguments."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except (ValueError, TypeError) as wrong:
+        print(f"fastconv: {wrong}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m fastconv", description=fc.__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    bench = commands.add_parser("bench", help="time every convolution layer of a network")
+    bench.set_defaults(run=_bench)
+    bench.add_argument("network", nargs="?", default="resnet50", help=f"all, or one of {', '.join(NETWORKS)}")
+    bench.add_argument("--against", default="", help="peers: torch,onnxruntime,openvino,ncnn")
+    bench.add_argument("--layout", default="channels_first", choices=["channels_first", "channels_last"])
+    bench.add_argument("--dtype", default="float32", choices=["float32", "float64", "float16", "bfloat16"])
+    bench.add_argument("--threads", type=int, default=None)
+    bench.add_argument("--batch", type=int, default=1)
+    bench.add_argument("--api", default="both", choices=["both", "function", "layer"],
+                       help="conv2d (weights new at each call), Conv2d (packed once) or both")  # fmt: skip
+    bench.add_argument("--json", metavar="FILE")
+    bench.add_argument("--plot", metavar="FILE")
+    explain = commands.add_parser("explain", help="say which algorithm would run, and why")
+    explain.set_defaults(run=_explain)
+    explain.add_argument("op")
+    explain.add_argument("x_shape", type=_ints)
+    explain.add_argument("weight_shape", type=_ints)
+    for name in ("stride", "padding", "dilation"):
+        explain.add_argument(f"--{name}", type=_size, default=None)
+    explain.add_argument("--groups", type=int, default=1)
+    explain.add_argument("--dtype", default="float32")
+    explain.add_argument("--layout", default="channels_first")
+    explain.add_argument("--packed", action="store_true", help="weights packed once, as in a layer")
+    info = commands.add_parser("info", help="versions, CPU, threads, cache folder")
+    info.set_defaults(run=lambda _: fc.show_config() or 0)
+    return parser
+
+
+def _ints(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _size(text: str) -> object:
+    if not text[0].isdigit():
+        return text
+    numbers = _ints(text)
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _explain(options: argparse.Namespace) -> int:
+    given = {name: getattr(options, name) for name in ("stride", "padding", "dilation")}
+    print(fc.explain(options.op, options.x_shape, options.weight_shape, groups=options.groups, dtype=options.dtype,
+                     layout=options.layout, packed=options.packed,
+                     **{name: value for name, value in given.items() if value is not None}))  # fmt: skip
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from fastconv.bench import peers, report, runner
+
+    if options.plot:
+        _require("matplotlib", "--plot")
+    layers = all_layers() if options.network == "all" else network(options.network)
+    against, missing = peers.wanted(options.against)
+    for message in missing:
+        print(message, file=sys.stderr)
+    others = sorted({layer.op for layer in layers if layer.op != "conv2d"})
+    layers = tuple(layer for layer in layers if layer.op == "conv2d")
+    if others:
+        print(f"not timed (this version has conv2d only): {', '.join(others)}")
+    threads = options.threads or fc.get_num_threads()
+    if options.batch < 1 or threads < 1:
+        raise ValueError(f"--batch and --threads must be at least 1, got {options.batch} and {threads}")
+    title = f"{options.network}, {options.dtype}, {options.layout}, batch {options.batch}, {threads} threads"
+    print(title)
+    rows = report.show(
+        runner.measure(layers, against=against, layout=options.layout, dtype=options.dtype, threads=threads,
+                       batch=options.batch, api=options.api),
+        against, len(layers), title,
+    )  # fmt: skip
+    print(report.summary(rows, against))
+    if options.json:
+        report.write_json(options.json, rows, {k: v for k, v in vars(options).items() if k != "run"})
+    if options.plot and rows:
+        from fastconv.bench.plot import plot
+
+        plot(options.plot, rows, against, title)
+    return 0
+
+
+def _require(module: str, flag: str) -> None:
+    import importlib.util
+
+    if importlib.util.find_spec(module) is None:
+        raise ValueError(f"{flag} needs {module}: pip install 'fastconv[bench]'")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""Other libraries' convolutions behind one interface: prepare(layer, x, w, layout, threads) -> a call that gives y.
+
+A prepared call takes nothing and returns the result in the layout of x. torch is given its weights anew at each call,
+as `conv2d` is; onnxruntime, openvino and ncnn hold them, as `Conv2d` does.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from fastconv.networks import Layer
+
+Call = Callable[[], np.ndarray]
+# Peer: (module, pip command, whether it is given weights anew at each call).
+PEERS = {
+    "torch": ("torch", "pip install torch", True),
+    "torch_cl": ("torch", "pip install torch", True),
+    "onnxruntime": ("onnxruntime", "pip install onnxruntime onnx", False),
+    "openvino": ("openvino", "pip install openvino", False),
+    "ncnn": ("ncnn", "pip install ncnn", False),
+}
+
+
+def wanted(text: str) -> tuple[list[str], list[str]]:
+    """(peers that are here, messages about those that are not) for a comma-separated list; torch means both formats."""
+    names: list[str] = []
+    for name in filter(None, (part.strip() for part in text.split(","))):
+        if name not in PEERS:
+            raise ValueError(f"--against: {name!r} is not one of {', '.join(PEERS)}")
+        names += ["torch", "torch_cl"] if name == "torch" else [name]
+    here, missing = [], []
+    for name in dict.fromkeys(names):
+        module, command, _ = PEERS[name]
+        found = importlib.util.find_spec(module) and (name != "onnxruntime" or importlib.util.find_spec("onnx"))
+        if found:
+            here.append(name)
+        else:
+            missing.append(f"{name} is not installed; {command}")
+    return here, list(dict.fromkeys(missing))
+
+
+def prepare(peer: str, layer: Layer, x: np.ndarray, w: np.ndarray, layout: str, threads: int) -> Call:
+    """A peer's call for one layer."""
+    return globals()[f"_{peer.removesuffix('_cl')}"](peer, layer, x, w, layout, threads)
+
+
+def _first(x: np.ndarray, layout: str) -> np.ndarray:
+    return np.ascontiguousarray(x.transpose(0, 3, 1, 2)) if layout == "channels_last" else x
+
+
+def _torch(peer: str, layer: Layer, x: np.ndarray, w: np.ndarray, layout: str, threads: int) -> Call:
+    import torch
+
+    torch.set_num_threads(threads)
+    form = torch.channels_last if peer == "torch_cl" else torch.contiguous_format
+    tx = torch.from_numpy(_first(x, layout)).contiguous(memory_format=form)
+    tw = torch.from_numpy(w).contiguous(memory_format=form)
+    options = (layer.stride, layer.padding, layer.dilation, layer.groups)
+
+    def call():
+        with torch.inference_mode():
+            return torch.nn.functional.conv2d(tx, tw, None, *options)
+
+    return call
+
+
+def _onnxruntime(peer: str, layer: Layer, x: np.ndarray, w: np.ndarray, layout: str, threads: int) -> Call:
+    import onnx
+    import onnxruntime
+    from onnx import helper
+
+    first = _first(x, layout)
+    kind = helper.np_dtype_to_tensor_dtype(x.dtype)
+    (p, q), (sh, sw) = layer.padding, layer.stride
+    node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[p, q, p, q], strides=[sh, sw],
+                            dilations=list(layer.dilation), group=layer.groups)  # fmt: skip
+    graph = helper.make_graph([node], "layer", [helper.make_tensor_value_info("x", kind, first.shape)],
+                              [helper.make_tensor_value_info("y", kind, None)],
+                              [onnx.numpy_helper.from_array(w, "w")])  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    feed = {"x": first}
+    return lambda: session.run(None, feed)[0]
+
+
+def _openvino(peer: str, layer: Layer, x: np.ndarray, w: np.ndarray, layout: str, threads: int) -> Call:
+    import openvino as ov
+    from openvino import opset13 as ops
+
+    first = _first(x, layout)
+    node = ops.parameter(first.shape, dtype=x.dtype.type, name="x")
+    pads = list(layer.padding)
+    if layer.groups == 1:
+        y = ops.convolution(node, ops.constant(w), list(layer.stride), pads, pads, list(layer.dilation))
+    else:
+        grouped = w.reshape(layer.groups, layer.k // layer.groups, *w.shape[1:])
+        y = ops.group_convolution(node, ops.constant(grouped), list(layer.stride), pads, pads, list(layer.dilation))
+    settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
+    if x.dtype == np.float32:
+        settings["INFERENCE_PRECISION_HINT"] = "f32"
+    request = ov.Core().compile_model(ov.Model([y], [node]), "CPU", settings).create_infer_request()
+    request.set_input_tensor(ov.Tensor(first, shared_memory=True))
+
+    def call():
+        request.infer()
+        return request.get_output_tensor().data
+
+    return call
+
+
+def _ncnn(peer: str, layer: Layer, x: np.ndarray, w: np.ndarray, layout: str, threads: int) -> Call:
+    import ncnn
+
+    if x.dtype != np.float32 or x.shape[0] != 1:
+        raise ValueError("ncnn takes one float32 image at a time")
+    net = ncnn.Net()
+    net.opt.num_threads = threads
+    net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
+    net.opt.use_bf16_storage = False
+    kind = "Convolution" if layer.groups == 1 else "ConvolutionDepthWise"
+    (sh, sw), (p, q), (dh, dw) = layer.stride, layer.padding, layer.dilation
+    param = (f"7767517\n2 2\nInput x 0 1 x\n{kind} y 1 1 x y 0={layer.k} 1={layer.s} 11={layer.r} 2={dw} 12={dh} 3={sw} "
+             f"13={sh} 4={q} 14={p} 5=0 6={w.size} 7={layer.groups}\n")  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        paths = Path(folder) / "layer.param", Path(folder) / "layer.bin"
+        paths[0].write_text(param)
+        paths[1].write_bytes(b"\0\0\0\0" + w.tobytes())
+        net.load_param(str(paths[0]))
+        net.load_model(str(paths[1]))
+    image = ncnn.Mat(_first(x, layout)[0]).clone()
+
+    def call():
+        extractor = net.create_extractor()
+        extractor.input("x", image)
+        return np.array(extractor.extract("y")[1], copy=False)[None]
+
+    return call
