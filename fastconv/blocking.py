@@ -10,7 +10,7 @@ from fastconv.target import Target
 
 
 def split(extent: int, most: int) -> tuple[int, int, int]:
-    """Cut `extent` into the fewest near-equal parts of at most `most`: (parts, smaller size, how many are one larger)."""
+    """Cut `extent` into the fewest near-equal parts of at most `most`: (parts, smaller size, how many are larger)."""
     parts = -(-extent // most)
     return parts, extent // parts, extent % parts
 

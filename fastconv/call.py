@@ -40,7 +40,7 @@ class Call:
     def __call__(self, x, weight, bias, residual, out, packed=None):
         """Run on these arrays, which have been checked to be what this call was made for."""
         start = time.perf_counter() if VERBOSE else 0.0
-        y = np.empty(self.shape, self.dtype)  if out is None else self._direct(out, x, weight, bias, residual)
+        y = np.empty(self.shape, self.dtype) if out is None else self._direct(out, x, weight, bias, residual)
         if y.size:
             self._launch(x, weight, bias, residual, y, packed)
         if VERBOSE:

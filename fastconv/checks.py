@@ -62,9 +62,7 @@ def pads(padding: object, sizes, kernel, stride, dilation) -> tuple[tuple[int, i
     if sequence(padding) and any(sequence(p) for p in padding):
         if len(padding) != len(sizes):
             raise ValueError(f"padding: expected {len(sizes)} (before, after) pairs, got {padding!r}")
-        return tuple(
-            ints("padding", p, 2, 0) if sequence(p) else _not_a_pair(padding) for p in padding
-        )
+        return tuple(ints("padding", p, 2, 0) if sequence(p) else _not_a_pair(padding) for p in padding)
     return tuple((p, p) for p in ints("padding", padding, len(sizes), 0))
 
 

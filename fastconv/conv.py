@@ -127,7 +127,21 @@ def _typed(value: Any) -> Any:
 
 def _prepare(*args) -> Call:
     """Check everything, plan, and remember the call."""
-    x, weight, bias, stride, padding, dilation, groups, padding_mode, layout, activation, residual, algorithm, precision = args
+    (
+        x,
+        weight,
+        bias,
+        stride,
+        padding,
+        dilation,
+        groups,
+        padding_mode,
+        layout,
+        activation,
+        residual,
+        algorithm,
+        precision,
+    ) = args
     call = prepare(x, weight, bias, residual, algorithm, False, stride=stride, padding=padding, dilation=dilation,
                    groups=groups, padding_mode=padding_mode, layout=layout, activation=activation,
                    precision=precision)  # fmt: skip

@@ -11,6 +11,7 @@ from fastconv.algorithm.depthwise import Depthwise
 from fastconv.algorithm.im2col import Im2col
 from fastconv.algorithm.pointwise import Pointwise
 from fastconv.problem import Problem
+from fastconv.target import Target
 
 # Read from top to bottom; the last accepts everything. Winograd's place is above im2col.
 CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
@@ -57,9 +58,9 @@ def contiguous_steps(problem: Problem) -> Steps:
     return Steps(problem.c * plane, plane, problem.w * item, item)
 
 
-def consider(problem: Problem, x: Steps, packed: bool) -> list[Candidate]:
+def consider(problem: Problem, x: Steps, packed: bool, target: Target | None = None) -> list[Candidate]:
     """Every candidate in order, with its cost or the reason against it."""
-    target = targets.host()
+    target = target or targets.host()
     found = []
     for algorithm in CANDIDATES[problem.op, problem.pass_]:
         reason = algorithm.supports(problem, x, target)
@@ -68,9 +69,9 @@ def consider(problem: Problem, x: Steps, packed: bool) -> list[Candidate]:
     return found
 
 
-def choose(problem: Problem, x: Steps, algorithm: str, packed: bool) -> Algorithm:
+def choose(problem: Problem, x: Steps, algorithm: str, packed: bool, target: Target | None = None) -> Algorithm:
     """The named algorithm, or for "auto" the cheapest; the number of threads has no say."""
-    candidates = consider(problem, x, packed)
+    candidates = consider(problem, x, packed, target)
     able = [c for c in candidates if c.reason is None]
     if algorithm == "auto":
         return min(able, key=lambda c: c.cycles).algorithm

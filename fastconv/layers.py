@@ -85,7 +85,7 @@ class Conv2d:
 
     def _check_options(self) -> None:
         """Say now what is wrong whatever the input will be, by a problem on an image that anything fits."""
-        k, per_group, r, s = self.weight.shape
+        _k, per_group, r, s = self.weight.shape
         (groups,) = checks.ints("groups", self._options["groups"], 1, 1, scalar_only=True)
         spans = [(size - 1) * d for size, d in
                  zip((r, s), checks.ints("dilation", self._options["dilation"], 2, 1), strict=True)]  # fmt: skip
@@ -101,9 +101,7 @@ class Conv2d:
 
             dispatch.known("conv2d", self._algorithm)
 
-    def __call__(
-        self, x: np.ndarray, residual: np.ndarray | None = None, out: np.ndarray | None = None
-    ) -> np.ndarray:
+    def __call__(self, x: np.ndarray, residual: np.ndarray | None = None, out: np.ndarray | None = None) -> np.ndarray:
         """Convolve `x`; `residual` is added before the activation, `out` receives the result."""
         try:
             key = (

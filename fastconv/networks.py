@@ -63,7 +63,12 @@ class Layer:
     @property
     def kwargs(self) -> dict[str, Any]:
         """The options of a call."""
-        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": self.groups}
+        return {
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "groups": self.groups,
+        }
 
     def flops(self, batch: int = 1) -> int:
         """Two for each product; zero for pooling."""
@@ -76,7 +81,11 @@ class Layer:
     def label(self) -> str:
         """A short name that sorts, unique among layers."""
         text = f"c{self.c:04d}_k{self.k:04d}_{self.h:03d}x{self.w:03d}_{self.r}x{self.s}"
-        for letter, pair, usual in (("s", self.stride, None), ("p", self.padding, 0), ("d", self.dilation, 1)):
+        for letter, pair, usual in (
+            ("s", self.stride, None),
+            ("p", self.padding, 0),
+            ("d", self.dilation, 1),
+        ):
             if pair != (usual, usual):
                 text += f"_{letter}{pair[0]}" + ("" if pair[0] == pair[1] else f"x{pair[1]}")
         text += f"_g{self.groups}" if self.groups > 1 else ""

@@ -179,5 +179,3 @@ def _check_padding(mode: str, padding: tuple[Pair, Pair], sizes: Pair) -> None:
             raise ValueError(f"padding: {pair} must be less than x's {axis} {size} for padding_mode='reflect'")
         if mode == "circular" and max(pair) > size:
             raise ValueError(f"padding: {pair} must be at most x's {axis} {size} for padding_mode='circular'")
-
-

@@ -1,4 +1,4 @@
-"""What this CPU offers: instruction set, vector width, registers, cache sizes, measured peak; fake targets for tests."""
+"""What this CPU offers: instruction set, vector width, registers, cache sizes; fake targets for tests."""
 
 from __future__ import annotations
 

@@ -155,6 +155,7 @@ def _start_pool() -> None:
     """Start Numba's threads once, and remember which layer they came from."""
     global _layer
     import numba
+
     from fastconv.codegen import launch
 
     with _guard:

@@ -87,7 +87,13 @@ def test_activations(rng, activation, layout, dtype, groups):
     w = rng.normal(size=(36, 12 // groups, 3, 3)).astype(dtype)
     shape = naive.conv2d(x, w, padding=1, groups=groups, layout=layout).shape
     for residual in (None, rng.normal(size=shape).astype(dtype)):
-        options = {"padding": 1, "groups": groups, "layout": layout, "activation": activation, "residual": residual}
+        options = {
+            "padding": 1,
+            "groups": groups,
+            "layout": layout,
+            "activation": activation,
+            "residual": residual,
+        }
         expected = naive.conv2d(x, w, **options)
         y = fc.conv2d(x, w, **options).astype(np.float64)
         eps = {"float32": 1e-5, "float64": 1e-13, "float16": 2e-3, "bfloat16": 1.6e-2}[dtype.name]

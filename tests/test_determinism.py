@@ -1,4 +1,4 @@
-"""Bits do not depend on threads, on the split of the batch, on earlier calls; NaN and Inf go where the sums put them."""
+"""Bits do not depend on threads, batches or earlier calls; NaN and Inf go where the sums put them."""
 
 import threading
 

@@ -23,7 +23,10 @@ def test_no_access_outside(rng, case, layout, dtype, at_end):
     _, x_sizes, w_shape, options = case
     dtype, options = DTYPES[dtype], {**options, "layout": layout}
     x = guarded(layout_of(integers(rng, x_sizes, dtype, 1), layout), at_end)
-    w, bias = guarded(integers(rng, w_shape, dtype, 1), at_end), guarded(integers(rng, w_shape[:1], dtype, 1), at_end)
+    w, bias = (
+        guarded(integers(rng, w_shape, dtype, 1), at_end),
+        guarded(integers(rng, w_shape[:1], dtype, 1), at_end),
+    )
     expected = naive.conv2d(x, w, bias, **options)
     residual = guarded(integers(rng, expected.shape, dtype, 1), at_end)
     expected = rounded(expected + residual.astype(np.float64), dtype)

@@ -32,7 +32,7 @@ class Shape:
 
 def dense_weights(problem: Problem, shape: Shape, target: Target) -> tuple[Launch, int]:
     """The launch that packs the weights for `shape`, and the packed size in bytes."""
-    _, computing, item = names_of(problem)
+    _, _computing, item = names_of(problem)
     stored_item = 2 if problem.dtype in ("float16", "bfloat16") else item
     lanes = target.lanes(item)
     outputs, channels = problem.k // problem.groups, problem.c // problem.groups
@@ -270,7 +270,12 @@ def _put_output(put, problem, cut, shape, target, keep):
         block = cut.block_runs * cut.block_run
         most = min(cut.outputs, _most_outputs(shape, cut))
         if along_pixels:
-            put(STAGED=1, STAGE_PIXEL=item, STAGE_CHANNEL=block * item, STAGE_BYTES=_round(most * block * item))
+            put(
+                STAGED=1,
+                STAGE_PIXEL=item,
+                STAGE_CHANNEL=block * item,
+                STAGE_BYTES=_round(most * block * item),
+            )
         else:
             pitch = _round(most * item)
             put(STAGED=1, STAGE_PIXEL=pitch, STAGE_CHANNEL=item, STAGE_BYTES=block * pitch)
@@ -289,7 +294,7 @@ def _put_output(put, problem, cut, shape, target, keep):
 def _most_outputs(shape: Shape, cut: Cut) -> int:
     """The most output channels that one task's tiles cover."""
     unit = 1 if shape.lanes == "pixels" else cut.lanes
-    parts, base, larger = blocking.split(-(-cut.outputs // unit), shape.rows if unit == 1 else shape.vectors)
+    _parts, base, larger = blocking.split(-(-cut.outputs // unit), shape.rows if unit == 1 else shape.vectors)
     return cut.tiles_a_block * (base + (larger > 0)) * unit
 
 

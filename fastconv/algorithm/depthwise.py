@@ -131,7 +131,7 @@ def depthwise_last(plan, call, scratch, task):
     block, n = task % peek(plan, ROW_BLOCKS), task // peek(plan, ROW_BLOCKS)
     row0 = block * peek(plan, ROW_BLOCK)
     row1 = min(row0 + peek(plan, ROW_BLOCK), peek(plan, OH))
-    ow, channels, lanes, item = peek(plan, OW), peek(plan, CHANNELS), peek(plan, LANES), peek(plan, ITEM)
+    ow, channels, lanes, _item = peek(plan, OW), peek(plan, CHANNELS), peek(plan, LANES), peek(plan, ITEM)
     stride, dilation, taps = peek(plan, STRIDE_W), peek(plan, DILATION_W), peek(plan, S)
     x_h, x_w, pixel = peek(plan, X_H), peek(plan, X_W), peek(plan, Y_PIXEL)
     vectors = (channels + lanes - 1) // lanes
@@ -316,4 +316,7 @@ def _last(problem: Problem, x: Steps, target: Target, threads: int) -> Execution
 @native("depthwise_weights", 4)
 def taps_last(plan, call, scratch, task):
     """Pack (C, 1, R, S) weights as [tap][channel]."""
-    invoke(peek(plan, 0), (peek(call, X), peek(plan, 1), peek(call, Y), peek(plan, 2), peek(plan, 3), peek(plan, 4)))
+    invoke(
+        peek(plan, 0),
+        (peek(call, X), peek(plan, 1), peek(call, Y), peek(plan, 2), peek(plan, 3), peek(plan, 4)),
+    )

@@ -98,7 +98,10 @@ def finish_run(plan, after, scratch, source, source_pixel, source_channel, y, re
     y_pixel, y_channel = peek(plan, Y_PIXEL), peek(plan, Y_CHANNEL)
     finish, slope, transpose = peek(plan, FINISH), peek(plan, SLOPE), peek(plan, TRANSPOSE)
     if after == TRANSPOSE_ONLY:
-        invoke(transpose, (source + k0 * source_channel, source_pixel, y + k0 * y_channel, y_channel, pixels, k1 - k0))
+        invoke(
+            transpose,
+            (source + k0 * source_channel, source_pixel, y + k0 * y_channel, y_channel, pixels, k1 - k0),
+        )
     elif after == TRANSPOSE_FINISH:
         pitch = pixels * peek(plan, ITEM)
         for k in range(k0, k1, 16):
@@ -106,11 +109,17 @@ def finish_run(plan, after, scratch, source, source_pixel, source_channel, y, re
             invoke(transpose, (source + k * source_channel, source_pixel, scratch, pitch, pixels, some))
             for i in range(some):
                 at = (k + i) * y_channel
-                invoke(finish, (scratch + i * pitch, y + at, residual + at if residual != 0 else 0, pixels, slope))
+                invoke(
+                    finish,
+                    (scratch + i * pitch, y + at, residual + at if residual != 0 else 0, pixels, slope),
+                )
     elif peek(plan, PIXELS_ARE_LANES) != 0:
         for k in range(k0, k1):
             at = k * y_channel
-            invoke(finish, (source + k * source_channel, y + at, residual + at if residual != 0 else 0, pixels, slope))
+            invoke(
+                finish,
+                (source + k * source_channel, y + at, residual + at if residual != 0 else 0, pixels, slope),
+            )
     else:
         for p in range(pixels):
             at = p * y_pixel + k0 * y_channel

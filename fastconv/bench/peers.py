@@ -126,8 +126,10 @@ def _ncnn(peer: str, layer: Layer, x: np.ndarray, w: np.ndarray, layout: str, th
     net.opt.use_bf16_storage = False
     kind = "Convolution" if layer.groups == 1 else "ConvolutionDepthWise"
     (sh, sw), (p, q), (dh, dw) = layer.stride, layer.padding, layer.dilation
-    param = (f"7767517\n2 2\nInput x 0 1 x\n{kind} y 1 1 x y 0={layer.k} 1={layer.s} 11={layer.r} 2={dw} 12={dh} 3={sw} "
-             f"13={sh} 4={q} 14={p} 5=0 6={w.size} 7={layer.groups}\n")  # fmt: skip
+    fields = {0: layer.k, 1: layer.s, 11: layer.r, 2: dw, 12: dh, 3: sw, 13: sh, 4: q, 14: p, 5: 0,
+              6: w.size, 7: layer.groups}  # fmt: skip
+    numbers = " ".join(f"{key}={value}" for key, value in fields.items())
+    param = f"7767517\n2 2\nInput x 0 1 x\n{kind} y 1 1 x y {numbers}\n"
     with tempfile.TemporaryDirectory() as folder:
         paths = Path(folder) / "layer.param", Path(folder) / "layer.bin"
         paths[0].write_text(param)

@@ -86,7 +86,10 @@ def summary(rows: list[Row], against: list[str]) -> str:
     anew = [peer for peer in against if PEERS[peer][2]]
     for peer in against:
         lines.append(_ratios(peer, [row.ratio(peer) for row in rows if peer in row.peers]))
-    for name, group in (("best of torch's formats (conv2d)", anew), (f"best of {', '.join(held)} (Conv2d)", held)):
+    for name, group in (
+        ("best of torch's formats (conv2d)", anew),
+        (f"best of {', '.join(held)} (Conv2d)", held),
+    ):
         if len(group) > 1:
             best = [min(row.ratio(p) for p in group if p in row.peers) for row in rows if set(group) & set(row.peers)]
             lines.append(_ratios(name, best))

@@ -54,7 +54,10 @@ def _candidates():
         if sys.platform == "darwin":
             yield home / "Library" / "Caches" / "fastconv", False
         elif sys.platform == "win32":
-            yield Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / "fastconv" / "Cache", False
+            yield (
+                Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / "fastconv" / "Cache",
+                False,
+            )
         else:
             yield Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "fastconv", False
     user = os.getuid() if hasattr(os, "getuid") else "user"

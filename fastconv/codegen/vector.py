@@ -128,9 +128,7 @@ class Vectors:
         """The mask of lanes below a run-time count."""
         wide = ir.VectorType(I32, self.lanes)
         count = self.b.select(self.b.icmp_signed("<", count, integer(self.lanes)), count, integer(self.lanes))
-        start = self.b.insert_element(
-            ir.Constant(wide, ir.Undefined), self.b.trunc(count, I32), ir.Constant(I32, 0)
-        )
+        start = self.b.insert_element(ir.Constant(wide, ir.Undefined), self.b.trunc(count, I32), ir.Constant(I32, 0))
         limit = self.shuffle(start, None, [0] * self.lanes)
         return self.b.icmp_signed("<", ir.Constant(wide, list(range(self.lanes))), limit)
 

@@ -13,10 +13,16 @@ from fastconv.codegen.vector import I32, I64, Vectors
 
 # ln 2 in two parts whose first has trailing zeros, so that n * LN2[0] is exact; then where exp overflows or vanishes,
 # the bits of the mantissa, and 1.5 * 2**bits: adding it rounds to an integer and leaves that integer in the low bits.
-_LN2 = {"f32": (0.693359375, -2.12194440054690583e-4), "f64": (6.93147180369123816490e-01, 1.90821492927058770002e-10)}
+_LN2 = {
+    "f32": (0.693359375, -2.12194440054690583e-4),
+    "f64": (6.93147180369123816490e-01, 1.90821492927058770002e-10),
+}
 _RANGE = {"f32": (-87.0, 88.3), "f64": (-708.0, 709.4)}
 _MANTISSA = {"f32": 23, "f64": 52}
-_TERMS = {"f32": 7, "f64": 13}  # of exp's Taylor series on |r| <= ln(2) / 2: the next term is below half an ulp
+_TERMS = {
+    "f32": 7,
+    "f64": 13,
+}  # of exp's Taylor series on |r| <= ln(2) / 2: the next term is below half an ulp
 
 # (1 + 2 t) exp(t^2) erfc(t) as a polynomial in u = (t - 3.75) / (t + 3.75), t >= 0, to 4e-18: Chebyshev interpolation
 # in 60 digits. The form is from M. Shepherd, J. Laframboise, "Chebyshev approximation of (1 + 2x) exp(x^2) erfc x in

@@ -1,1 +1,39 @@
-"""Microkernels."""
+"""The contract of microkernels: what each computes, how its operands lie in memory, who handles edges.
+
+A microkernel is a leaf: it takes addresses and sizes as 64-bit integers, returns nothing, and is compiled alone, on
+first use, under its name. The name is a grammar (`names`) and the same string everywhere: symbol, cache file, test id,
+log line. `inventory` lists every kernel; tests and the algorithms take them from there.
+
+gemm_<dtype>_<rows>x<columns>_<isa>_<px|ch>[_strided][_tail]
+
+    y[i, :] = act( (first ? 0 : y[i, :]) + sum over q < depth of s_i(q) * v(q) + bias + residual[i, :] )
+
+    `rows` scalars are broadcast against `columns` elements in whole vectors. Products are added in the order of q, each
+    with one fused multiply-add, whatever the tile's shape or orientation; so results do not depend on the cut.
+
+    px: lanes are pixels                          ch: lanes are output channels
+        v(q) = x[table[q] + lane]                     v(q) = w[q][lane], 64-byte aligned panel
+        s_i(q) = w[q][i]                              s_i(q) = x[table[q] + i * element]
+        strided: s_i(q) = w[i * pitch + q]            strided: s_i(q) = x[table[q] + i * pitch]
+
+        panel w, packed:  q=0: k0 k1 .. k(rows-1) | q=1: k0 k1 ..        (px)
+                          q=0: k0 k1 .... k(columns-1) | q=1: ...         (ch, zero beyond the last channel)
+
+    `table` holds byte offsets from x, one for each product: a packed strip, the input itself, any layout or stride.
+    tail: the last vector has `last` valid lanes; the others are neither read from x, y, bias, residual nor written.
+    bias is one element a row (px) or a lane (ch); residual has y's shape with its own pitch; 0 means absent.
+    activation: 0 none, 1 relu, 2 relu6, else the address of leaky_relu's slope.
+
+depthwise_<dtype>_1x<columns>_<isa>_px_<s1|s2>     a stencil over one plane, lanes are pixels, lane masks for the border
+depthwise_<dtype>_<rows>x<columns>_<isa>_ch        a stencil over pixels, lanes are channels
+
+plane_, row_, transpose_<dtype>_<isa>              moves (`pack`); <source><dtype> also widens: row_f16f32_avx512
+finish_<dtype>_<isa>_<activation>                  dst = round(act(src + residual)); <stored><dtype> also narrows
+fmapeak_<dtype>_<isa>                              multiply-adds in registers, the yardstick
+
+Alignment: packed panels start on 64 bytes; every other operand needs no more than one element's alignment.
+Out of bounds: nothing is read or written outside the arrays; a masked-off lane touches no memory. Strips have one
+vector of slack that a whole-vector load may read; its lanes are not stored.
+Edges: the caller cuts extents into near-equal parts, and every part size has its own kernel: no scalar epilogue.
+Floating point: no fast-math flags; NaN, Inf, denormals and signed zeros as IEEE 754 says.
+"""

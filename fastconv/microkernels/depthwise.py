@@ -42,7 +42,6 @@ def _lane_mask(v, pointer):
 
 def _taps(v, args, moving, sums, tap):
     """Loop over kernel rows and columns; `moving` holds (pointer, row step, column step), `tap` adds one product."""
-    b = v.b
     starts = [pointer for pointer, _, _ in moving]
     with v.loop_or_none(args["taps_r"], *starts, *sums) as (_, state, after_row):
         row_starts, row_sums = state[: len(moving)], state[len(moving) :]

@@ -11,7 +11,6 @@ from fastconv.microkernels.names import parse
 from fastconv.microkernels.pack import Source, each, narrow
 
 
-
 def relu(v, t):
     """max(t, 0)."""
     return v.where_less(t, v.zero(), v.zero(), t)

@@ -107,6 +107,7 @@ def finish_tile(v, rows, vectors, pixels, mask, args, sums):
                 out += [b.fadd(sums[i * vectors + j], load(pointer, j)) for j in range(vectors)]
                 pointer = v.offset(pointer, pitch)
             return out
+
         return change
 
     def add_bias(sums):

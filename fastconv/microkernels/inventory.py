@@ -67,7 +67,15 @@ def _thirteen(name):
 
 
 # Compiled functions have a fixed number of operands, so there is one of these for each number.
-OPERANDS = {"gemm": _thirteen, "row": _six, "plane": _eight, "transpose": _six, "finish": _five, "depthwise": _depthwise, "fmapeak": _four}
+OPERANDS = {
+    "gemm": _thirteen,
+    "row": _six,
+    "plane": _eight,
+    "transpose": _six,
+    "finish": _five,
+    "depthwise": _depthwise,
+    "fmapeak": _four,
+}
 ACTIVATIONS = ("none", "relu", "relu6", "leaky", "sigmoid", "tanh", "silu", "hardswish", "gelu")
 
 

@@ -1,0 +1,65 @@
+"""Cuts and choices without arithmetic: pure functions, checked by their properties, and dispatch pinned as strings."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastconv import blocking, dispatch
+from fastconv.problem import conv2d_problem
+from fastconv.target import Target
+
+
+@given(st.integers(1, 5000), st.integers(1, 40))
+def test_split_covers(extent, most):
+    parts, base, larger = blocking.split(extent, most)
+    assert parts * base + larger == extent and larger < parts
+    assert base + (larger > 0) <= most
+    assert blocking.sizes(extent, most) == {size for size, _ in blocking.counted(extent, most)}
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.sampled_from(["avx512", "avx2", "neon", "generic"]))
+def test_tiles_fit_the_registers(rows, vectors, isa):
+    target = Target(isa)
+    most_rows, most_vectors, cycles = blocking.choose_tile(rows, vectors, target)
+    assert cycles > 0 and most_rows <= rows
+    assert most_rows * most_vectors + most_vectors + 1 <= target.registers
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 4), st.integers(1, 5))
+def test_strip_rows_are_affine(height, r, stride, dilation):
+    strips = blocking.strip_rows(height, r, stride, dilation)
+    assert len(strips.rows) <= r * height
+    for j, start in enumerate(strips.starts):
+        assert [strips.rows[start + i] for i in range(height)] == [i * stride + j * dilation for i in range(height)]
+
+
+@given(st.integers(1, 4000), st.integers(1, 200))
+def test_chunks_are_bounded(channels, taps):
+    chunk = blocking.chunk_channels(channels, taps)
+    assert 1 <= chunk <= channels
+    assert chunk == 1 or chunk * taps <= 640 + taps
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "options", "expected"),
+    [
+        ((1, 315, 56, 56), (35, 315, 1, 1), {}, "pointwise"),
+        ((1, 1050, 7, 7), (105, 1050, 1, 1), {}, "pointwise"),
+        ((1, 105, 56, 56), (105, 105, 3, 3), {"padding": 1}, "im2col"),
+        ((1, 105, 56, 56), (105, 1, 3, 3), {"padding": 1, "groups": 105}, "depthwise"),
+        ((1, 105, 56, 56), (210, 1, 3, 3), {"padding": 1, "groups": 105}, "depthwise"),
+        ((1, 105, 57, 57), (105, 1, 5, 5), {"padding": 2, "stride": 2, "groups": 105}, "depthwise"),
+        (
+            (1, 105, 56, 56),
+            (105, 1, 3, 3),
+            {"padding": 1, "padding_mode": "circular", "groups": 105},
+            "im2col",
+        ),
+        ((1, 1050, 7, 7), (105, 1050, 1, 1), {"padding": 1}, "im2col"),
+        ((1, 3, 224, 224), (63, 3, 7, 7), {"padding": 3, "stride": 2}, "im2col"),
+    ],
+)
+def test_choice(x, w, options, expected):
+    problem = conv2d_problem(x, w, dtype="float32", **options)
+    target = Target("avx512", l1=32 << 10, l2=1 << 20)
+    assert dispatch.choose(problem, dispatch.contiguous_steps(problem), "auto", True, target).name == expected

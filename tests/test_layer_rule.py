@@ -1,0 +1,83 @@
+"""The layer rule: nothing imports upwards, Numba is asked to compile in one place, importing is light."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import fastconv as fc
+
+PACKAGE = Path(fc.__file__).parent
+# From the top: a module may import from its own layer and those below, never from above.
+ORDER = [
+    ("__main__", "bench"),
+    ("__init__",),
+    ("insight", "layers"),
+    ("conv",),
+    ("call",),
+    ("dispatch",),
+    ("algorithm",),
+    ("cost", "threads", "peak"),
+    ("microkernels",),
+    ("blocking", "workspace"),
+    ("codegen",),
+    ("problem", "target", "networks"),
+    ("checks",),
+]
+LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
+# `import fastconv` inside these is the public package, as a user has it.
+PUBLIC_USERS = {"__main__", "bench"}
+
+
+def modules():
+    """(path, first part of its dotted name) of every module."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield path, path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports(tree):
+    """Every fastconv module that a tree imports, as the first part below the package ("" for the package itself)."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            if node.module == "fastconv":
+                for alias in node.names:
+                    yield alias.name if alias.name in LEVEL else ""
+            elif node.module and node.module.startswith("fastconv."):
+                yield node.module.split(".")[1]
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name == "fastconv" or alias.name.startswith("fastconv."):
+                    yield ([*alias.name.split("."), ""])[1]
+
+
+@pytest.mark.parametrize(("path", "module"), list(modules()), ids=lambda v: v.name if isinstance(v, Path) else v)
+def test_nothing_imports_upwards(path, module):
+    assert module in LEVEL, f"{module} has no place in the order"
+    for imported in imports(ast.parse(path.read_text())):
+        if imported == "":
+            assert module in PUBLIC_USERS or (module == "insight"), f"{path} imports the package itself"
+        else:
+            assert LEVEL[imported] >= LEVEL[module], f"{path}: {module} imports {imported} from above"
+
+
+def test_one_place_compiles():
+    for path, module in modules():
+        if module == "codegen":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "numba":
+                names = {alias.name for alias in node.names}
+                assert not names & {"njit", "jit", "cfunc", "vectorize", "guvectorize"}, path
+
+
+def test_public_names():
+    public = {"conv2d", "Conv2d", "explain", "algorithms", "show_config", "set_num_threads", "get_num_threads",
+              "num_threads", "Plan"}  # fmt: skip
+    assert set(fc.__all__) == public
+    assert all(getattr(fc, name).__doc__ for name in public)
+
+
+def test_files_are_short():
+    for path in [*PACKAGE.rglob("*.py"), *Path(__file__).parent.glob("*.py")]:
+        assert len(path.read_text().splitlines()) <= 400, path

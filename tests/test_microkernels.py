@@ -1,0 +1,154 @@
+"""Microkernels: the grammar, the tile against NumPy on every instruction set this CPU can run, one golden IR."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from llvmlite import ir
+
+from fastconv import blocking, workspace
+from fastconv.codegen import launch
+from fastconv.codegen.emit import invoke, peek
+from fastconv.codegen.jit import native
+from fastconv.microkernels import gemm
+from fastconv.microkernels.inventory import gemm_name, microkernel, names
+from fastconv.microkernels.names import parse
+from fastconv.target import Target, host
+
+ISAS = ["generic", *(["avx2"] if host().isa in ("avx2", "avx512") else []), host().isa]
+ISAS = list(dict.fromkeys(ISAS))
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@native("call_thirteen", 4)
+def call_thirteen(plan, call, scratch, task):
+    """Call the kernel at plan[0] with the operands plan[1:14]."""
+    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
+                           peek(plan, 7), peek(plan, 8), peek(plan, 9), peek(plan, 10), peek(plan, 11),
+                           peek(plan, 12), peek(plan, 13)))  # fmt: skip
+
+
+def call(kernel, *operands):
+    """Run one gemm kernel."""
+    plan = np.array([kernel.address, *operands], np.int64)
+    launch.serial(call_thirteen.address, plan.ctypes.data, 0, 0, 0, 0, 0, 0, 0, 1)
+
+
+def aligned(shape, dtype):
+    """A 64-byte aligned array of zeros."""
+    return workspace.aligned(int(np.prod(shape)) * np.dtype(dtype).itemsize).view(dtype).reshape(shape)
+
+
+@pytest.mark.parametrize("isa", ["avx512", "avx2", "neon", "generic"])
+def test_names_round_trip(isa):
+    found = list(names(Target(isa)))
+    assert len(set(found)) == len(found) > 100
+    for name in found:
+        assert str(parse(name)) == name and parse(name).isa == isa
+
+
+@pytest.mark.parametrize("text", ["", "gemm", "gemm_f32_avx9", "gemm_f8_8x48_avx512", "8x48", "gemm_f32_8x48"])
+def test_names_outside_the_grammar(text):
+    with pytest.raises(ValueError, match="name"):
+        parse(text)
+
+
+def tiles():
+    """Tile shapes that the cutting may ask for: the corners and a few between."""
+    for isa in ISAS:
+        target = Target(isa)
+        most = 14 if target.registers == 32 else 6
+        for rows in sorted({1, 3, most // 2, most}):
+            for vectors in sorted({1, blocking.most_vectors(rows, target)}):
+                yield isa, rows, vectors
+
+
+@pytest.mark.parametrize("tail", [False, True], ids=["whole", "tail"])
+@pytest.mark.parametrize("strided", [False, True], ids=["packed", "strided"])
+@pytest.mark.parametrize("lanes_are", ["px", "ch"])
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+@pytest.mark.parametrize(("isa", "rows", "vectors"), list(tiles()))
+def test_gemm(rng, isa, rows, vectors, dtype, lanes_are, strided, tail):
+    kind = np.float32 if dtype == "f32" else np.float64
+    item = np.dtype(kind).itemsize
+    variants = [lanes_are] + ["strided"] * strided + ["tail"] * tail
+    kernel = microkernel(gemm_name(dtype, rows, vectors, Target(isa), *variants))
+    lanes = parse(kernel.name).lanes
+    last = max(1, lanes - 3) if tail else lanes
+    columns, depth = (vectors - 1) * lanes + last, 7
+    scalars = rng.integers(-3, 4, (depth, rows)).astype(kind)
+    lines = rng.integers(-3, 4, (depth, columns)).astype(kind)
+    held = aligned((depth, vectors * lanes), kind)
+    held[:, :columns] = lines
+    side = np.ascontiguousarray(scalars.T if strided else scalars)
+    pitch = depth * item if strided else 0
+    if lanes_are == "px":
+        table = np.arange(depth, dtype=np.int64) * held.strides[0]
+        x, w = held, side
+    else:
+        table = np.arange(depth, dtype=np.int64) * (item if strided else rows * item)
+        x, w = side, held
+    bias = rng.integers(-3, 4, rows if lanes_are == "px" else columns).astype(kind)
+    residual = rng.integers(-3, 4, (rows, columns)).astype(kind)
+    before = rng.integers(-3, 4, (rows, columns)).astype(kind)
+    product = scalars.T @ lines
+    wide = bias[:, None] if lanes_are == "px" else bias[None]
+    slope = np.full(1, 0.5, kind)
+    operands = (depth, x.ctypes.data, table.ctypes.data, w.ctypes.data, pitch)
+    for first, with_bias, with_residual, act in (
+        (1, 0, 0, 0),
+        (0, 1, 0, 1),
+        (0, 1, 1, 2),
+        (1, 0, 1, slope.ctypes.data),
+    ):
+        y = before.copy()
+        call(kernel, *operands, y.ctypes.data, y.strides[0], first, bias.ctypes.data * with_bias,
+             residual.ctypes.data * with_residual, residual.strides[0], act, last)  # fmt: skip
+        expected = product + (0 if first else before) + with_bias * wide + with_residual * residual
+        if act in (1, 2):
+            expected = np.clip(expected, 0, 6 if act == 2 else None)
+        elif act:
+            expected = np.where(expected < 0, expected / 2, expected)
+        np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.skipif(host().isa != "avx512", reason="AVX-512 assembly")
+def test_assembly_of_the_main_tile():
+    asm = microkernel("gemm_f32_8x48_avx512_px").inspect_asm()
+    loop = max(re.findall(r"(?s)\.LBB\d+_\d+:.*?\n\tj\w+\t\.LBB\d+_\d+", asm), key=lambda t: t.count("vfmadd"))
+    assert loop.count("vfmadd") >= 24 and "zmm" in loop
+    assert "%rsp" not in loop, "a register spills inside the loop"
+
+
+def test_golden_ir():
+    """One kernel's emitted IR: a change of the emitters shows in review; delete the file to accept a new one."""
+    name = "gemm_f32_2x8_generic_px_tail"
+    module = ir.Module("golden")
+    kernel = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * 13), name)
+    builder = ir.IRBuilder(kernel.append_basic_block())
+    gemm.gemm(builder, name, list(kernel.args))
+    builder.ret_void()
+    path = GOLDEN / f"{name}.ll"
+    text = str(module).split("define", 1)[1]
+    if not path.exists():
+        path.write_text(text)
+        pytest.fail(f"{path.name} was missing and has been written: read it, then run again")
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize("isa", [isa for isa in ISAS if isa != host().isa])
+def test_whole_convolutions_on_other_instruction_sets(isa, tmp_path):
+    """The taxonomy's exact cases in a process that is told to use fewer instructions."""
+    import os
+    import subprocess
+    import sys
+
+    env = {**os.environ, "FASTCONV_ISA": isa, "FASTCONV_CACHE_DIR": str(tmp_path)}
+    here = Path(__file__).parent
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--rootdir", str(here.parent),
+         str(here / "test_conv2d.py"), "-k", "exact and (float32 or float64)"],
+        env=env, capture_output=True, text=True, timeout=900, cwd=here.parent,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout[-3000:]
