@@ -53,11 +53,9 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
 
 
 def depthwise_cycles(problem: Problem, target: Target) -> float:
-    """A depthwise plan: loads and multiply-adds of its taps."""
+    """A depthwise plan: pixels packed, taps of output pixels, pixels written, each a vector of channels."""
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)
-    taps = problem.r * problem.s
-    if problem.layout == "channels_last":
-        vectors = -(-problem.k // lanes) * problem.oh * problem.ow
-        return problem.n * (vectors * (taps * 0.8 + 3) + problem.oh * TASK)
-    vectors = problem.oh * -(-problem.ow // lanes)
-    return problem.n * problem.k * (vectors * taps * (1.3 * problem.stride[1]) + 60)
+    vectors, taps = problem.n * -(-problem.c // lanes), problem.r * problem.s
+    outputs = problem.oh * problem.ow * problem.k // problem.c
+    through = 2.0 if problem.layout == "channels_last" else 5.0
+    return vectors * (problem.h * problem.w * through + outputs * (taps * 0.7 + through) + 2 * TASK)

@@ -46,16 +46,16 @@ def names_of(problem: Problem) -> tuple[str, str, int]:
     return stored, computing, 8 if computing == "f64" else 4
 
 
-def move_name(kind: str, problem: Problem, target: Target) -> str:
-    """The `row` or `transpose` kernel that reads this problem's stored type."""
+def move_name(kind: str, problem: Problem, target: Target, *variants: str) -> str:
+    """The kernel that moves this problem's stored type to the computing type."""
     stored, computing, _ = names_of(problem)
-    return f"{kind}_{'' if stored == computing else stored}{computing}_{target.isa}"
+    return "_".join([kind, ("" if stored == computing else stored) + computing, target.isa, *variants])
 
 
 def finish_name(problem: Problem, target: Target, activation: str | None) -> str:
     """The `finish` kernel that writes this problem's stored type."""
     act = {None: "none", "leaky_relu": "leaky"}.get(activation, activation)
-    return f"{move_name('finish', problem, target)}_{act}"
+    return move_name("finish", problem, target, act)
 
 
 @dataclass

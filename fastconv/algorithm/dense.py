@@ -9,6 +9,7 @@ import numpy as np
 
 from fastconv import blocking
 from fastconv.algorithm import nest as n_
+from fastconv.algorithm import output
 from fastconv.algorithm import strips as s_
 from fastconv.algorithm import weights as w_
 from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Launch, Steps, finish_name, move_name, names_of
@@ -41,7 +42,7 @@ def dense_weights(problem: Problem, shape: Shape, target: Target) -> tuple[Launc
     unit = 1 if shape.lanes == "pixels" else lanes
     extent = -(-outputs // unit)
     tiles, base, larger = blocking.split(extent, shape.rows if shape.lanes == "pixels" else shape.vectors)
-    transpose = microkernel(move_name("transpose", problem, target))
+    transpose = microkernel(move_name("transpose", problem, target, "rows"))
     plan = np.zeros(w_.W_FIELDS, np.int64)
     chunks = -(-channels // chunk)
     for index, value in (
@@ -263,9 +264,18 @@ def _put_output(put, problem, cut, shape, target, keep):
     keep.append(slope)
     put(Y_N=problem.k * plane * stored, Y_G=cut.outputs * channel, Y_PIXEL=pixel, Y_CHANNEL=channel,
         Y_RUN=cut.run * pixel, SLOPE=slope.ctypes.data)  # fmt: skip
-    simple = not cut.stages and problem.activation in (*SIMPLE_ACTIVATIONS, "leaky_relu")
-    if simple:
+    narrow = stored != item
+    simple = problem.activation in (*SIMPLE_ACTIVATIONS, "leaky_relu") and not narrow
+    if cut.transposes:
+        after = output.TRANSPOSE_ONLY if simple and not problem.residual else output.TRANSPOSE_FINISH
+        put(TRANSPOSE=microkernel(f"transpose_{computing}_{target.isa}_columns").address)
+    else:
+        after = output.NOTHING if simple else output.FINISH_LINES
+    put(AFTER=after)
+    if after in (output.NOTHING, output.TRANSPOSE_ONLY):
         put(ACTIVATION=SIMPLE_ACTIVATIONS.get(problem.activation, slope.ctypes.data))
+    else:
+        put(FINISH=microkernel(finish_name(problem, target, problem.activation)).address)
     if cut.stages:
         block = cut.block_runs * cut.block_run
         most = min(cut.outputs, _most_outputs(shape, cut))
@@ -279,16 +289,6 @@ def _put_output(put, problem, cut, shape, target, keep):
         else:
             pitch = _round(most * item)
             put(STAGED=1, STAGE_PIXEL=pitch, STAGE_CHANNEL=item, STAGE_BYTES=block * pitch)
-    plain = problem.activation is None and not problem.residual and stored == item
-    after = n_.NOTHING
-    if cut.transposes:
-        after = n_.TRANSPOSE_ONLY if plain else n_.TRANSPOSE_FINISH
-        put(TRANSPOSE=microkernel(f"transpose_{computing}_{target.isa}").address)
-    elif cut.stages or not simple:
-        after = n_.FINISH_LINES
-    put(AFTER=after)
-    if after in (n_.TRANSPOSE_FINISH, n_.FINISH_LINES):
-        put(FINISH=microkernel(finish_name(problem, target, problem.activation)).address)
 
 
 def _most_outputs(shape: Shape, cut: Cut) -> int:

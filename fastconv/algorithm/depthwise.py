@@ -1,170 +1,107 @@
-"""Depthwise convolution in place: one pass over x, one over y, no border, no packing of the input."""
+"""Depthwise convolution: some channels at a time are packed into lanes, with their border, and each is read once.
+
+One pass over x and one over y: a task packs the input rows it needs as [row][column][lane] into scratch that stays in
+L2, runs the stencil there, and writes y, through a transpose where y has its channels apart.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Launch, Steps, finish_name, names_of
+from fastconv.algorithm import output
+from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Launch, Steps, finish_name, move_name, names_of
 from fastconv.codegen.emit import invoke, peek
-from fastconv.codegen.jit import helper, native
+from fastconv.codegen.jit import native
 from fastconv.cost import depthwise_cycles
+from fastconv.microkernels.depthwise import MOST_PIXELS, variant
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.names import Name
 from fastconv.problem import Problem
 from fastconv.target import Target
 
+# The plan; steps and pitches in bytes.
 (
-    CHANNELS, MULTIPLIER, BLOCK, BLOCKS, ROW_BLOCK, ROW_BLOCKS,
-    H, WIDTH, OH, OW, R, S, STRIDE_H, STRIDE_W, DILATION_H, DILATION_W, TOP, LEFT,
-    X_N, X_C, X_H, X_W, Y_N, Y_C, Y_PIXEL, ITEM, LANES,
-    FLAT, MASKS, MASK_ROW, MASK_COL, VECTORS, GROUPS, KERNELS,
-    ACTIVATION, FINISH, SLOPE, W_ROW, W_COL, PAD_CHANNELS,
+    CHANNELS, MULTIPLIER, BLOCKS, ROW_BLOCKS, ROW_BASE, ROW_LARGER,
+    H, STRIDE_H, TOP, ROWS, ROW_OFFSETS, COLUMNS, LEFT, INSIDE,
+    X_N, X_C, X_H, X_W, Y_N, Y_CHANNEL, Y_PIXEL, OW, ITEM, LANES,
+    GATHER, SPREAD, BIAS_MOVE, KERNEL, TABLE, TAPS, X_ROW, X_RUN, X_PIXEL,
+    AFTER, FINISH, TRANSPOSE, ACTIVATION, SLOPE, BIAS_AT, STAGE_AT, LINES_AT,
     DEPTHWISE_FIELDS,
-) = range(41)  # fmt: skip
-
-MOST_VECTORS = 8  # vectors of pixels in a px tile, and pixels in a ch tile
+) = range(42)  # fmt: skip
 X, W, BIAS, RESIDUAL, Y = range(5)
 
 
-@helper
-def taps_inside(first, dilation, taps, size):
-    """Which taps of a kernel axis that starts at `first` fall inside [0, size): (from, to)."""
-    low = 0 if first >= 0 else min(taps, (-first + dilation - 1) // dilation)
-    high = min(taps, (size - 1 - first) // dilation + 1) if first < size else 0
-    return low, max(low, high)
-
-
-@helper
-def plane_rows(plan, x, w, y, bias, residual, row0, row1, count):
-    """Rows row0..row1 of one output plane that see the same kernel rows, `count` rows in one call of each tile."""
-    r0, r1 = taps_inside(row0 * peek(plan, STRIDE_H) - peek(plan, TOP), peek(plan, DILATION_H), peek(plan, R),
-                         peek(plan, H))  # fmt: skip
-    ow, lanes, item = peek(plan, OW), peek(plan, LANES), peek(plan, ITEM)
-    stride, width = peek(plan, STRIDE_W), peek(plan, VECTORS)
-    x_h, x_w = peek(plan, X_H), peek(plan, X_W)
-    x += (row0 * peek(plan, STRIDE_H) - peek(plan, TOP) + r0 * peek(plan, DILATION_H)) * x_h - peek(plan, LEFT) * x_w
-    w += r0 * peek(plan, S) * item
-    offset = row0 * ow * item
-    total = (ow + lanes - 1) // lanes
-    for vector in range(0, total, width):
-        some = min(width, total - vector)
-        at = vector * lanes
-        invoke(
-            peek(peek(plan, KERNELS), some),
-            (
-                x + at * stride * x_w, peek(plan, DILATION_H) * x_h, peek(plan, DILATION_W) * x_w,
-                w, r1 - r0, peek(plan, S), peek(plan, S) * item,
-                peek(plan, MASKS) + vector * stride * 2, 0, peek(plan, MASK_COL),
-                y + offset + at * item, bias, residual + offset + at * item if residual != 0 else 0,
-                peek(plan, ACTIVATION), min(ow - at - (some - 1) * lanes, lanes),
-                count, peek(plan, STRIDE_H) * x_h, ow * item, 0,
-            ),
-        )  # fmt: skip
-
-
-@helper
-def plane_flat(plan, x, w, y, bias, residual):
-    """A whole plane as one run of pixels: the output has the input's width, so a tap is a shift."""
-    pixels, lanes, item = peek(plan, OH) * peek(plan, OW), peek(plan, LANES), peek(plan, ITEM)
-    x_w, width = peek(plan, X_W), peek(plan, VECTORS)
-    x -= peek(plan, TOP) * peek(plan, X_H) + peek(plan, LEFT) * x_w
-    total = (pixels + lanes - 1) // lanes
-    whole = pixels // (lanes * width)
-    vector = 0
-    while vector < total:
-        count = whole if vector == 0 and whole > 0 else 1
-        some = width if count * width <= total - vector else total - vector
-        at = vector * lanes
-        last = min(pixels - at - ((count * some) - 1) * lanes, lanes)
-        invoke(
-            peek(peek(plan, KERNELS), some),
-            (
-                x + at * x_w, peek(plan, DILATION_H) * peek(plan, X_H), peek(plan, DILATION_W) * x_w,
-                w, peek(plan, R), peek(plan, S), peek(plan, S) * item,
-                peek(plan, MASKS) + vector * 2, peek(plan, MASK_ROW), peek(plan, MASK_COL),
-                y + at * item, bias, residual + at * item if residual != 0 else 0,
-                peek(plan, ACTIVATION), last, count, some * lanes * x_w, some * lanes * item, some * 2,
-            ),
-        )  # fmt: skip
-        vector += count * some
-
-
-@native("depthwise_first", 4)
-def depthwise_first(plan, call, scratch, task):
-    """Some output channels, or some rows of one, of one channels-first image."""
-    row_block = task % peek(plan, ROW_BLOCKS)
-    task //= peek(plan, ROW_BLOCKS)
+@native("depthwise", 4)
+def depthwise(plan, call, scratch, task):
+    """Some output rows of one vector of channels of one image, for every multiple of the channels."""
+    row_block, task = task % peek(plan, ROW_BLOCKS), task // peek(plan, ROW_BLOCKS)
     block, n = task % peek(plan, BLOCKS), task // peek(plan, BLOCKS)
-    oh, ow, item = peek(plan, OH), peek(plan, OW), peek(plan, ITEM)
-    row0 = row_block * peek(plan, ROW_BLOCK)
-    row1 = min(row0 + peek(plan, ROW_BLOCK), oh)
-    taps, multiplier = peek(plan, R) * peek(plan, S), peek(plan, MULTIPLIER)
-    reach = (peek(plan, R) - 1) * peek(plan, DILATION_H)
-    first = block * peek(plan, BLOCK)
-    for k in range(first, min(first + peek(plan, BLOCK), peek(plan, CHANNELS) * multiplier)):
-        x = peek(call, X) + n * peek(plan, X_N) + k // multiplier * peek(plan, X_C)
-        w = peek(call, W) + k * taps * item
-        place = n * peek(plan, Y_N) + k * peek(plan, Y_C)
-        y = peek(call, Y) + place
-        bias = peek(call, BIAS) + k * item if peek(call, BIAS) != 0 else 0
-        residual = peek(call, RESIDUAL) + place if peek(call, RESIDUAL) != 0 else 0
-        if peek(plan, FLAT) != 0:
-            plane_flat(plan, x, w, y, bias, residual)
+    base, larger = peek(plan, ROW_BASE), peek(plan, ROW_LARGER)
+    oh0 = row_block * base + min(row_block, larger)
+    runs, ow = base + (1 if row_block < larger else 0), peek(plan, OW)
+    lanes, item = peek(plan, LANES), peek(plan, ITEM)
+    c0, pixel = block * lanes, lanes * item
+    valid = min(lanes, peek(plan, CHANNELS) - c0)
+
+    columns, left, inside = peek(plan, COLUMNS), peek(plan, LEFT), peek(plan, INSIDE)
+    x = peek(call, X) + n * peek(plan, X_N) + c0 * peek(plan, X_C)
+    top = oh0 * peek(plan, STRIDE_H) - peek(plan, TOP)
+    spread, gather = peek(plan, SPREAD), peek(plan, GATHER)
+    for j in range(peek(plan, ROWS)):
+        line, h = scratch + j * columns * pixel, top + peek(peek(plan, ROW_OFFSETS), j)
+        if h < 0 or h >= peek(plan, H):
+            invoke(spread, (x, 0, line, pixel, columns, 0))
+            continue
+        row, at = x + h * peek(plan, X_H), line + left * pixel
+        invoke(spread, (x, 0, line, pixel, left, 0))
+        if gather != 0:
+            invoke(gather, (row, peek(plan, X_C), at, pixel, valid, inside))
         else:
-            row = row0
-            while row < row1:
-                top = row * peek(plan, STRIDE_H) - peek(plan, TOP)
-                count = 1
-                if top >= 0 and top + reach < peek(plan, H):
-                    inner = (peek(plan, H) - 1 - reach - top) // peek(plan, STRIDE_H) + 1
-                    count = min(inner, row1 - row)
-                plane_rows(plan, x, w, y, bias, residual, row, row + count, count)
-                row += count
-        if peek(plan, FINISH) != 0:
-            start, length = row0 * ow * item, (row1 - row0) * ow
-            invoke(peek(plan, FINISH), (y + start, y + start, 0, length, peek(plan, SLOPE)))
+            invoke(spread, (row, peek(plan, X_W), at, pixel, inside, valid))
+        invoke(spread, (x, 0, at + inside * pixel, pixel, columns - left - inside, 0))
 
-
-@native("depthwise_last", 4)
-def depthwise_last(plan, call, scratch, task):
-    """Some output rows of one channels-last image, all channels, a multiplier of one."""
-    block, n = task % peek(plan, ROW_BLOCKS), task // peek(plan, ROW_BLOCKS)
-    row0 = block * peek(plan, ROW_BLOCK)
-    row1 = min(row0 + peek(plan, ROW_BLOCK), peek(plan, OH))
-    ow, channels, lanes, _item = peek(plan, OW), peek(plan, CHANNELS), peek(plan, LANES), peek(plan, ITEM)
-    stride, dilation, taps = peek(plan, STRIDE_W), peek(plan, DILATION_W), peek(plan, S)
-    x_h, x_w, pixel = peek(plan, X_H), peek(plan, X_W), peek(plan, Y_PIXEL)
-    vectors = (channels + lanes - 1) // lanes
-    last = channels - (vectors - 1) * lanes
-    for row in range(row0, row1):
-        top = row * peek(plan, STRIDE_H) - peek(plan, TOP)
-        r0, r1 = taps_inside(top, peek(plan, DILATION_H), peek(plan, R), peek(plan, H))
-        line = peek(call, X) + n * peek(plan, X_N) + (top + r0 * peek(plan, DILATION_H)) * x_h
-        place = n * peek(plan, Y_N) + row * ow * pixel
-        col = 0
-        while col < ow:
-            left = col * stride - peek(plan, LEFT)
-            s0, s1 = taps_inside(left, dilation, taps, peek(plan, WIDTH))
-            count = 1
-            if s0 == 0 and s1 == taps:
-                inner = (peek(plan, WIDTH) - 1 - (taps - 1) * dilation - left) // stride + 1
-                inner = min(inner, ow - col)
-                count = (inner + (inner + 7) // 8 - 1) // ((inner + 7) // 8)
-            at = place + col * pixel
-            residual = peek(call, RESIDUAL)
-            invoke(
-                peek(peek(plan, KERNELS), count),
-                (
-                    line + (left + s0 * dilation) * x_w, peek(plan, DILATION_H) * x_h, dilation * x_w, stride * x_w,
-                    peek(call, W) + r0 * peek(plan, W_ROW) + s0 * peek(plan, W_COL), r1 - r0, s1 - s0,
-                    peek(plan, W_ROW), peek(plan, W_COL), peek(call, Y) + at, pixel, peek(call, BIAS),
-                    residual + at if residual != 0 else 0, pixel, peek(plan, ACTIVATION), vectors, last,
-                ),
+    y_pixel, after, multiplier = peek(plan, Y_PIXEL), peek(plan, AFTER), peek(plan, MULTIPLIER)
+    stage, place_of_bias = scratch + peek(plan, STAGE_AT), scratch + peek(plan, BIAS_AT)
+    for copy in range(multiplier):
+        k0 = c0 * multiplier + copy
+        place = n * peek(plan, Y_N) + k0 * peek(plan, Y_CHANNEL) + oh0 * ow * y_pixel
+        y, bias = peek(call, Y) + place, 0
+        residual = peek(call, RESIDUAL) + place if peek(call, RESIDUAL) != 0 else 0
+        if peek(call, BIAS) != 0:
+            bias = place_of_bias
+            invoke(peek(plan, BIAS_MOVE), (peek(call, BIAS) + k0 * item, multiplier * item, bias, 0, valid, 0))
+        direct = after == output.NOTHING
+        sums, sums_pixel = (y, y_pixel) if direct else (stage, pixel)
+        invoke(
+            peek(plan, KERNEL),
+            (
+                scratch, peek(plan, X_ROW), peek(plan, X_RUN), peek(plan, X_PIXEL), peek(plan, TABLE),
+                peek(plan, TAPS), peek(call, W) + (copy * peek(plan, BLOCKS) + block) * peek(plan, TAPS) * pixel,
+                sums, ow * sums_pixel, sums_pixel, bias, residual if direct else 0, peek(plan, ACTIVATION),
+                valid, runs, ow,
+            ),
+        )  # fmt: skip
+        if not direct:
+            output.finish_run(
+                after, False, peek(plan, FINISH), peek(plan, SLOPE), peek(plan, TRANSPOSE), item,
+                scratch + peek(plan, LINES_AT), stage, pixel, item, y, y_pixel, multiplier * peek(plan, Y_CHANNEL),
+                residual, 0, valid, runs * ow,
             )  # fmt: skip
-            if peek(plan, FINISH) != 0:
-                y = peek(call, Y) + at
-                invoke(peek(plan, FINISH), (y, y, 0, count * channels, peek(plan, SLOPE)))
-            col += count
+
+
+(P_CHANNELS, P_MULTIPLIER, P_BLOCKS, P_TAPS, P_SOURCE_ITEM, P_LANES, P_ITEM, P_TRANSPOSE, P_FIELDS) = range(9)
+
+
+@native("depthwise_weights", 4)
+def pack_taps(plan, call, scratch, task):
+    """Pack (C * M, 1, R, S) weights as [multiple][vector of channels][tap][lane], one vector a task."""
+    block, copy = task % peek(plan, P_BLOCKS), task // peek(plan, P_BLOCKS)
+    lanes, taps, multiplier = peek(plan, P_LANES), peek(plan, P_TAPS), peek(plan, P_MULTIPLIER)
+    length, c0 = taps * peek(plan, P_SOURCE_ITEM), block * lanes
+    pixel = lanes * peek(plan, P_ITEM)
+    invoke(peek(plan, P_TRANSPOSE), (peek(call, X) + (c0 * multiplier + copy) * length, multiplier * length,
+                                     peek(call, Y) + task * taps * pixel, pixel,
+                                     min(lanes, peek(plan, P_CHANNELS) - c0), taps))  # fmt: skip
 
 
 class Depthwise:
@@ -173,150 +110,88 @@ class Depthwise:
     name = "depthwise"
 
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
-        stored, computing, item = names_of(problem)
         if not problem.depthwise:
             return "a group has more than one input channel"
-        if problem.padding_mode != "zeros":
+        if problem.padding_mode != "zeros" and not problem.unpadded:
             return "padding mode"
-        if stored != computing:
-            return "narrow dtypes are widened while packing"
         if problem.layout == "channels_last":
             if problem.k != problem.c:
                 return "depth multiplier in channels_last"
-            return None if x.c == item else "x's channels are not contiguous"
-        if x.w != item:
-            return "x's rows are not contiguous"
-        if problem.stride[1] > 2:
-            return "stride > 2"
-        return None
+            return None if x.c == problem.itemsize else "x's channels are not contiguous"
+        return None if x.w == problem.itemsize else "x's rows are not contiguous"
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
         return depthwise_cycles(problem, target)
 
     def build(self, problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
-        build = _last if problem.layout == "channels_last" else _first
-        return build(problem, x, target, threads)
+        stored, computing, item = names_of(problem)
+        lanes, taps = target.lanes(item), problem.r * problem.s
+        blocks, multiplier = -(-problem.c // lanes), problem.k // problem.c
+        transpose = microkernel(move_name("transpose", problem, target, "rows"))
+        packing = np.zeros(P_FIELDS, np.int64)
+        for index, value in (
+            (P_CHANNELS, problem.c), (P_MULTIPLIER, multiplier), (P_BLOCKS, blocks), (P_TAPS, taps),
+            (P_SOURCE_ITEM, problem.itemsize), (P_LANES, lanes), (P_ITEM, item), (P_TRANSPOSE, transpose.address),
+        ):  # fmt: skip
+            packing[index] = value
+        size = multiplier * blocks * taps * lanes * item
+        weights = Launch(pack_taps.address, packing, multiplier * blocks, 0, size)
+        return Execution(_main(problem, x, target, threads), weights, size, ("depthwise",))
 
 
-def _plan(problem: Problem, x: Steps, target: Target, keep: list) -> np.ndarray:
-    """The fields that both layouts share."""
-    _, computing, item = names_of(problem)
-    plan = np.zeros(DEPTHWISE_FIELDS, np.int64)
-    (sh, sw), (dh, dw) = problem.stride, problem.dilation
+def _main(problem: Problem, x: Steps, target: Target, threads: int) -> Launch:
+    """The launch that convolves."""
+    stored, computing, item = names_of(problem)
+    lanes, last = target.lanes(item), problem.layout == "channels_last"
+    (sh, sw), (dh, dw), (oh, ow) = problem.stride, problem.dilation, (problem.oh, problem.ow)
+    plan, keep = np.zeros(DEPTHWISE_FIELDS, np.int64), []
+    pixel, blocks = lanes * item, -(-problem.c // lanes)
+    columns = (ow - 1) * sw + (problem.s - 1) * dw + 1
+    left = min(problem.padding[1][0], columns)
+    inside = max(0, min(problem.w, columns - left))
+
+    # Rows of a block: its input stays in a quarter of L2, and there are some blocks for each thread.
+    height = max(1, target.l2 // 4 // (columns * pixel) // sh - problem.r * dh // sh)
+    row_blocks = max(1, -(-oh // height), min(oh // 4, -(-4 * threads // (problem.n * blocks))))
+    height = -(-oh // row_blocks)
+    rows = np.arange((height - 1) * sh + (problem.r - 1) * dh + 1)
+    tiles = min(MOST_PIXELS, ow)
+    kind = variant(problem.r, problem.s, sw, dw)
+    kernel = microkernel(str(Name("depthwise", computing, computing, tiles, lanes, target.isa, (kind,))))
+    r, s = np.mgrid[: problem.r, : problem.s]
+    table = np.ascontiguousarray((r * dh * columns + s * dw).ravel() * pixel, np.int64)
     slope = np.full(1, problem.slope, np.float64 if computing == "f64" else np.float32)
-    keep.append(slope)
-    simple = problem.activation in (*SIMPLE_ACTIVATIONS, "leaky_relu")
-    for index, value in (
-        (CHANNELS, problem.c), (MULTIPLIER, problem.k // problem.c), (H, problem.h), (WIDTH, problem.w),
-        (OH, problem.oh), (OW, problem.ow), (R, problem.r), (S, problem.s), (STRIDE_H, sh), (STRIDE_W, sw),
-        (DILATION_H, dh), (DILATION_W, dw), (TOP, problem.padding[0][0]), (LEFT, problem.padding[1][0]),
-        (X_N, x.n), (X_C, x.c), (X_H, x.h), (X_W, x.w), (ITEM, item), (LANES, target.lanes(item)),
-        (Y_N, problem.k * problem.oh * problem.ow * item), (Y_C, problem.oh * problem.ow * item),
-        (Y_PIXEL, problem.k * item), (SLOPE, slope.ctypes.data),
-        (ACTIVATION, SIMPLE_ACTIVATIONS.get(problem.activation, slope.ctypes.data if simple else 0)),
-        (FINISH, 0 if simple else microkernel(finish_name(problem, target, problem.activation)).address),
-    ):  # fmt: skip
-        plan[index] = value
-    return plan
+    keep += [rows, table, slope]
 
-
-def _inside(positions: np.ndarray, size: int) -> np.ndarray:
-    return (positions >= 0) & (positions < size)
-
-
-def _bits(lanes_inside: np.ndarray, lanes: int) -> np.ndarray:
-    """Booleans, a multiple of `lanes` along the last axis, as one 16-bit mask a vector."""
-    grouped = lanes_inside.reshape(*lanes_inside.shape[:-1], -1, lanes)
-    return (grouped << np.arange(lanes)).sum(-1).astype(np.uint16)
-
-
-def _first(problem: Problem, x: Steps, target: Target, threads: int) -> Execution:
-    """channels_first: lanes are pixels of one plane."""
-    _, computing, item = names_of(problem)
-    lanes = target.lanes(item)
-    keep: list = []
-    plan = _plan(problem, x, target, keep)
-    (sh, sw), (dh, dw) = problem.stride, problem.dilation
-    (top, _), (left, _) = problem.padding
-    oh, ow = problem.oh, problem.ow
-    # A plane as one run of pixels wastes no lanes at row ends, but its masks grow with the plane.
-    flat = (sh, sw) == (1, 1) and ow == problem.w and x.h == problem.w * x.w and ow % lanes != 0 and oh * ow <= 16384
-    if flat:
-        total = -(-oh * ow // lanes)
-        pixels = np.arange(total * lanes)
-        rows, cols = pixels // ow, pixels % ow
-        real = pixels < oh * ow
-        inside = np.stack([
-            np.stack([real & _inside(rows + r * dh - top, problem.h) & _inside(cols + s * dw - left, problem.w)
-                      for s in range(problem.s)])
-            for r in range(problem.r)
-        ])  # fmt: skip
-        masks = np.ascontiguousarray(_bits(inside, lanes))
-        plan[MASK_ROW], plan[MASK_COL] = masks.strides[0], masks.strides[1]
+    narrow = stored != computing
+    simple = problem.activation in (*SIMPLE_ACTIVATIONS, "leaky_relu") and not narrow
+    if last:
+        after = output.NOTHING if simple else output.FINISH_LINES
     else:
-        total = -(-ow // lanes)
-        columns = np.arange(total * lanes * sw)
-        wanted = (columns % sw == 0) & (columns // sw < ow)
-        inside = np.stack([wanted & _inside(columns + s * dw - left, problem.w) for s in range(problem.s)])
-        masks = np.ascontiguousarray(_bits(inside, lanes))
-        plan[MASK_COL] = masks.strides[0]
-    most = min(MOST_VECTORS, total)
-    variant = "s2" if sw == 2 else "s1"
-    kernels = np.zeros(MOST_VECTORS + 1, np.int64)
-    for vectors in {most, total % most} - {0}:
-        name = Name("depthwise", computing, computing, 1, vectors * lanes, target.isa, ("px", variant))
-        kernels[vectors] = microkernel(str(name)).address
-    keep += [masks, kernels]
-    planes = problem.n * problem.k
-    wanted_tasks = 4 * threads
-    # A few channels a task; rows of one plane only if there are too few planes for the threads.
-    block = max(1, min(problem.k, planes // wanted_tasks, 64))
-    row_blocks = 1
-    if not flat and planes < wanted_tasks and oh * ow > 4096:
-        row_blocks = min(oh, -(-wanted_tasks // planes))
-    row_block = -(-oh // row_blocks)
-    row_blocks, blocks = -(-oh // row_block), -(-problem.k // block)
+        after = output.TRANSPOSE_ONLY if simple and not problem.residual else output.TRANSPOSE_FINISH
+    in_kernel = simple and after in (output.NOTHING, output.TRANSPOSE_ONLY)
+    stage_at = len(rows) * columns * pixel + 64
+    lines_at = stage_at + height * ow * pixel
+    finish = microkernel(finish_name(problem, target, problem.activation)) if not in_kernel else None
+    item_stored = problem.itemsize
     for index, value in (
-        (FLAT, flat), (MASKS, masks.ctypes.data), (VECTORS, most), (KERNELS, kernels.ctypes.data),
-        (BLOCK, block), (BLOCKS, blocks), (ROW_BLOCK, row_block), (ROW_BLOCKS, row_blocks),
+        (CHANNELS, problem.c), (MULTIPLIER, problem.k // problem.c), (BLOCKS, blocks), (ROW_BLOCKS, row_blocks),
+        (ROW_BASE, oh // row_blocks), (ROW_LARGER, oh % row_blocks), (H, problem.h), (STRIDE_H, sh),
+        (TOP, problem.padding[0][0]), (ROWS, len(rows)), (ROW_OFFSETS, rows.ctypes.data),
+        (COLUMNS, columns), (LEFT, left), (INSIDE, inside), (X_N, x.n), (X_C, x.c), (X_H, x.h), (X_W, x.w),
+        (Y_N, problem.k * oh * ow * item_stored), (Y_CHANNEL, item_stored if last else oh * ow * item_stored),
+        (Y_PIXEL, problem.k * item_stored if last else item_stored), (OW, ow), (ITEM, item), (LANES, lanes),
+        (GATHER, 0 if last else microkernel(move_name("transpose", problem, target, "columns")).address),
+        (SPREAD, microkernel(move_name("spread", problem, target)).address),
+        (BIAS_MOVE, microkernel(f"row_{computing}_{target.isa}").address),
+        (KERNEL, kernel.address), (TABLE, table.ctypes.data), (TAPS, problem.r * problem.s),
+        (X_ROW, dh * columns * pixel), (X_RUN, sh * columns * pixel), (X_PIXEL, sw * pixel),
+        (AFTER, after), (FINISH, finish.address if finish else 0), (SLOPE, slope.ctypes.data),
+        (TRANSPOSE, 0 if last else microkernel(f"transpose_{computing}_{target.isa}_columns").address),
+        (ACTIVATION, SIMPLE_ACTIVATIONS.get(problem.activation, slope.ctypes.data) if in_kernel else 0),
+        (BIAS_AT, stage_at - 64), (STAGE_AT, stage_at), (LINES_AT, lines_at),
     ):  # fmt: skip
         plan[index] = value
-    main = Launch(depthwise_first.address, plan, problem.n * blocks * row_blocks, 0, problem.flops * 4, keep)
-    return Execution(main, None, 0, ())
-
-
-def _last(problem: Problem, x: Steps, target: Target, threads: int) -> Execution:
-    """channels_last: lanes are channels, and weights are packed tap by tap."""
-    _, computing, item = names_of(problem)
-    lanes = target.lanes(item)
-    keep: list = []
-    plan = _plan(problem, x, target, keep)
-    kernels = np.zeros(MOST_VECTORS + 1, np.int64)
-    for rows in range(1, min(MOST_VECTORS, problem.ow) + 1):
-        name = Name("depthwise", computing, computing, rows, lanes, target.isa, ("ch",))
-        kernels[rows] = microkernel(str(name)).address
-    keep.append(kernels)
-    tap = -(-problem.c // lanes) * lanes * item
-    row_block = max(1, problem.oh * problem.n // (4 * threads))
-    row_block = min(row_block, problem.oh)
-    row_blocks = -(-problem.oh // row_block)
-    for index, value in (
-        (KERNELS, kernels.ctypes.data), (W_ROW, problem.s * tap), (W_COL, tap),
-        (ROW_BLOCK, row_block), (ROW_BLOCKS, row_blocks),
-    ):  # fmt: skip
-        plan[index] = value
-    main = Launch(depthwise_last.address, plan, problem.n * row_blocks, 0, problem.flops * 4, keep)
-    taps = problem.r * problem.s
-    transpose = microkernel(f"transpose_{computing}_{target.isa}")
-    packing = np.array([transpose.address, taps * item, tap, problem.c, taps], np.int64)
-    weights = Launch(taps_last.address, packing, 1, 0, 0, [transpose])
-    return Execution(main, weights, taps * tap, ("depthwise", "last"))
-
-
-@native("depthwise_weights", 4)
-def taps_last(plan, call, scratch, task):
-    """Pack (C, 1, R, S) weights as [tap][channel]."""
-    invoke(
-        peek(plan, 0),
-        (peek(call, X), peek(plan, 1), peek(call, Y), peek(plan, 2), peek(plan, 3), peek(plan, 4)),
-    )
+    scratch = lines_at + output.LINES * height * ow * item
+    tasks = problem.n * blocks * row_blocks
+    return Launch(depthwise.address, plan, tasks, scratch, 4 * problem.flops, keep)

@@ -9,6 +9,7 @@ Everything is an address or a size: the plan is an array of integers, laid out b
 
 from __future__ import annotations
 
+from fastconv.algorithm.output import NOTHING, finish_run
 from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import helper, native
 
@@ -34,8 +35,6 @@ from fastconv.codegen.jit import helper, native
     NEST_FIELDS,
 ) = range(53)  # fmt: skip
 
-# AFTER: what remains once a task's tiles are done.
-NOTHING, FINISH_LINES, TRANSPOSE_ONLY, TRANSPOSE_FINISH = range(4)
 VECTORS_TABLED = 9  # the kernel table has rows of 2 * 9 addresses: 0 to 8 vectors, whole or with a masked tail
 # The arrays of one call, as the launcher lays them out.
 X, W, BIAS, RESIDUAL, Y = range(5)
@@ -90,41 +89,6 @@ def run_tiles(plan, depth, x, w, w_channel, y, y_run, y_pixel, y_channel, first,
                             r_line + p * r_pixel + k * r_channel if residual != 0 else 0, r_pitch, act, last,
                         ),
                     )  # fmt: skip
-
-
-@helper
-def finish_run(plan, after, scratch, source, source_pixel, source_channel, y, residual, k0, k1, pixels):
-    """Bring one run's sums from `source` to y: transpose, residual, activation, narrowing."""
-    y_pixel, y_channel = peek(plan, Y_PIXEL), peek(plan, Y_CHANNEL)
-    finish, slope, transpose = peek(plan, FINISH), peek(plan, SLOPE), peek(plan, TRANSPOSE)
-    if after == TRANSPOSE_ONLY:
-        invoke(
-            transpose,
-            (source + k0 * source_channel, source_pixel, y + k0 * y_channel, y_channel, pixels, k1 - k0),
-        )
-    elif after == TRANSPOSE_FINISH:
-        pitch = pixels * peek(plan, ITEM)
-        for k in range(k0, k1, 16):
-            some = min(16, k1 - k)
-            invoke(transpose, (source + k * source_channel, source_pixel, scratch, pitch, pixels, some))
-            for i in range(some):
-                at = (k + i) * y_channel
-                invoke(
-                    finish,
-                    (scratch + i * pitch, y + at, residual + at if residual != 0 else 0, pixels, slope),
-                )
-    elif peek(plan, PIXELS_ARE_LANES) != 0:
-        for k in range(k0, k1):
-            at = k * y_channel
-            invoke(
-                finish,
-                (source + k * source_channel, y + at, residual + at if residual != 0 else 0, pixels, slope),
-            )
-    else:
-        for p in range(pixels):
-            at = p * y_pixel + k0 * y_channel
-            invoke(finish, (source + p * source_pixel + k0 * source_channel, y + at,
-                            residual + at if residual != 0 else 0, k1 - k0, slope))  # fmt: skip
 
 
 @native("nest", 4)
@@ -194,5 +158,8 @@ def nest(plan, call, scratch, task):
     if after != NOTHING:
         lines = scratch + peek(plan, STRIP_BYTES) + peek(plan, STAGE_BYTES)
         for i in range(runs):
-            finish_run(plan, after, lines, sums + i * sums_run, sums_pixel, sums_channel, y + i * y_run,
-                       residual + i * y_run if staged and residual != 0 else 0, k0, k1, run)  # fmt: skip
+            finish_run(
+                after, peek(plan, PIXELS_ARE_LANES) != 0, peek(plan, FINISH), peek(plan, SLOPE), peek(plan, TRANSPOSE),
+                item, lines, sums + i * sums_run, sums_pixel, sums_channel, y + i * y_run, y_pixel, y_channel,
+                residual + i * y_run if staged and residual != 0 else 0, k0, k1, run,
+            )  # fmt: skip

@@ -24,10 +24,10 @@ gemm_<dtype>_<rows>x<columns>_<isa>_<px|ch>[_strided][_tail]
     bias is one element a row (px) or a lane (ch); residual has y's shape with its own pitch; 0 means absent.
     activation: 0 none, 1 relu, 2 relu6, else the address of leaky_relu's slope.
 
-depthwise_<dtype>_1x<columns>_<isa>_px_<s1|s2>     a stencil over one plane, lanes are pixels, lane masks for the border
-depthwise_<dtype>_<rows>x<columns>_<isa>_ch        a stencil over pixels, lanes are channels
+depthwise_<dtype>_<pixels>x<lanes>_<isa>_<3x3s1|...|taps>
+    lanes are channels, a tile is neighbouring pixels; x packed as [row][column][lane], w as [tap][lane]
 
-plane_, row_, transpose_<dtype>_<isa>              moves (`pack`); <source><dtype> also widens: row_f16f32_avx512
+plane_, row_, spread_, transpose_<dtype>_<isa>      moves (`pack`); <source><dtype> also widens: row_f16f32_avx512
 finish_<dtype>_<isa>_<activation>                  dst = round(act(src + residual)); <stored><dtype> also narrows
 fmapeak_<dtype>_<isa>                              multiply-adds in registers, the yardstick
 

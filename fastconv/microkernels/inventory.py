@@ -41,22 +41,11 @@ def _eight(name):
     return native(name, 8)(kernel)
 
 
-def _depthwise(name):
-    return _seventeen(name) if "ch" in parse(name).variants else _nineteen(name)
+def _sixteen(name):
+    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p):  # noqa: E741
+        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p))
 
-
-def _seventeen(name):
-    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q):  # noqa: E741
-        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q))
-
-    return native(name, 17)(kernel)
-
-
-def _nineteen(name):
-    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s):  # noqa: E741
-        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s))
-
-    return native(name, 19)(kernel)
+    return native(name, 16)(kernel)
 
 
 def _thirteen(name):
@@ -69,11 +58,12 @@ def _thirteen(name):
 # Compiled functions have a fixed number of operands, so there is one of these for each number.
 OPERANDS = {
     "gemm": _thirteen,
-    "row": _six,
+    "depthwise": _sixteen,
     "plane": _eight,
+    "row": _six,
+    "spread": _six,
     "transpose": _six,
     "finish": _five,
-    "depthwise": _depthwise,
     "fmapeak": _four,
 }
 ACTIVATIONS = ("none", "relu", "relu6", "leaky", "sigmoid", "tanh", "silu", "hardswish", "gelu")
@@ -100,9 +90,17 @@ def names(target: Target) -> Iterator[str]:
                     for strided in ((), ("strided",)):
                         for tail in ((), ("tail",)):
                             yield gemm_name(dtype, rows, vectors, target, lanes, *strided, *tail)
+    kinds_of = [f"{size}s{stride}" for size in depthwise.SIZES for stride in (1, 2)]
+    for dtype in ("f32", "f64"):
+        lanes = VECTOR_BYTES[target.isa] // (8 if dtype == "f64" else 4)
+        for pixels in range(1, depthwise.MOST_PIXELS + 1):
+            for kind in (*kinds_of, "taps"):
+                yield str(Name("depthwise", dtype, dtype, pixels, lanes, target.isa, (kind,)))
     for kinds in ("f32", "f64", "f16f32", "bf16f32"):
         yield f"row_{kinds}_{target.isa}"
         yield f"plane_{kinds}_{target.isa}"
-        yield f"transpose_{kinds}_{target.isa}"
+        yield f"spread_{kinds}_{target.isa}"
+        yield f"transpose_{kinds}_{target.isa}_rows"
+        yield f"transpose_{kinds}_{target.isa}_columns"
         for act in ACTIVATIONS:
             yield f"finish_{kinds}_{target.isa}_{act}"

@@ -3,6 +3,7 @@
 row        dst[0:left] = 0, dst[left + i] = src[i * step], dst[left + n : left + n + right] = 0
 plane      rows of one image plane, every stride-th column, zeros outside
 transpose  dst[j, i] = src[i, j]
+spread     dst[i, 0:valid] = src[i, 0:valid], zeros in the other lanes
 """
 
 from __future__ import annotations
@@ -224,27 +225,51 @@ def transposed(v: Vectors, rows: list[ir.Value]) -> list[ir.Value]:
 
 @emitter("transpose")
 def transpose(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
-    """Arguments: src, src_pitch, dst, dst_pitch, rows, columns; pitches in bytes, elements side by side in a row."""
+    """Arguments: src, src_pitch, dst, dst_pitch, rows, columns; pitches in bytes, elements side by side in a row.
+
+    Variant `rows` reads a band of source rows to its end before the next (for many columns far from memory); variant
+    `columns` writes a band of destination rows to its end.
+    """
+    spec = parse(name)
+    v = Vectors(b, spec.dtype, spec.lanes)
+    zero = integer(0)
+    if "rows" in spec.variants:
+        with each(v, zero, args[4], v.lanes) as i, each(v, zero, args[5], v.lanes) as j:
+            _square(v, spec.source, args, i, j)
+    else:
+        with each(v, zero, args[5], v.lanes) as j, each(v, zero, args[4], v.lanes) as i:
+            _square(v, spec.source, args, i, j)
+
+
+def _square(v: Vectors, stored: str, args, i, j):
+    """Transpose the block at row i, column j, masked at the ends."""
+    b, source = v.b, Source(v, stored)
+    src, src_pitch, dst, dst_pitch, rows, columns = args
+    height, across = b.sub(rows, i), b.sub(columns, j)
+    at = v.offset(v.pointer(src), b.add(b.mul(i, src_pitch), b.mul(j, integer(SIZE[stored]))))
+    to = v.offset(v.pointer(dst), b.add(b.mul(j, dst_pitch), b.mul(i, integer(v.size))))
+    inside, beside = v.first_lanes(across), v.first_lanes(height)
+    # Rows past the end load nothing: their mask is empty.
+    nothing = ir.Constant(v.mask_type, [0] * v.lanes)
+    block = []
+    for r in range(v.lanes):
+        mask = b.select(b.icmp_signed("<", integer(r), height), inside, nothing)
+        block.append(source.vector(at, mask))
+        at = v.offset(at, src_pitch)
+    for c, column in enumerate(transposed(v, block)):
+        mask = b.select(b.icmp_signed("<", integer(c), across), beside, nothing)
+        v.store_masked(column, to, mask)
+        to = v.offset(to, dst_pitch)
+
+
+@emitter("spread")
+def spread(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: src, src_pitch, dst, dst_pitch, count, valid: vectors of `valid` elements, zeros in the other lanes."""
     spec = parse(name)
     v = Vectors(b, spec.dtype, spec.lanes)
     source = Source(v, spec.source)
-    src, src_pitch, dst, dst_pitch, rows, columns = args
-    src, dst = v.pointer(src), v.pointer(dst)
-    width = SIZE[spec.source]
-    zero = integer(0)
-    with each(v, zero, columns, v.lanes) as j, each(v, zero, rows, v.lanes) as i:
-        height, across = b.sub(rows, i), b.sub(columns, j)
-        at = v.offset(src, b.add(b.mul(i, src_pitch), b.mul(j, integer(width))))
-        to = v.offset(dst, b.add(b.mul(j, dst_pitch), b.mul(i, integer(v.size))))
-        inside, beside = v.first_lanes(across), v.first_lanes(height)
-        # Rows past the end load nothing: their mask is empty.
-        nothing = ir.Constant(v.mask_type, [0] * v.lanes)
-        block = []
-        for r in range(v.lanes):
-            mask = b.select(b.icmp_signed("<", integer(r), height), inside, nothing)
-            block.append(source.vector(at, mask))
-            at = v.offset(at, src_pitch)
-        for c, column in enumerate(transposed(v, block)):
-            mask = b.select(b.icmp_signed("<", integer(c), across), beside, nothing)
-            v.store_masked(column, to, mask)
-            to = v.offset(to, dst_pitch)
+    src, src_pitch, dst, dst_pitch, count, valid = args
+    mask = v.first_lanes(valid)
+    with v.loop_or_none(count, v.pointer(src), v.pointer(dst)) as (_, (at, to), following):
+        v.store(source.vector(at, mask), to, align=v.bytes)
+        following += [v.offset(at, src_pitch), v.offset(to, dst_pitch)]
