@@ -13,7 +13,8 @@ from fastconv.target import Target
 MOVE = 0.4  # cycles to pack one element of a strip
 TRANSPOSE = 0.65  # to write one output element through a transpose
 STORE = 0.12  # to write one output element straight from a tile
-PACK_WEIGHT = 0.55  # to pack one weight
+PACK_WEIGHT = 1.6  # to pack one weight into a buffer and read it back
+PACK_PANEL = 0.5  # to pack one weight into a panel that is used at once
 TILE = 30.0  # to enter and leave a tile
 IN_PLACE_STEP = 0.08  # extra share of a step's time when each vector of x comes from another page
 TASK = 500.0  # to start a task
@@ -21,7 +22,8 @@ TASK = 500.0  # to start a task
 
 def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float:
     """A dense plan: its tiles' steps, packing, output."""
-    lanes = target.lanes(8 if problem.dtype == "float64" else 4)
+    item = 8 if problem.dtype == "float64" else 4
+    lanes = target.lanes(item)
     groups, n = problem.groups, problem.n
     outputs, channels = problem.k // groups, problem.c // groups
     oh, ow, depth = problem.oh, problem.ow, channels * problem.r * problem.s
@@ -49,6 +51,9 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     cycles = n * groups * (cycles + TASK)
     if not packed and not shape.raw_weights:
         cycles += problem.k * depth * PACK_WEIGHT
+    elif shape.raw_weights and shape.lanes == "channels":
+        blocks = -(-oh * ow * min(channels * item, 2560) // (target.l2 // 3))
+        cycles += n * problem.k * depth * PACK_PANEL * blocks
     return cycles
 
 

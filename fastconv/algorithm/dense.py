@@ -72,6 +72,9 @@ def dense(problem: Problem, x: Steps, shape: Shape, target: Target, threads: int
     _put_input(put, problem, x, shape, cut, target, keep)
     _put_output(put, problem, cut, shape, target, keep)
     scratch = int(plan[n_.STRIP_BYTES] + plan[n_.STAGE_BYTES]) + cut.line_bytes
+    if plan[n_.W_PACK]:
+        put(PANEL_AT=scratch)
+        scratch += shape.vectors * cut.lanes * cut.chunk * problem.r * problem.s * cut.item
     return Launch(n_.nest.address, plan, cut.tasks, scratch, problem.flops, keep)
 
 
@@ -172,18 +175,22 @@ def _put_tiles(put, problem, shape, cut, target, keep):
     keep.append(kernels)
     length = cut.channels * taps
     held = cut.outputs if along_pixels else -(-cut.outputs // cut.lanes) * cut.lanes
-    outputs = cut.outputs if shape.raw_weights else held
     depth_bytes = cut.chunk * taps * item
     # A tile's vectors stay in L1 while the rows change if they fit there; otherwise its rows stay.
     vectors_fit = shape.vectors * cut.lanes * depth_bytes <= target.l1 * 5 // 8
     put(
         PIXELS_ARE_LANES=along_pixels, LANES=cut.lanes, ITEM=item, ROW_MOST=shape.rows, VECTOR_MOST=shape.vectors,
         CHANNEL_TILES=cut.tiles, TILES_A_BLOCK=cut.tiles_a_block, GROUP_CHANNELS=cut.outputs,
-        KERNELS=kernels.ctypes.data, W_G=outputs * length * item,
+        KERNELS=kernels.ctypes.data,
         LANES_OUTER=not along_pixels or (vectors_fit and cut.outputs * depth_bytes <= target.l2 // 2),
-        W_CHUNK_CHANNEL=taps * item if shape.raw_weights else held * taps * item,
-        W_TILE_CHANNEL=length * item if shape.raw_weights else 0,
     )  # fmt: skip
+    if shape.raw_weights:
+        stored = problem.itemsize
+        put(W_G=cut.outputs * length * stored, W_CHUNK_CHANNEL=taps * stored, W_TILE_CHANNEL=length * stored)
+        if not along_pixels:
+            put(W_PACK=microkernel(move_name("transpose", problem, target, "rows")).address)
+    else:
+        put(W_G=held * length * item, W_CHUNK_CHANNEL=held * taps * item)
     if along_pixels:
         put(PITCH=length * item)
 

@@ -11,7 +11,10 @@ from fastconv.target import Target
 
 
 def shapes(problem: Problem, target: Target, in_place: bool, packed: bool) -> list[Shape]:
-    """The dense plans that can do `problem`: either orientation; channels in lanes need packed weights."""
+    """The dense plans that can do `problem`: either orientation, weights packed beforehand or read as they are.
+
+    With channels in the lanes, weights "as they are" are packed a panel at a time, just before the panel is used.
+    """
     _, _, item = names_of(problem)
     lanes = target.lanes(item)
     outputs = problem.k // problem.groups
@@ -26,6 +29,8 @@ def shapes(problem: Problem, target: Target, in_place: bool, packed: bool) -> li
             found.append(Shape("pixels", in_place, True, rows, vectors))
     rows, vectors, _ = blocking.choose_tile(run, -(-outputs // lanes), target)
     found.append(Shape("channels", in_place, False, rows, vectors))
+    if not packed:
+        found.append(Shape("channels", in_place, True, rows, vectors))
     return found
 
 

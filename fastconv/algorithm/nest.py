@@ -28,12 +28,13 @@ from fastconv.codegen.jit import helper, native
     X_N, X_G, X_C, X_ROW, X_COLUMN,                 # steps in place
     X_RUN, X_PIXEL,                                 # steps of the runs, in place or packed
     W_G, W_CHUNK_CHANNEL, W_TILE_CHANNEL,           # W_TILE_CHANNEL = 0: packed, a tile's channels step by its depth
+    W_PACK, PANEL_AT,                               # W_PACK: panels are packed just before they are used
     Y_N, Y_G, Y_RUN, Y_PIXEL, Y_CHANNEL,
     ACTIVATION, SLOPE,
     STAGED, STAGE_PIXEL, STAGE_CHANNEL, STAGE_BYTES,    # tiles go to scratch, not to y
     AFTER, FINISH, TRANSPOSE,
     NEST_FIELDS,
-) = range(53)  # fmt: skip
+) = range(55)  # fmt: skip
 
 VECTORS_TABLED = 9  # the kernel table has rows of 2 * 9 addresses: 0 to 8 vectors, whole or with a masked tail
 # The arrays of one call, as the launcher lays them out.
@@ -48,7 +49,7 @@ def tile_start(index, base, larger):
 
 @helper
 def run_tiles(plan, depth, x, w, w_channel, y, y_run, y_pixel, y_channel, first, bias, residual, act,
-              tile0, tile1, runs, run):  # fmt: skip
+              tile0, tile1, runs, run, panel):  # fmt: skip
     """All tiles of one task over one chunk: channel tiles tile0..tile1, `runs` runs of `run` output pixels."""
     lanes, item, table = peek(plan, LANES), peek(plan, ITEM), peek(plan, TABLE)
     channels, kernels, pitch = peek(plan, GROUP_CHANNELS), peek(plan, KERNELS), peek(plan, PITCH)
@@ -66,7 +67,12 @@ def run_tiles(plan, depth, x, w, w_channel, y, y_run, y_pixel, y_channel, first,
     # Tiles turn over pixels inside channels, or the other way round: a span of 1 for the loop that is not there.
     pixels_outer = (peek(plan, LANES_OUTER) != 0) == along_pixels
     outer_tiles, inner_tiles = (1, tile1 - tile0) if pixels_outer else (tile1 - tile0, 1)
+    w_pack = peek(plan, W_PACK)
     for outer in range(outer_tiles):
+        if w_pack != 0:
+            start = tile_start(tile0 + outer, vector_base, vector_larger) * lanes
+            wide = (vector_base + (1 if tile0 + outer < vector_larger else 0)) * lanes
+            invoke(w_pack, (w + start * w_channel, w_channel, panel, wide * item, min(wide, channels - start), depth))
         for line in range(runs):
             x_line, y_line, r_line = x + line * x_run, y + line * y_run, residual + line * r_run
             for part in range(pixel_parts):
@@ -83,7 +89,7 @@ def run_tiles(plan, depth, x, w, w_channel, y, y_run, y_pixel, y_channel, first,
                     invoke(
                         kernel,
                         (
-                            depth, x_line + p * x_pixel, table, w + k * w_channel, pitch,
+                            depth, x_line + p * x_pixel, table, panel if w_pack != 0 else w + k * w_channel, pitch,
                             y_line + p * y_pixel + k * y_channel, y_pitch, first,
                             bias + k * item if bias != 0 else 0,
                             r_line + p * r_pixel + k * r_channel if residual != 0 else 0, r_pitch, act, last,
@@ -149,7 +155,7 @@ def nest(plan, call, scratch, task):
             plan, depth, source, w + c0 * peek(plan, W_CHUNK_CHANNEL), w_channel if w_channel != 0 else depth * item,
             sums, sums_run, sums_pixel, sums_channel, 1 if c0 == 0 else 0,
             bias if last else 0, residual if last and not staged else 0,
-            peek(plan, ACTIVATION) if last else 0, tile0, tile1, runs, run,
+            peek(plan, ACTIVATION) if last else 0, tile0, tile1, runs, run, scratch + peek(plan, PANEL_AT),
         )  # fmt: skip
     # Blocks of channels follow one another over the same pixels: keep the strips if all chunks have room of their own.
     if peek(plan, STRIP_CHUNK) > 0 or chunk == channels:
