@@ -23,7 +23,7 @@ def sizes(extent: int, most: int) -> set[int]:
 
 def most_vectors(rows: int, target: Target) -> int:
     """The widest tile of `rows` rows that LLVM keeps in registers: accumulators, one row of vectors, one broadcast."""
-    free = target.registers - (3 if target.registers == 32 else 1)
+    free = target.registers - (2 if target.registers == 32 else 1)
     return max(1, min(8, free // (rows + 1)))
 
 
@@ -48,10 +48,12 @@ def choose_tile(rows: int, vectors: int, target: Target) -> tuple[int, int, floa
         if most_rows > max(rows, 1):
             break
         for most_lanes in {widest, max(1, widest - 1)}:
-            cycles = 0.0
-            for size, count in counted(rows, most_rows):
-                for width, times in counted(vectors, most_lanes):
-                    cycles += count * times * tile_cycles(size, width)
+            heights, widths = counted(rows, most_rows), counted(vectors, most_lanes)
+            cycles = sum(
+                count * times * tile_cycles(size, width) for size, count in heights for width, times in widths
+            )
+            # Unequal parts leave threads with unequal shares.
+            cycles *= 1 + 0.03 * (len(heights) + len(widths) - 2)
             if best is None or cycles < best[2]:
                 best = (most_rows, most_lanes, cycles)
     return best

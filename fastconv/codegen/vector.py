@@ -56,6 +56,11 @@ class Vectors:
     def _at(self, pointer: ir.Value, kind: ir.Type) -> ir.Value:
         return self.b.bitcast(pointer, kind.as_pointer())
 
+    def opaque(self, pointer: ir.Value) -> ir.Value:
+        """`pointer`, but LLVM may not look behind it: it stops hoisted sums from filling all registers."""
+        kind = ir.FunctionType(pointer.type, [pointer.type])
+        return self.b.call(ir.InlineAsm(kind, "", "=r,0"), [pointer])
+
     # Memory -------------------------------------------------------------------------------------------------
 
     def load(self, pointer: ir.Value, align: int | None = None) -> ir.Value:
