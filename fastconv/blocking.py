@@ -49,9 +49,7 @@ def choose_tile(rows: int, vectors: int, target: Target) -> tuple[int, int, floa
             break
         for most_lanes in {widest, max(1, widest - 1)}:
             heights, widths = counted(rows, most_rows), counted(vectors, most_lanes)
-            cycles = sum(
-                count * times * tile_cycles(size, width) for size, count in heights for width, times in widths
-            )
+            cycles = sum(count * times * tile_cycles(size, width) for size, count in heights for width, times in widths)
             # Unequal parts leave threads with unequal shares.
             cycles *= 1 + 0.03 * (len(heights) + len(widths) - 2)
             if best is None or cycles < best[2]:

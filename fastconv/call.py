@@ -8,7 +8,8 @@ import time
 
 import numpy as np
 
-from fastconv import checks, threads, workspace
+from fastconv import threads, workspace
+from fastconv.checks import check_out
 from fastconv.problem import Problem
 
 VERBOSE = os.environ.get("FASTCONV_VERBOSE", "0") not in ("", "0")
@@ -53,7 +54,7 @@ class Call:
 
     def _direct(self, out, *inputs):
         """`out` itself if kernels may write to it, else an array to copy from."""
-        checks.output(out, self.shape, self.dtype)
+        check_out(out, self.shape, self.dtype)
         fit = out.flags.c_contiguous and out.flags.aligned and type(out) is np.ndarray
         if fit and not any(a is not None and np.may_share_memory(out, a) for a in inputs):
             return out

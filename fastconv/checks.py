@@ -1,165 +1,181 @@
-"""Argument checks: each says at once which argument is wrong, what it was and what would be right."""
+"""Argument checks that every operator shares; each error names its argument and says what is right."""
 
 from __future__ import annotations
 
 import math
-import numbers
 import operator
+import sys
+from typing import Any
 
 import numpy as np
 
-DTYPES = ("float32", "float64", "float16", "bfloat16")
+ITEMSIZE = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 ACTIVATIONS = ("relu", "relu6", "leaky_relu", "sigmoid", "tanh", "silu", "hardswish", "gelu")
-LEAKY_SLOPE = 0.01
+LEAKY_SLOPE = 0.01  # torch's default
+
+_SUPPORTED = "float32, float64, float16 or bfloat16"
+# By name and by dtype; bfloat16's dtype belongs to ml_dtypes and is added when the first such array comes.
+_NAMES: dict[Any, str] = {name: name for name in ITEMSIZE}
+_NAMES |= {np.dtype(name): name for name in ("float32", "float64", "float16")}
 
 
-def sequence(value: object) -> bool:
-    """Whether a size argument is a tuple or list."""
-    return isinstance(value, (tuple, list))
+def shown(value: object) -> str:
+    """A value as an error message shows it: short, with its type."""
+    text, kind = repr(value), type(value).__name__
+    return f"{text} ({kind})" if len(text) <= 60 and "\n" not in text else f"a {kind}"
 
 
-def integer(name: str, value: object, least: int) -> int:
-    """A Python or NumPy int of at least `least`."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}: expected an int, got {value!r} of type {type(value).__name__}")
-    number = operator.index(value)
-    if number < least:
-        raise ValueError(f"{name}: expected at least {least}, got {number}")
+# Sizes and names
+
+
+def as_size(name: str, value: object, least: int, expected: str = "an int") -> int:
+    """A Python or NumPy int of at least `least` as an int."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be {expected}, not {shown(value)}")
+    size = operator.index(value)
+    if size < least:
+        raise ValueError(f"{name} must be at least {least}, got {size}")
+    if size > sys.maxsize:
+        raise ValueError(f"{name} must be at most {sys.maxsize}, got {size}")
+    return size
+
+
+def as_shape(name: str, value: object, count: int, least: int) -> tuple[int, ...]:
+    """A tuple or list of `count` ints as a tuple."""
+    if not isinstance(value, (tuple, list)):
+        raise TypeError(f"{name} must be a tuple or list of {count} ints, not {shown(value)}")
+    if len(value) != count:
+        raise ValueError(f"{name} must have {count} ints, got {len(value)}: {tuple(value)}")
+    return tuple(as_size(f"{name}[{i}]", entry, least) for i, entry in enumerate(value))
+
+
+def as_sizes(name: str, value: object, count: int, least: int) -> tuple[int, ...]:
+    """One int for all of `count` axes, or a tuple or list with one for each, as a tuple."""
+    if isinstance(value, (tuple, list)):
+        return as_shape(name, value, count, least)
+    return (as_size(name, value, least, f"an int or {count} ints"),) * count
+
+
+def as_real(name: str, value: object) -> float:
+    """A finite Python or NumPy real number as a float."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a real number, not {shown(value)}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {number}")
     return number
 
 
-def ints(name: str, value: object, count: int, least: int, scalar_only: bool = False) -> tuple[int, ...]:
-    """One int for each of `count` axes, from one int or from a tuple or list of them."""
-    if sequence(value) and not scalar_only:
-        if len(value) != count:
-            raise ValueError(f"{name}: expected an int or {count} ints, got {len(value)}: {value!r}")
-        return tuple(integer(name, v, least) for v in value)
-    return (integer(name, value, least),) * count
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
+    """One of a few strings."""
+    names = ", ".join(repr(choice) for choice in choices)
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be one of {names}, not {shown(value)}")
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {names}, got {value!r}")
+    return value
 
 
-def dims(name: str, shape: object, count: int) -> tuple[int, ...]:
-    """A shape of `count` sizes."""
-    if not sequence(shape):
-        raise TypeError(f"{name}: expected a shape of {count} ints, got {shape!r}")
-    if len(shape) != count:
-        raise ValueError(f"{name}: expected {count} axes, got {len(shape)} (shape {tuple(shape)})")
-    return tuple(integer(name, v, 0) for v in shape)
-
-
-def pads(padding: object, sizes, kernel, stride, dilation) -> tuple[tuple[int, int], ...]:
-    """(before, after) of each spatial axis from any form of `padding`."""
-    if isinstance(padding, str):
-        if padding == "valid":
-            return tuple((0, 0) for _ in sizes)
-        if padding in ("same", "same_upper", "same_lower"):
-            out = []
-            for size, k, s, d in zip(sizes, kernel, stride, dilation, strict=True):
-                total = max(0, (-(-size // s) - 1) * s + (k - 1) * d + 1 - size)
-                pair = (total // 2, total - total // 2)
-                out.append(pair[::-1] if padding == "same_lower" else pair)
-            return tuple(out)
-        raise ValueError(f"padding: {padding!r} is not one of 'valid', 'same', 'same_upper', 'same_lower'")
-    if sequence(padding) and any(sequence(p) for p in padding):
-        if len(padding) != len(sizes):
-            raise ValueError(f"padding: expected {len(sizes)} (before, after) pairs, got {padding!r}")
-        return tuple(ints("padding", p, 2, 0) if sequence(p) else _not_a_pair(padding) for p in padding)
-    return tuple((p, p) for p in ints("padding", padding, len(sizes), 0))
-
-
-def _not_a_pair(padding: object):
-    raise ValueError(f"padding: ints and (before, after) pairs cannot be mixed, got {padding!r}")
-
-
-def activation_of(activation: object) -> tuple[str | None, float]:
-    """(canonical name, slope) of an activation argument."""
-    if activation is None:
+def as_activation(name: str, value: object) -> tuple[str | None, float]:
+    """An activation's canonical name and its slope, which is 0 for all but leaky_relu."""
+    if value is None:
         return None, 0.0
-    name, slope = activation, LEAKY_SLOPE
-    if sequence(activation):
-        if len(activation) != 2 or activation[0] != "leaky_relu":
-            raise ValueError(f"activation: only ('leaky_relu', slope) takes a parameter, got {activation!r}")
-        name, slope = activation
-        if isinstance(slope, (bool, np.bool_)) or not isinstance(slope, numbers.Real):
-            raise TypeError(f"activation: the slope must be a real number, got {slope!r}")
-        slope = float(slope)
-        if not math.isfinite(slope):
-            raise ValueError(f"activation: the slope must be finite, got {slope!r}")
-    if not isinstance(name, str):
-        raise TypeError(f"activation: expected None, a name or ('leaky_relu', slope), got {activation!r}")
-    if name not in ACTIVATIONS:
-        raise ValueError(f"activation: {name!r} is not one of {', '.join(map(repr, ACTIVATIONS))}")
-    return name, slope if name == "leaky_relu" else 0.0
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2 or value[0] != "leaky_relu":
+            raise ValueError(f"{name} takes a parameter only as ('leaky_relu', slope), got {shown(value)}")
+        # Adding 0 turns -0.0 into 0.0: the two are equal, so problems that differ in it would share one plan.
+        return "leaky_relu", as_real(f"{name}'s slope", value[1]) + 0.0
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be None, a name or ('leaky_relu', slope), not {shown(value)}")
+    check_choice(name, value, ACTIVATIONS)
+    return value, LEAKY_SLOPE if value == "leaky_relu" else 0.0
 
 
-def array(name: str, value: object) -> np.ndarray:
-    """An ndarray of a supported dtype in native byte order."""
-    if not isinstance(value, np.ndarray):
-        raise TypeError(f"{name}: expected a NumPy array, got {type(value).__name__}; convert it with numpy.asarray")
+# Arrays
+
+
+def dtype_name(dtype: Any) -> str:
+    """The name of a supported dtype, given as a dtype, a scalar type or a name."""
+    name = _lookup(dtype)
+    if name is None:
+        raise TypeError(f"dtype must be {_SUPPORTED}, not {shown(dtype)}")
+    return name
+
+
+def _lookup(dtype: Any) -> str | None:
+    """The supported name of a dtype, or None."""
+    try:
+        return _NAMES[dtype]
+    except (KeyError, TypeError):  # a TypeError if it cannot be hashed
+        pass
+    if dtype is None:  # which NumPy would take for float64
+        return None
+    try:
+        exact = np.dtype(dtype)
+    except (TypeError, ValueError, SyntaxError):
+        return None
+    if exact.name == "bfloat16" and exact.isnative and exact.itemsize == 2:
+        _NAMES[exact] = "bfloat16"
+    return _NAMES.get(exact)
+
+
+def check_array(name: str, value: object, ndim: int | tuple[int, ...]) -> np.ndarray:
+    """A plain NumPy array of a supported dtype, native byte order and `ndim` axes (a count or several)."""
+    array = value if type(value) is np.ndarray else _plain(name, value)
+    if array.dtype not in _NAMES and _lookup(array.dtype) is None:
+        raise TypeError(_dtype_advice(name, array.dtype))
+    counts = ndim if isinstance(ndim, tuple) else (ndim,)
+    if array.ndim not in counts:
+        axes = " or ".join(str(count) for count in counts)
+        raise ValueError(f"{name} must have {axes} axes, got {array.ndim}: shape {array.shape}")
+    return array
+
+
+def _plain(name: str, value: object) -> np.ndarray:
+    """A subclass's data as a base-class view; masked arrays are refused, as their mask would be lost."""
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name}: masked arrays are not supported; fill it first, e.g. {name}.filled(0)")
-    dtype_name(name, value.dtype)
-    return value if type(value) is np.ndarray else value.view(np.ndarray)
+        raise TypeError(f"{name} must not be a masked array: fill it first, for example {name}.filled(0)")
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name} must be a NumPy array, not {type(value).__name__}: use np.asarray({name})")
+    return value.view(np.ndarray)
 
 
-def dtype_name(name: str, dtype: np.dtype) -> str:
-    """The supported dtype's name."""
-    if dtype.name not in DTYPES:
-        raise TypeError(
-            f"{name}: dtype {dtype} is not supported; use float32, float64, float16 or bfloat16, "
-            f"e.g. {name}.astype(numpy.float32)"
+def _dtype_advice(name: str, dtype: np.dtype) -> str:
+    """What is wrong with an array's dtype, and what to do."""
+    if not dtype.isnative and dtype.newbyteorder("=") in _NAMES:
+        return (
+            f"{name} has dtype {dtype}, which is not this machine's byte order: "
+            f'use {name}.astype({name}.dtype.newbyteorder("="))'
         )
-    if not dtype.isnative:
-        raise TypeError(
-            f"{name}: byte order of {dtype.str!r} is not this machine's; "
-            f"use {name}.astype({name}.dtype.newbyteorder('='))"
-        )
-    return dtype.name
+    if dtype.kind == "c":
+        return f"{name} must be {_SUPPORTED}, not {dtype}: convolve {name}.real and {name}.imag separately"
+    return f"{name} must be {_SUPPORTED}, not {dtype}: convert it, for example {name}.astype(np.float32)"
 
 
-def same_dtype(x: np.ndarray, **others: np.ndarray | None) -> None:
-    """All operands share x's dtype."""
-    for name, other in others.items():
-        if other is not None and other.dtype != x.dtype:
+def check_same_dtype(*arrays: np.ndarray | None, names: tuple[str, ...] = ("x", "weight", "bias", "residual")) -> str:
+    """The name of the one dtype that all given arrays share; those that are None do not count."""
+    first = arrays[0].dtype
+    for name, array in zip(names[1:], arrays[1:], strict=False):
+        if array is not None and array.dtype != first:
             raise TypeError(
-                f"{name}: dtype {other.dtype} differs from x's {x.dtype}; use {name}.astype(x.dtype) or convert x"
+                f"{name} is {array.dtype}, but {names[0]} is {first}: they must share one dtype, "
+                f"for example {name}.astype({names[0]}.dtype)"
             )
+    return dtype_name(first)
 
 
-def output(out: object, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """The caller's output array, checked."""
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out: expected a NumPy array, got {type(out).__name__}")
-    if out.shape != shape:
-        raise ValueError(f"out: shape {out.shape}, expected {shape}")
-    if out.dtype != dtype:
-        raise TypeError(f"out: dtype {out.dtype}, expected {dtype}")
-    if not out.flags.writeable:
-        raise ValueError("out: it is read-only")
-    return out
-
-
-def batch_norm_fold(weight: np.ndarray, bias: np.ndarray | None, batch_norm: object):
-    """Fold (gamma, beta, mean, var, eps) into weight and bias, computed in float64 and rounded once."""
-    if not sequence(batch_norm) or len(batch_norm) != 5:
-        raise TypeError(f"batch_norm: expected (gamma, beta, mean, var, eps), got {batch_norm!r}")
-    k = weight.shape[0]
-    parts = []
-    for name, part in zip(("gamma", "beta", "mean", "var"), batch_norm, strict=False):
-        value = array(f"batch_norm's {name}", part)
-        if value.shape != (k,):
-            raise ValueError(f"batch_norm: {name} has shape {value.shape}, expected {(k,)}")
-        parts.append(value.astype(np.float64))
-    gamma, beta, mean, var = parts
-    eps = batch_norm[4]
-    if isinstance(eps, bool) or not isinstance(eps, numbers.Real):
-        raise TypeError(f"batch_norm: eps must be a real number, got {eps!r}")
-    if not (float(eps) >= 0 and math.isfinite(eps)):
-        raise ValueError(f"batch_norm: eps must be finite and at least 0, got {eps!r}")
-    if not np.all(var + float(eps) > 0):
-        raise ValueError("batch_norm: var + eps must be positive")
-    scale = gamma / np.sqrt(var + float(eps))
-    shift = beta - mean * scale
-    if bias is not None:
-        shift = shift + bias.astype(np.float64) * scale
-    folded = weight.astype(np.float64) * scale.reshape(-1, *[1] * (weight.ndim - 1))
-    return folded.astype(weight.dtype), shift.astype(weight.dtype)
+def check_out(out: object, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """`out` as a plain array that a result of this shape and dtype can be written to."""
+    array = out if type(out) is np.ndarray else _plain("out", out)
+    if array.dtype != dtype:
+        raise TypeError(f"out must be {dtype} like the inputs, not {array.dtype}")
+    if array.shape != shape:
+        raise ValueError(f"out must have the result's shape {shape}, got {array.shape}")
+    if not array.flags.writeable:
+        raise ValueError("out must be writeable, but it is read-only")
+    if array.size and any(step == 0 and size > 1 for step, size in zip(array.strides, shape, strict=True)):
+        raise ValueError(f"out must not repeat its elements, but its strides are {array.strides}")
+    return array

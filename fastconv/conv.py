@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import checks, threads
+from fastconv import threads
 from fastconv.call import Call
+from fastconv.checks import check_array, check_choice, check_same_dtype
 from fastconv.problem import conv2d_problem
 
 MOST_CALLS = 512  # prepared calls that are remembered
@@ -153,22 +154,23 @@ def _prepare(*args) -> Call:
 
 def prepare(x, weight, bias, residual, algorithm, packed, **options) -> Call:
     """Check arrays and options of one convolution and plan it."""
-    x, weight = checks.array("x", x), checks.array("weight", weight)
-    bias = None if bias is None else checks.array("bias", bias)
-    residual = None if residual is None else checks.array("residual", residual)
-    checks.same_dtype(x, weight=weight, bias=bias, residual=residual)
-    if x.ndim not in (3, 4):
-        raise ValueError(f"x: expected 4 axes, or 3 without a batch, got {x.ndim} (shape {x.shape})")
-    if weight.ndim != 4:
-        raise ValueError(f"weight: expected 4 axes (K, C/groups, R, S), got {weight.ndim} (shape {weight.shape})")
+    x, weight = check_array("x", x, (3, 4)), check_array("weight", weight, 4)
+    bias = None if bias is None else check_array("bias", bias, 1)
+    residual = None if residual is None else check_array("residual", residual, x.ndim)
+    dtype = check_same_dtype(x, weight, bias, residual)
     batch = () if x.ndim == 4 else (1,)
-    if residual is not None and residual.ndim != x.ndim:
-        raise ValueError(f"residual: expected {x.ndim} axes as x has, got shape {residual.shape}")
-    if not isinstance(algorithm, str):
-        raise TypeError(f"algorithm: expected a name, got {algorithm!r}")
     problem = conv2d_problem(
-        (*batch, *x.shape), weight.shape, dtype=checks.dtype_name("x", x.dtype),
+        (*batch, *x.shape), weight.shape, dtype=dtype,
         bias_shape=None if bias is None else bias.shape,
         residual_shape=None if residual is None else (*batch, *residual.shape), **options,
     )  # fmt: skip
+    check_algorithm("conv2d", algorithm)
     return Call(problem, x, algorithm, packed)
+
+
+def check_algorithm(op: str, algorithm: Any) -> None:
+    """ "auto", or one of the operator's algorithms."""
+    if algorithm != "auto" or not isinstance(algorithm, str):
+        from fastconv import dispatch
+
+        check_choice("algorithm", algorithm, ("auto", *dispatch.names(op)))

@@ -28,7 +28,7 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     outputs, channels = problem.k // groups, problem.c // groups
     oh, ow, depth = problem.oh, problem.ow, channels * problem.r * problem.s
     pixels = oh * ow
-    flat = (problem.r, problem.s) == (1, 1) and problem.stride == (1, 1) and problem.unpadded
+    flat = (problem.r, problem.s) == (1, 1) and problem.stride == (1, 1) and problem.padding_zero
     run, runs = (pixels, 1) if flat else (ow, oh)
     if shape.lanes == "pixels":
         rows, vectors = outputs, -(-run // lanes)

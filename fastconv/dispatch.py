@@ -41,13 +41,6 @@ def names(op: str) -> tuple[str, ...]:
         raise ValueError(f"op: {op!r} is not an operator with algorithms; there are {known}") from None
 
 
-def known(op: str, algorithm: str) -> None:
-    """Refuse an algorithm that the operator does not have."""
-    if algorithm not in names(op):
-        there = ", ".join(map(repr, ("auto", *names(op))))
-        raise ValueError(f"algorithm: {algorithm!r} is not one of {there}")
-
-
 def contiguous_steps(problem: Problem) -> Steps:
     """The steps of a C-contiguous input."""
     item = problem.itemsize
@@ -75,7 +68,6 @@ def choose(problem: Problem, x: Steps, algorithm: str, packed: bool, target: Tar
     able = [c for c in candidates if c.reason is None]
     if algorithm == "auto":
         return min(able, key=lambda c: c.cycles).algorithm
-    known(problem.op, algorithm)
     for candidate in candidates:
         if candidate.algorithm.name == algorithm:
             if candidate.reason is None:
@@ -84,7 +76,8 @@ def choose(problem: Problem, x: Steps, algorithm: str, packed: bool, target: Tar
             raise ValueError(
                 f"algorithm: {algorithm!r} cannot do {problem.label}: {candidate.reason}; these can: {can}"
             )
-    raise AssertionError(algorithm)
+    there = ", ".join(map(repr, ("auto", *names(problem.op))))
+    raise ValueError(f"algorithm: {algorithm!r} is not one of {there}")
 
 
 @functools.lru_cache(maxsize=512)

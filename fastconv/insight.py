@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastconv import threads
+from fastconv.checks import dtype_name
 from fastconv.problem import Problem, conv2d_problem
 
 
@@ -139,7 +140,7 @@ def problem_of(x_shape, weight_shape, bias, residual, dtype, options) -> Problem
     """The problem that shapes alone describe."""
     shape = tuple(x_shape)
     shape = shape if len(shape) == 4 else (1, *shape)
-    name = dtype if dtype == "bfloat16" else np.dtype(dtype).name
+    name = dtype_name(dtype)
     options = dict(options)
     problem = conv2d_problem(shape, tuple(weight_shape), dtype=name, **options)
     if bias or residual:

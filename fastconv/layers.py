@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import call, checks, threads, workspace
-from fastconv.conv import prepare
+from fastconv import call, threads, workspace
+from fastconv.batch_norm import batch_norm_fold
+from fastconv.checks import as_size, as_sizes, check_array, check_same_dtype
+from fastconv.conv import check_algorithm, prepare
 from fastconv.problem import conv2d_problem
 
 MOST_CALLS = 64  # prepared calls that one layer remembers
@@ -57,17 +59,13 @@ class Conv2d:
         precision: str = "default",
         batch_norm: Any = None,
     ):
-        weight = checks.array("weight", weight)
-        bias = None if bias is None else checks.array("bias", bias)
-        if weight.ndim != 4:
-            raise ValueError(f"weight: expected 4 axes (K, C/groups, R, S), got {weight.ndim} (shape {weight.shape})")
-        if bias is not None:
-            if bias.dtype != weight.dtype:
-                raise TypeError(f"bias: dtype {bias.dtype} differs from weight's {weight.dtype}")
-            if bias.shape != weight.shape[:1]:
-                raise ValueError(f"bias: shape {bias.shape}, expected {weight.shape[:1]}")
+        weight = check_array("weight", weight, 4)
+        bias = None if bias is None else check_array("bias", bias, 1)
+        check_same_dtype(weight, bias, names=("weight", "bias"))
+        if bias is not None and bias.shape != weight.shape[:1]:
+            raise ValueError(f"bias must have shape {weight.shape[:1]}, one value an output channel, got {bias.shape}")
         if batch_norm is not None:
-            weight, bias = checks.batch_norm_fold(weight, bias, batch_norm)
+            weight, bias = batch_norm_fold(weight, bias, batch_norm)
         self.weight = np.array(weight, order="C", copy=True)
         self.bias = None if bias is None else np.array(bias, order="C", copy=True)
         self.weight.flags.writeable = False
@@ -85,21 +83,15 @@ class Conv2d:
 
     def _check_options(self) -> None:
         """Say now what is wrong whatever the input will be, by a problem on an image that anything fits."""
-        _k, per_group, r, s = self.weight.shape
-        (groups,) = checks.ints("groups", self._options["groups"], 1, 1, scalar_only=True)
-        spans = [(size - 1) * d for size, d in
-                 zip((r, s), checks.ints("dilation", self._options["dilation"], 2, 1), strict=True)]  # fmt: skip
-        height, width = (span + 2**20 for span in spans)
+        per_group, r, s = self.weight.shape[1:]
+        groups = as_size("groups", self._options["groups"], 1)
+        dilation = as_sizes("dilation", self._options["dilation"], 2, 1)
+        height, width = ((size - 1) * d + 2**20 for size, d in zip((r, s), dilation, strict=True))
         last = self._options["layout"] == "channels_last"
-        channels = per_group * groups
+        channels = max(1, per_group) * groups
         shape = (1, height, width, channels) if last else (1, channels, height, width)
-        conv2d_problem(shape, self.weight.shape, dtype=self.weight.dtype.name, **self._options)
-        if not isinstance(self._algorithm, str):
-            raise TypeError(f"algorithm: expected a name, got {self._algorithm!r}")
-        if self._algorithm != "auto":
-            from fastconv import dispatch
-
-            dispatch.known("conv2d", self._algorithm)
+        conv2d_problem(shape, self.weight.shape, dtype=self.weight.dtype, **self._options)
+        check_algorithm("conv2d", self._algorithm)
 
     def __call__(self, x: np.ndarray, residual: np.ndarray | None = None, out: np.ndarray | None = None) -> np.ndarray:
         """Convolve `x`; `residual` is added before the activation, `out` receives the result."""

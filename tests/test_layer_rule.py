@@ -19,7 +19,7 @@ ORDER = [
     ("algorithm",),
     ("cost", "threads", "peak"),
     ("microkernels",),
-    ("blocking", "workspace"),
+    ("blocking", "workspace", "batch_norm"),
     ("codegen",),
     ("problem", "target", "networks"),
     ("checks",),

@@ -7,8 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from fastconv.problem import SHORT as STORED
-from fastconv.problem import Problem
+from fastconv.problem import SHORT_DTYPE, Problem
 from fastconv.target import Target
 
 SIMPLE_ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2}
@@ -41,7 +40,7 @@ class Launch:
 
 def names_of(problem: Problem) -> tuple[str, str, int]:
     """(stored type, computing type, bytes of the computing type)."""
-    stored = STORED[problem.dtype]
+    stored = SHORT_DTYPE[problem.dtype]
     computing = "f64" if stored == "f64" else "f32"
     return stored, computing, 8 if computing == "f64" else 4
 

@@ -123,7 +123,7 @@ class Cut:
         along_pixels = shape.lanes == "pixels"
         extent = outputs if along_pixels else -(-outputs // lanes)
         tiles = blocking.split(extent, shape.rows if along_pixels else shape.vectors)[0]
-        point = (problem.r, problem.s) == (1, 1) and problem.stride == (1, 1) and problem.unpadded
+        point = (problem.r, problem.s) == (1, 1) and problem.stride == (1, 1) and problem.padding_zero
         flat = point and x.h == problem.w * x.w
         runs, run = (1, problem.oh * problem.ow) if flat else (problem.oh, problem.ow)
         transposes = not along_pixels and problem.layout == "channels_first"

@@ -112,7 +112,7 @@ class Depthwise:
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
         if not problem.depthwise:
             return "a group has more than one input channel"
-        if problem.padding_mode != "zeros" and not problem.unpadded:
+        if problem.padding_mode != "zeros" and not problem.padding_zero:
             return "padding mode"
         if problem.layout == "channels_last":
             if problem.k != problem.c:
@@ -124,7 +124,7 @@ class Depthwise:
         return depthwise_cycles(problem, target)
 
     def build(self, problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
-        stored, computing, item = names_of(problem)
+        _, _, item = names_of(problem)
         lanes, taps = target.lanes(item), problem.r * problem.s
         blocks, multiplier = -(-problem.c // lanes), problem.k // problem.c
         transpose = microkernel(move_name("transpose", problem, target, "rows"))

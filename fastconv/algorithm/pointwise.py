@@ -17,7 +17,7 @@ class Pointwise:
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
         if (problem.r, problem.s) != (1, 1):
             return "the kernel is not 1x1"
-        if not problem.unpadded:
+        if not problem.padding_zero:
             return "the input is padded"
         _, _, item = names_of(problem)
         if item != problem.itemsize:

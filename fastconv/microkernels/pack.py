@@ -264,7 +264,7 @@ def _square(v: Vectors, stored: str, args, i, j):
 
 @emitter("spread")
 def spread(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
-    """Arguments: src, src_pitch, dst, dst_pitch, count, valid: vectors of `valid` elements, zeros in the other lanes."""
+    """Arguments: src, src_pitch, dst, dst_pitch, count, valid: vectors of `valid` elements, zeros beyond."""
     spec = parse(name)
     v = Vectors(b, spec.dtype, spec.lanes)
     source = Source(v, spec.source)
