@@ -1,7 +1,7 @@
-"""The convolution and pooling layers of well-known networks, with multiplicity; shared by tests, benchmarks, CLI.
+"""The convolution and pooling layers of well-known networks, with multiplicity; for tests, benchmarks, CLI.
 
-Each network is traced by a `Trunk`, which carries the image's size from layer to layer. Sizes are the published
-ones (224 pixels and torchvision's definitions where it has the network).
+Each network is traced by a `Trunk`, which carries the image's size from layer to layer. Sizes are the
+published ones (224 pixels and torchvision's definitions where it has the network).
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: operator, input sizes, kernel, and how often the network has it."""
+    """One layer: operator, input sizes, kernel, and how often the network has it.
+
+    `extra` is what the output has beyond the usual formula: a pool's last partial window (ceil mode), or the
+    rows and columns that the inverse of a strided layer cannot infer (output padding).
+    """
 
     op: str
     c: int
@@ -30,6 +34,7 @@ class Layer:
     dilation: Pair = (1, 1)
     groups: int = 1
     count: int = 1
+    extra: Pair = (0, 0)
 
     @property
     def oh(self) -> int:
@@ -42,10 +47,10 @@ class Layer:
         return self._out(self.w, self.s, 1)
 
     def _out(self, size: int, kernel: int, axis: int) -> int:
-        if self.op.startswith(("conv_transpose", "max_unpool")):
-            return (size - 1) * self.stride[axis] + kernel - 2 * self.padding[axis]
         extent = (kernel - 1) * self.dilation[axis] + 1
-        return (size + 2 * self.padding[axis] - extent) // self.stride[axis] + 1
+        if self.op.startswith(("conv_transpose", "max_unpool")):
+            return (size - 1) * self.stride[axis] + extent - 2 * self.padding[axis] + self.extra[axis]
+        return (size + 2 * self.padding[axis] - extent) // self.stride[axis] + 1 + self.extra[axis]
 
     def x_shape(self, batch: int = 1, layout: str = "channels_first") -> tuple[int, ...]:
         """The input's shape; one-dimensional operators have no height."""
@@ -62,13 +67,11 @@ class Layer:
 
     @property
     def kwargs(self) -> dict[str, Any]:
-        """The options of a call."""
-        return {
-            "stride": self.stride,
-            "padding": self.padding,
-            "dilation": self.dilation,
-            "groups": self.groups,
-        }
+        """The options of a call; one-dimensional operators take one number each."""
+        pairs = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+        if self.op.endswith("1d"):
+            return {**{name: pair[1] for name, pair in pairs.items()}, "groups": self.groups}
+        return {**pairs, "groups": self.groups}
 
     def flops(self, batch: int = 1) -> int:
         """Two for each product; zero for pooling."""
@@ -85,6 +88,7 @@ class Layer:
             ("s", self.stride, None),
             ("p", self.padding, 0),
             ("d", self.dilation, 1),
+            ("e", self.extra, 0),
         ):
             if pair != (usual, usual):
                 text += f"_{letter}{pair[0]}" + ("" if pair[0] == pair[1] else f"x{pair[1]}")
@@ -104,10 +108,10 @@ class Trunk:
         self.layers: list[Layer] = []
 
     def add(self, op: str, k: int, kernel: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0,
-            dilation: int | Pair = 1, groups: int = 1) -> Trunk:  # fmt: skip
+            dilation: int | Pair = 1, groups: int = 1, extra: int | Pair = 0) -> Trunk:  # fmt: skip
         """Apply a layer."""
-        r, s = _pair(kernel)
-        layer = Layer(op, self.c, self.h, self.w, k, r, s, _pair(stride), _pair(padding), _pair(dilation), groups)
+        window = (*_pair(kernel), _pair(stride), _pair(padding), _pair(dilation))
+        layer = Layer(op, self.c, self.h, self.w, k, *window, groups, extra=_pair(extra))
         self.layers.append(layer)
         self.c, self.h, self.w = k, layer.oh, layer.ow
         return self
@@ -125,12 +129,14 @@ class Trunk:
         return self.conv(self.c, kernel, stride, groups=self.c)
 
     def max_pool(self, kernel: int, stride: int, padding: int = 0, ceil: bool = False) -> Trunk:
-        """Max pooling; `ceil` keeps a last partial window."""
-        self.add("max_pool2d", self.c, kernel, stride, padding)
-        if ceil:
-            layer = self.layers[-1]
-            self.h, self.w = (-(-(n + 2 * padding - kernel) // stride) + 1 for n in (layer.h, layer.w))
-        return self
+        """Max pooling; `ceil` keeps a last partial window, if it begins inside the image."""
+
+        def partial(n: int) -> int:
+            whole, rest = divmod(n + 2 * padding - kernel, stride)
+            return int(ceil and rest > 0 and (whole + 1) * stride < n + padding)
+
+        extra = partial(self.h), partial(self.w)
+        return self.add("max_pool2d", self.c, kernel, stride, padding, extra=extra)
 
     def avg_pool(self, kernel: int, stride: int) -> Trunk:
         """Average pooling."""
@@ -164,7 +170,8 @@ def _mnist1d() -> Trunk:
 
 
 def _lenet5() -> Trunk:
-    return Trunk(1, 28).conv(6, 5).avg_pool(2, 2).conv(16, 5, padding=0).avg_pool(2, 2).conv(120, 5, padding=0)
+    net = Trunk(1, 28).conv(6, 5).avg_pool(2, 2)
+    return net.conv(16, 5, padding=0).avg_pool(2, 2).conv(120, 5, padding=0)
 
 
 def _alexnet() -> Trunk:
@@ -183,11 +190,11 @@ def _zfnet() -> Trunk:
 
 
 def _zfnet_deconv() -> Trunk:
-    net = Trunk(256, 6).add("max_unpool2d", 256, 3, 2)
+    net = Trunk(256, 6).add("max_unpool2d", 256, 3, 2)  # every size is that of zfnet, backwards
     for k in (384, 384, 256):
         net.add("conv_transpose2d", k, 3, 1, 1)
-    net.add("max_unpool2d", 256, 3, 2, 1).add("conv_transpose2d", 96, 5, 2)
-    return net.add("max_unpool2d", 96, 3, 2, 1).add("conv_transpose2d", 3, 7, 2, 1)
+    net.add("max_unpool2d", 256, 3, 2, 1, extra=1).add("conv_transpose2d", 96, 5, 2)
+    return net.add("max_unpool2d", 96, 3, 2, 1, extra=1).add("conv_transpose2d", 3, 7, 2, 1, extra=1)
 
 
 def _vgg(*repeats: int) -> Trunk:
@@ -200,9 +207,10 @@ def _vgg(*repeats: int) -> Trunk:
 
 
 def _googlenet() -> Trunk:
-    net = Trunk(3, 224).conv(64, 7, 2).max_pool(3, 2, ceil=True).conv(64, 1).conv(192, 3).max_pool(3, 2, ceil=True)
+    net = Trunk(3, 224).conv(64, 7, 2).max_pool(3, 2, ceil=True)
+    net.conv(64, 1).conv(192, 3).max_pool(3, 2, ceil=True)
 
-    def inception(a, b1, b3, c1, c3, d):
+    def inception(a: int, b1: int, b3: int, c1: int, c3: int, d: int) -> None:
         net.branch(
             lambda t: t.conv(a, 1),
             lambda t: t.conv(b1, 1).conv(b3, 3),
@@ -230,12 +238,12 @@ def _resnet(repeats: tuple[int, ...], bottleneck: bool) -> Trunk:
         for block in range(repeat):
             stride = 2 if block == 0 and stage > 0 else 1
             c, h = net.c, net.h
-            if c != out or stride != 1:
-                net.conv(out, 1, stride).at(c, h)
             if bottleneck:
                 net.conv(width, 1).conv(width, 3, stride).conv(out, 1)
             else:
                 net.conv(width, 3, stride).conv(width, 3)
+            if c != out or stride != 1:
+                net.at(c, h).conv(out, 1, stride)
     return net.global_pool()
 
 
@@ -253,7 +261,7 @@ def _densenet121() -> Trunk:
 def _squeezenet(version: str) -> Trunk:
     net = Trunk(3, 224)
 
-    def fire(squeeze, expand):
+    def fire(squeeze: int, expand: int) -> None:
         net.conv(squeeze, 1).branch(lambda t: t.conv(expand, 1), lambda t: t.conv(expand, 3))
 
     sizes = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))
@@ -280,8 +288,10 @@ def _mobilenet_v2() -> Trunk:
 
 def _efficientnet_b0() -> Trunk:
     net = Trunk(3, 224).conv(32, 3, 2)
-    for t, k, repeat, stride, kernel in ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3),
-                                         (6, 112, 3, 1, 5), (6, 192, 4, 2, 5), (6, 320, 1, 1, 3)):  # fmt: skip
+    for t, k, repeat, stride, kernel in (
+        (1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5),
+        (6, 192, 4, 2, 5), (6, 320, 1, 1, 3),
+    ):  # fmt: skip
         for block in range(repeat):
             inputs = net.c
             if t > 1:
