@@ -73,7 +73,6 @@ class Call:
             residual = _plain(residual)
             residual_at = residual.ctypes.data
         execution, block = self.execution, None
-        main = execution.main
         if packed is not None:
             weight_at = packed
         else:
@@ -84,8 +83,10 @@ class Call:
                 pack(execution, weight_at, block.address)
                 weight_at = block.address
         try:
-            threads.run(main.kernel, main.address, place, weight_at, bias_at, residual_at, y.ctypes.data,
-                        main.tasks, main.flops, main.scratch)  # fmt: skip
+            y_at = y.ctypes.data
+            for part in execution.parts:
+                threads.run(part.kernel, part.address, place, weight_at, bias_at, residual_at, y_at,
+                            part.tasks, part.flops, part.scratch)  # fmt: skip
         finally:
             if block is not None:
                 workspace.give(block)

@@ -18,6 +18,7 @@ PACK_PANEL = 0.5  # to pack one weight into a panel that is used at once
 TILE = 30.0  # to enter and leave a tile
 IN_PLACE_STEP = 0.08  # extra share of a step's time when each vector of x comes from another page
 TASK = 500.0  # to start a task
+LAUNCH = 10_000.0  # to launch a kernel on threads
 
 
 def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fastconv import target as targets
 from fastconv.algorithm.common import Algorithm, Execution, Steps
 from fastconv.algorithm.depthwise import Depthwise
+from fastconv.algorithm.direct import Direct
 from fastconv.algorithm.im2col import Im2col
 from fastconv.algorithm.pointwise import Pointwise
 from fastconv.problem import Problem
@@ -18,6 +19,7 @@ CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
     ("conv2d", "forward"): (
         Depthwise(),
         Pointwise(),
+        Direct(),
         Im2col(),
     ),
 }

@@ -132,8 +132,10 @@ def explain(op: str, x_shape: Any, weight_shape: Any, bias: bool = False, *, dty
         PlanCandidate(c.algorithm.name, None if c.cycles is None else c.cycles / per_ms, c.reason)
         for c in dispatch.consider(problem, steps, packed)
     )
-    workspace = execution.main.scratch * min(count, execution.main.tasks) + execution.weight_bytes
-    return Plan(problem.label, chosen, candidates, problem.flops, problem.bytes, workspace, count)
+    scratch = max(part.scratch * min(count, part.tasks) for part in execution.parts)
+    return Plan(
+        problem.label, chosen, candidates, problem.flops, problem.bytes, scratch + execution.weight_bytes, count
+    )
 
 
 def problem_of(x_shape, weight_shape, bias, residual, dtype, options) -> Problem:

@@ -59,9 +59,9 @@ def finish_name(problem: Problem, target: Target, activation: str | None) -> str
 
 @dataclass
 class Execution:
-    """A convolution ready to run: `main`, and the launch that packs weights for it (None: it reads them as given)."""
+    """A convolution ready to run: the launches of its parts, and the one that packs weights for them (or None)."""
 
-    main: Launch
+    parts: list[Launch]
     weights: Launch | None
     weight_bytes: int
     packing: tuple  # equal for executions that can share packed weights

@@ -57,9 +57,30 @@ def dense_weights(problem: Problem, shape: Shape, target: Target) -> tuple[Launc
     return launch, size
 
 
-def dense(problem: Problem, x: Steps, shape: Shape, target: Target, threads: int) -> Launch:
-    """The launch that convolves; its weights are raw or packed as `shape` says."""
-    cut = Cut.of(problem, x, shape, target, threads)
+@dataclass(frozen=True)
+class Part:
+    """A rectangle of output pixels: rows top..bottom, columns left..right."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels it has."""
+        return max(0, self.bottom - self.top) * max(0, self.right - self.left)
+
+
+def whole(problem: Problem) -> Part:
+    """All output pixels."""
+    return Part(0, problem.oh, 0, problem.ow)
+
+
+def dense(problem: Problem, x: Steps, shape: Shape, target: Target, threads: int, part: Part | None = None) -> Launch:
+    """The launch that convolves, all of the output or a part; its weights are raw or packed as `shape` says."""
+    part = part or whole(problem)
+    cut = Cut.of(problem, x, shape, target, threads, part)
     plan = np.zeros(n_.NEST_FIELDS, np.int64)
     keep: list = []
 
@@ -67,7 +88,7 @@ def dense(problem: Problem, x: Steps, shape: Shape, target: Target, threads: int
         for name, value in fields.items():
             plan[getattr(n_, name)] = value
 
-    _put_tasks(put, problem, cut)
+    _put_tasks(put, problem, cut, part)
     _put_tiles(put, problem, shape, cut, target, keep)
     _put_input(put, problem, x, shape, cut, target, keep)
     _put_output(put, problem, cut, shape, target, keep)
@@ -75,7 +96,8 @@ def dense(problem: Problem, x: Steps, shape: Shape, target: Target, threads: int
     if plan[n_.W_PACK]:
         put(PANEL_AT=scratch)
         scratch += shape.vectors * cut.lanes * cut.chunk * problem.r * problem.s * cut.item
-    return Launch(n_.nest.address, plan, cut.tasks, scratch, problem.flops, keep)
+    flops = problem.flops * part.pixels // (problem.oh * problem.ow)
+    return Launch(n_.nest.address, plan, cut.tasks, scratch, flops, keep)
 
 
 @dataclass(frozen=True)
@@ -114,7 +136,7 @@ class Cut:
         return _round(16 * self.block_run * self.item) if self.transposes else 0
 
     @classmethod
-    def of(cls, problem: Problem, x: Steps, shape: Shape, target: Target, threads: int) -> Cut:
+    def of(cls, problem: Problem, x: Steps, shape: Shape, target: Target, threads: int, part: Part) -> Cut:
         """Blocks that keep strips and sums in L2, and as many as the threads need."""
         stored, computing, item = names_of(problem)
         lanes = target.lanes(item)
@@ -125,7 +147,7 @@ class Cut:
         tiles = blocking.split(extent, shape.rows if along_pixels else shape.vectors)[0]
         point = (problem.r, problem.s) == (1, 1) and problem.stride == (1, 1) and problem.padding_zero
         flat = point and x.h == problem.w * x.w
-        runs, run = (1, problem.oh * problem.ow) if flat else (problem.oh, problem.ow)
+        runs, run = (1, part.pixels) if flat else (part.bottom - part.top, part.right - part.left)
         transposes = not along_pixels and problem.layout == "channels_first"
         stages = transposes or stored != computing
         per_pixel = chunk * problem.stride[1] * min(problem.stride[0], problem.r) * item
@@ -150,14 +172,14 @@ class Cut:
                    column_blocks, tasks, flat, stages, transposes)  # fmt: skip
 
 
-def _put_tasks(put, problem, cut):
+def _put_tasks(put, problem, cut, part):
     """How a task's number is taken apart."""
     put(
         GROUPS=problem.groups, CHANNEL_BLOCKS=-(-cut.tiles // cut.tiles_a_block),
         ROW_BLOCKS=cut.row_blocks, ROW_BASE=cut.runs // cut.row_blocks, ROW_LARGER=cut.runs % cut.row_blocks,
         COLUMN_BLOCKS=cut.column_blocks, COLUMN_BASE=cut.run // cut.column_blocks,
         COLUMN_LARGER=cut.run % cut.column_blocks, CHANNELS=cut.channels, CHUNK=cut.chunk,
-        TAPS=problem.r * problem.s,
+        TAPS=problem.r * problem.s, OH_START=part.top, OW_START=part.left,
     )  # fmt: skip
 
 
@@ -203,7 +225,8 @@ def _put_input(put, problem, x, shape, cut, target, keep):
     if shape.in_place:
         run, pixel = sh * x.h, sw * x.w
         table = c * x.c + r * dh * x.h + s * dw * x.w
-        put(X_ROW=run, X_COLUMN=pixel, STRIP_BYTES=64)
+        corner = -problem.padding[0][0] * x.h - problem.padding[1][0] * x.w
+        put(X_ROW=run, X_COLUMN=pixel, X_CORNER=corner, STRIP_BYTES=64)
     else:
         table, run, pixel = _put_strips(put, problem, x, cut, target, keep, c, r, s)
     table = np.ascontiguousarray(table, np.int64)
@@ -270,7 +293,7 @@ def _put_output(put, problem, cut, shape, target, keep):
     slope = np.full(1, problem.slope, np.float64 if computing == "f64" else np.float32)
     keep.append(slope)
     put(Y_N=problem.k * plane * stored, Y_G=cut.outputs * channel, Y_PIXEL=pixel, Y_CHANNEL=channel,
-        Y_RUN=cut.run * pixel, SLOPE=slope.ctypes.data)  # fmt: skip
+        Y_RUN=problem.ow * pixel, SLOPE=slope.ctypes.data)  # fmt: skip
     narrow = stored != item
     simple = problem.activation in (*SIMPLE_ACTIVATIONS, "leaky_relu") and not narrow
     if cut.transposes:

@@ -136,7 +136,7 @@ class Depthwise:
             packing[index] = value
         size = multiplier * blocks * taps * lanes * item
         weights = Launch(pack_taps.address, packing, multiplier * blocks, 0, size)
-        return Execution(_main(problem, x, target, threads), weights, size, ("depthwise",))
+        return Execution([_main(problem, x, target, threads)], weights, size, ("depthwise",))
 
 
 def _main(problem: Problem, x: Steps, target: Target, threads: int) -> Launch:

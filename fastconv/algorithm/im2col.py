@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fastconv import blocking
-from fastconv.algorithm.common import Execution, Launch, Steps, names_of
-from fastconv.algorithm.dense import Shape, dense, dense_weights
+from fastconv.algorithm.common import Execution, Steps, names_of
+from fastconv.algorithm.dense import Part, Shape, dense, dense_weights
 from fastconv.cost import dense_cycles
 from fastconv.problem import Problem
 from fastconv.target import Target
@@ -42,9 +42,11 @@ def best_shape(problem: Problem, x: Steps, target: Target, in_place: bool, packe
     )
 
 
-def execution(problem: Problem, x: Steps, shape: Shape, target: Target, threads: int) -> Execution:
-    """The launches for one shape."""
-    main: Launch = dense(problem, x, shape, target, threads)
+def execution(
+    problem: Problem, x: Steps, shape: Shape, target: Target, threads: int, part: Part | None = None
+) -> Execution:
+    """The launches for one shape, of all of the output or a part."""
+    main = [dense(problem, x, shape, target, threads, part)]
     if shape.raw_weights:
         return Execution(main, None, 0, ())
     weights, size = dense_weights(problem, shape, target)

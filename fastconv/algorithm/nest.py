@@ -25,7 +25,8 @@ from fastconv.codegen.jit import helper, native
     GROUP_CHANNELS, KERNELS, LANES_OUTER,
     TABLE, PITCH,
     PACK, PACK_PLAN, STRIPS_AT, STRIP_CHUNK, STRIP_BYTES,   # PACK = 0: x is read in place
-    X_N, X_G, X_C, X_ROW, X_COLUMN,                 # steps in place
+    OH_START, OW_START,                             # where the plan's part of the output starts
+    X_N, X_G, X_C, X_ROW, X_COLUMN, X_CORNER,       # steps in place; X_CORNER from x to output pixel 0's first product
     X_RUN, X_PIXEL,                                 # steps of the runs, in place or packed
     W_G, W_CHUNK_CHANNEL, W_TILE_CHANNEL,           # W_TILE_CHANNEL = 0: packed, a tile's channels step by its depth
     W_PACK, PANEL_AT,                               # W_PACK: panels are packed just before they are used
@@ -34,7 +35,7 @@ from fastconv.codegen.jit import helper, native
     STAGED, STAGE_PIXEL, STAGE_CHANNEL, STAGE_BYTES,    # tiles go to scratch, not to y
     AFTER, FINISH, TRANSPOSE,
     NEST_FIELDS,
-) = range(55)  # fmt: skip
+) = range(58)  # fmt: skip
 
 VECTORS_TABLED = 9  # the kernel table has rows of 2 * 9 addresses: 0 to 8 vectors, whole or with a masked tail
 # The arrays of one call, as the launcher lays them out.
@@ -110,8 +111,8 @@ def nest(plan, call, scratch, task):
     above = block // peek(plan, COLUMN_BLOCKS)
     row_block, above = above % peek(plan, ROW_BLOCKS), above // peek(plan, ROW_BLOCKS)
     g, n = above % peek(plan, GROUPS), above // peek(plan, GROUPS)
-    oh0 = tile_start(row_block, peek(plan, ROW_BASE), peek(plan, ROW_LARGER))
-    ow0 = tile_start(column_block, peek(plan, COLUMN_BASE), peek(plan, COLUMN_LARGER))
+    oh0 = peek(plan, OH_START) + tile_start(row_block, peek(plan, ROW_BASE), peek(plan, ROW_LARGER))
+    ow0 = peek(plan, OW_START) + tile_start(column_block, peek(plan, COLUMN_BASE), peek(plan, COLUMN_LARGER))
     runs = peek(plan, ROW_BASE) + (1 if row_block < peek(plan, ROW_LARGER) else 0)
     run = peek(plan, COLUMN_BASE) + (1 if column_block < peek(plan, COLUMN_LARGER) else 0)
 
@@ -149,7 +150,7 @@ def nest(plan, call, scratch, task):
                 invoke(pack, (peek(plan, PACK_PLAN), source, strips, scratch + 64, some, oh0, ow0))
             source = strips
         else:
-            source += oh0 * peek(plan, X_ROW) + ow0 * peek(plan, X_COLUMN)
+            source += peek(plan, X_CORNER) + oh0 * peek(plan, X_ROW) + ow0 * peek(plan, X_COLUMN)
         w_channel = peek(plan, W_TILE_CHANNEL)
         run_tiles(
             plan, depth, source, w + c0 * peek(plan, W_CHUNK_CHANNEL), w_channel if w_channel != 0 else depth * item,
