@@ -65,3 +65,9 @@ def depthwise_cycles(problem: Problem, target: Target) -> float:
     outputs = problem.oh * problem.ow * problem.k // problem.c
     through = 2.0 if problem.layout == "channels_last" else 5.0
     return vectors * (problem.h * problem.w * through + outputs * (taps * 0.7 + through) + 2 * TASK)
+
+
+def matvec_cycles(problem: Problem, target: Target) -> float:
+    """A matrix times a vector: one load of weights a multiply-add, from L2 or farther."""
+    lanes = target.lanes(8 if problem.dtype == "float64" else 4)
+    return problem.n * problem.k * (-(-problem.c // lanes) * 1.3 + 12) + TASK

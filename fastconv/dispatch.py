@@ -10,6 +10,7 @@ from fastconv.algorithm.common import Algorithm, Execution, Steps
 from fastconv.algorithm.depthwise import Depthwise
 from fastconv.algorithm.direct import Direct
 from fastconv.algorithm.im2col import Im2col
+from fastconv.algorithm.matvec import Matvec
 from fastconv.algorithm.pointwise import Pointwise
 from fastconv.problem import Problem
 from fastconv.target import Target
@@ -18,6 +19,7 @@ from fastconv.target import Target
 CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
     ("conv2d", "forward"): (
         Depthwise(),
+        Matvec(),
         Pointwise(),
         Direct(),
         Im2col(),

@@ -7,6 +7,7 @@ the time and not one bit of the result.
 
 from __future__ import annotations
 
+import ctypes
 import math
 import operator
 import os
@@ -160,9 +161,33 @@ def _start_pool() -> None:
 
     with _guard:
         if _layer is None:
-            launch.parallel.entry  # noqa: B018  loading the parallel launcher starts the pool
-            numba.get_num_threads()
+            with _openmp_default_kept():
+                launch.parallel.entry  # noqa: B018  loading the parallel launcher starts the pool
+                numba.get_num_threads()
             _layer = numba.threading_layer() if _pool_runs() else "none yet"
+
+
+@contextmanager
+def _openmp_default_kept() -> Iterator[None]:
+    """Undo what starting Numba's OpenMP layer does to others (PyTorch for one) that use the same OpenMP library.
+
+    It sets the library's number of threads (https://github.com/numba/numba/issues/9387).
+    """
+    openmp = None
+    try:
+        from numba.np.ufunc import omppool
+
+        # The library that its symbols were bound to: one that is global already, else its own.
+        handles = (ctypes.CDLL(None) if os.name == "posix" else None, ctypes.CDLL(omppool.__file__))
+        openmp = next((handle for handle in handles if hasattr(handle, "omp_get_max_threads")), None)
+    except (ImportError, OSError):
+        pass
+    before = openmp.omp_get_max_threads() if openmp else 0
+    try:
+        yield
+    finally:
+        if openmp:
+            openmp.omp_set_num_threads(before)
 
 
 def _pool_runs() -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
-from fastconv import blocking, workspace
+from fastconv import blocking
 from fastconv.codegen import launch
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
@@ -37,7 +37,10 @@ def call(kernel, *operands):
 
 def aligned(shape, dtype):
     """A 64-byte aligned array of zeros."""
-    return workspace.aligned(int(np.prod(shape)) * np.dtype(dtype).itemsize).view(dtype).reshape(shape)
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = np.zeros(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 @pytest.mark.parametrize("isa", ["avx512", "avx2", "neon", "generic"])

@@ -130,9 +130,12 @@ def test_torch_is_left_as_it_was(layer):
     python(
         """
         import torch
-        torch.set_num_threads(1)
+        torch.set_num_threads(3)
+        assert torch.get_num_threads() == 3
         check()
-        assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 3
+        torch.ones(100, 100) @ torch.ones(100, 100)
+        assert torch.get_num_threads() == 3
         """,
         layer,
     )

@@ -106,9 +106,10 @@ def _openvino(peer: str, layer: Layer, x: np.ndarray, w: np.ndarray, layout: str
     if x.dtype == np.float32:
         settings["INFERENCE_PRECISION_HINT"] = "f32"
     request = ov.Core().compile_model(ov.Model([y], [node]), "CPU", settings).create_infer_request()
-    request.set_input_tensor(ov.Tensor(first, shared_memory=True))
+    held = ov.Tensor(first, shared_memory=True)  # the request does not keep it alive
+    request.set_input_tensor(held)
 
-    def call():
+    def call(held=held):
         request.infer()
         return request.get_output_tensor().data
 

@@ -99,7 +99,7 @@ def in_turns(calls: list[Callable[[], object]], budget: float) -> list[float]:
 
 def measure(layers: tuple[Layer, ...], *, against: list[str], layout: str = "channels_first",
             dtype: str = "float32", threads: int = 1, batch: int = 1, api: str = "both",
-            budget: float = 0.1) -> Iterator[Row]:  # fmt: skip
+            budget: float = 0.06) -> Iterator[Row]:  # fmt: skip
     """Measure conv2d layers one by one."""
     kind = _dtype(dtype)
     peak = measured_peak(dtype if dtype == "float64" else "float32", threads)

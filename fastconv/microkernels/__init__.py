@@ -24,6 +24,8 @@ gemm_<dtype>_<rows>x<columns>_<isa>_<px|ch>[_strided][_tail]
     bias is one element a row (px) or a lane (ch); residual has y's shape with its own pitch; 0 means absent.
     activation: 0 none, 1 relu, 2 relu6, else the address of leaky_relu's slope.
 
+dot_<dtype>_<rows>x<lanes>_<isa>                   rows of weights against one vector, lanes along the reduction
+
 depthwise_<dtype>_<pixels>x<lanes>_<isa>_<3x3s1|...|taps>
     lanes are channels, a tile is neighbouring pixels; x packed as [row][column][lane], w as [tap][lane]
 

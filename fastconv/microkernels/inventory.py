@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fastconv.blocking import most_vectors
 from fastconv.codegen.emit import emit
 from fastconv.codegen.jit import Native, native
-from fastconv.microkernels import depthwise, finish, fmapeak, gemm, pack  # noqa: F401  each registers its emitter
+from fastconv.microkernels import depthwise, dot, finish, fmapeak, gemm, pack  # noqa: F401  each registers its emitter
 from fastconv.microkernels.names import VECTOR_BYTES, Name, parse
 from fastconv.target import Target
 
@@ -60,6 +60,7 @@ OPERANDS = {
     "gemm": _thirteen,
     "depthwise": _sixteen,
     "plane": _eight,
+    "dot": _eight,
     "row": _six,
     "spread": _six,
     "transpose": _six,
@@ -96,6 +97,8 @@ def names(target: Target) -> Iterator[str]:
         for pixels in range(1, depthwise.MOST_PIXELS + 1):
             for kind in (*kinds_of, "taps"):
                 yield str(Name("depthwise", dtype, dtype, pixels, lanes, target.isa, (kind,)))
+        for rows in range(1, dot.MOST_ROWS + 1):
+            yield str(Name("dot", dtype, dtype, rows, lanes, target.isa, ()))
     for kinds in ("f32", "f64", "f16f32", "bf16f32"):
         yield f"row_{kinds}_{target.isa}"
         yield f"plane_{kinds}_{target.isa}"

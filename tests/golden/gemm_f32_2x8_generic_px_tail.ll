@@ -15,8 +15,8 @@ loop:
   %".26" = phi  i64 [0, %".15"], [%".56", %"loop"]
   %".27" = phi  i8* [%".22", %".15"], [%".54", %"loop"]
   %".28" = phi  i8* [%".24", %".15"], [%".55", %"loop"]
-  %".29" = phi  <4 x float> [<float              0x0, float              0x0, float              0x0, float              0x0>, %".15"], [%".45", %"loop"]
-  %".30" = phi  <4 x float> [<float              0x0, float              0x0, float              0x0, float              0x0>, %".15"], [%".46", %"loop"]
+  %".29" = phi  <4 x float> [<float              0x0, float              0x0, float              0x0, float              0x0>, %".15"], [%".48", %"loop"]
+  %".30" = phi  <4 x float> [<float              0x0, float              0x0, float              0x0, float              0x0>, %".15"], [%".49", %"loop"]
   %".31" = phi  <4 x float> [<float              0x0, float              0x0, float              0x0, float              0x0>, %".15"], [%".52", %"loop"]
   %".32" = phi  <4 x float> [<float              0x0, float              0x0, float              0x0, float              0x0>, %".15"], [%".53", %"loop"]
   %".33" = bitcast i8* %".27" to i64*
@@ -29,14 +29,14 @@ loop:
   %".40" = call <4 x float> @"llvm.masked.load.v4f32.p0"(<4 x float>* %".39", i32 4, <4 x i1> %".21", <4 x float> <float              0x0, float              0x0, float              0x0, float              0x0>)
   %".41" = bitcast i8* %".28" to float*
   %".42" = load float, float* %".41", align 4
-  %".43" = insertelement <4 x float> <float undef, float undef, float undef, float undef>, float %".42", i32 0
-  %".44" = shufflevector <4 x float> %".43", <4 x float> <float undef, float undef, float undef, float undef>, <4 x i32> <i32 0, i32 0, i32 0, i32 0>
-  %".45" = call <4 x float> @"llvm.fma.v4f32"(<4 x float> %".44", <4 x float> %".37", <4 x float> %".29")
-  %".46" = call <4 x float> @"llvm.fma.v4f32"(<4 x float> %".44", <4 x float> %".40", <4 x float> %".30")
-  %".47" = getelementptr i8, i8* %".28", i64 4
-  %".48" = bitcast i8* %".47" to float*
-  %".49" = load float, float* %".48", align 4
-  %".50" = insertelement <4 x float> <float undef, float undef, float undef, float undef>, float %".49", i32 0
+  %".43" = getelementptr i8, i8* %".28", i64 4
+  %".44" = bitcast i8* %".43" to float*
+  %".45" = load float, float* %".44", align 4
+  %".46" = insertelement <4 x float> <float undef, float undef, float undef, float undef>, float %".42", i32 0
+  %".47" = shufflevector <4 x float> %".46", <4 x float> <float undef, float undef, float undef, float undef>, <4 x i32> <i32 0, i32 0, i32 0, i32 0>
+  %".48" = call <4 x float> @"llvm.fma.v4f32"(<4 x float> %".47", <4 x float> %".37", <4 x float> %".29")
+  %".49" = call <4 x float> @"llvm.fma.v4f32"(<4 x float> %".47", <4 x float> %".40", <4 x float> %".30")
+  %".50" = insertelement <4 x float> <float undef, float undef, float undef, float undef>, float %".45", i32 0
   %".51" = shufflevector <4 x float> %".50", <4 x float> <float undef, float undef, float undef, float undef>, <4 x i32> <i32 0, i32 0, i32 0, i32 0>
   %".52" = call <4 x float> @"llvm.fma.v4f32"(<4 x float> %".51", <4 x float> %".37", <4 x float> %".31")
   %".53" = call <4 x float> @"llvm.fma.v4f32"(<4 x float> %".51", <4 x float> %".40", <4 x float> %".32")
@@ -52,11 +52,11 @@ done:
 then:
   %".62" = bitcast i8* %".59" to <4 x float>*
   %".63" = load <4 x float>, <4 x float>* %".62", align 4
-  %".64" = fadd <4 x float> %".45", %".63"
+  %".64" = fadd <4 x float> %".48", %".63"
   %".65" = getelementptr i8, i8* %".59", i64 16
   %".66" = bitcast i8* %".65" to <4 x float>*
   %".67" = call <4 x float> @"llvm.masked.load.v4f32.p0"(<4 x float>* %".66", i32 4, <4 x i1> %".21", <4 x float> <float              0x0, float              0x0, float              0x0, float              0x0>)
-  %".68" = fadd <4 x float> %".46", %".67"
+  %".68" = fadd <4 x float> %".49", %".67"
   %".69" = getelementptr i8, i8* %".59", i64 %".7"
   %".70" = bitcast i8* %".69" to <4 x float>*
   %".71" = load <4 x float>, <4 x float>* %".70", align 4
@@ -68,8 +68,8 @@ then:
   %".77" = getelementptr i8, i8* %".69", i64 %".7"
   br label %"after"
 after:
-  %".79" = phi  <4 x float> [%".45", %"done"], [%".64", %"then"]
-  %".80" = phi  <4 x float> [%".46", %"done"], [%".68", %"then"]
+  %".79" = phi  <4 x float> [%".48", %"done"], [%".64", %"then"]
+  %".80" = phi  <4 x float> [%".49", %"done"], [%".68", %"then"]
   %".81" = phi  <4 x float> [%".52", %"done"], [%".72", %"then"]
   %".82" = phi  <4 x float> [%".53", %"done"], [%".76", %"then"]
   %".83" = icmp ne i64 %".9", 0

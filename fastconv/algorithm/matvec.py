@@ -1,0 +1,83 @@
+"""1x1 convolution of a 1x1 image: a matrix times a vector, the weights read once, as they are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Launch, Steps, finish_name, names_of
+from fastconv.codegen.emit import invoke, peek
+from fastconv.codegen.jit import native
+from fastconv.cost import matvec_cycles
+from fastconv.microkernels.dot import MOST_ROWS
+from fastconv.microkernels.inventory import microkernel
+from fastconv.microkernels.names import Name
+from fastconv.problem import Problem
+from fastconv.target import Target
+
+(OUTPUTS, CHANNELS, BLOCK, BLOCKS, ITEM, X_N, KERNELS, ACTIVATION, FINISH, SLOPE, MATVEC_FIELDS) = range(11)
+X, W, BIAS, RESIDUAL, Y = range(5)
+
+
+@native("matvec", 4)
+def matvec(plan, call, scratch, task):
+    """Some output channels of one image."""
+    block, n = task % peek(plan, BLOCKS), task // peek(plan, BLOCKS)
+    outputs, channels, item = peek(plan, OUTPUTS), peek(plan, CHANNELS), peek(plan, ITEM)
+    first = block * peek(plan, BLOCK)
+    last = min(first + peek(plan, BLOCK), outputs)
+    x, y = peek(call, X) + n * peek(plan, X_N), peek(call, Y) + n * outputs * item
+    bias, residual, kernels = peek(call, BIAS), peek(call, RESIDUAL), peek(plan, KERNELS)
+    if residual != 0:
+        residual += n * outputs * item
+    for k in range(first, last, MOST_ROWS):
+        invoke(
+            peek(kernels, min(MOST_ROWS, last - k)),
+            (
+                peek(call, W) + k * channels * item, channels * item, x, channels, y + k * item,
+                bias + k * item if bias != 0 else 0, residual + k * item if residual != 0 else 0,
+                peek(plan, ACTIVATION),
+            ),
+        )  # fmt: skip
+    if peek(plan, FINISH) != 0:
+        start = y + first * item
+        invoke(peek(plan, FINISH), (start, start, 0, last - first, peek(plan, SLOPE)))
+
+
+class Matvec:
+    """One pixel in, one pixel out."""
+
+    name = "matvec"
+
+    def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
+        _, _, item = names_of(problem)
+        if (problem.r, problem.s, problem.h, problem.w) != (1, 1, 1, 1) or not problem.padding_zero:
+            return "more than one pixel"
+        if problem.groups > 1:
+            return "groups"
+        if item != problem.itemsize:
+            return "narrow dtypes are widened while packing"
+        return None if x.c == item else "x's channels are not contiguous"
+
+    def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
+        return matvec_cycles(problem, target)
+
+    def build(self, problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
+        _, computing, item = names_of(problem)
+        lanes = target.lanes(item)
+        kernels = np.zeros(MOST_ROWS + 1, np.int64)
+        for rows in {min(MOST_ROWS, problem.k), problem.k % MOST_ROWS} - {0}:
+            name = Name("dot", computing, computing, rows, lanes, target.isa, ())
+            kernels[rows] = microkernel(str(name)).address
+        slope = np.full(1, problem.slope, np.float64 if computing == "f64" else np.float32)
+        simple = problem.activation in (*SIMPLE_ACTIVATIONS, "leaky_relu")
+        block = max(MOST_ROWS, -(-problem.k // threads // MOST_ROWS) * MOST_ROWS)
+        plan = np.zeros(MATVEC_FIELDS, np.int64)
+        for index, value in (
+            (OUTPUTS, problem.k), (CHANNELS, problem.c), (BLOCK, block), (BLOCKS, -(-problem.k // block)),
+            (ITEM, item), (X_N, x.n), (KERNELS, kernels.ctypes.data), (SLOPE, slope.ctypes.data),
+            (ACTIVATION, SIMPLE_ACTIVATIONS.get(problem.activation, slope.ctypes.data) if simple else 0),
+            (FINISH, 0 if simple else microkernel(finish_name(problem, target, problem.activation)).address),
+        ):  # fmt: skip
+            plan[index] = value
+        tasks = problem.n * -(-problem.k // block)
+        return Execution([Launch(matvec.address, plan, tasks, 0, problem.flops, [kernels, slope])], None, 0, ())
