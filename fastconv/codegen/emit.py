@@ -10,10 +10,12 @@ from collections.abc import Callable
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastconv.codegen.vector import I64, integer
 
+COUNTER, FRAME_WORDS = 16, 32  # a counter that threads share has two cache lines of its own
 Emitter = Callable[[ir.IRBuilder, str, list[ir.Value]], None]
 _emitters: dict[str, Emitter] = {}
 
@@ -88,3 +90,23 @@ def take_ticket(typingctx, address):
         return builder.atomic_rmw("add", base, integer(1), "monotonic")
 
     return types.intp(types.intp), generate
+
+
+@intrinsic
+def frame(typingctx, x, w, bias, residual, y):
+    """The address, on the stack of the calling function, of these five integers and, COUNTER words on, of a zero.
+
+    An array would not do: Numba frees it after its last use by name, while its address is still in use.
+    """
+
+    def generate(context, builder, signature, values):
+        memory = cgutils.alloca_once(builder, ir.ArrayType(I64, FRAME_WORDS))
+        memory.align = 128
+        address = builder.ptrtoint(memory, I64)
+        words = builder.bitcast(memory, I64.as_pointer())
+        for i, value in enumerate(values):
+            builder.store(value, builder.gep(words, [integer(i)]))
+        builder.store(integer(0), builder.gep(words, [integer(COUNTER)]))
+        return address
+
+    return types.intp(*[types.intp] * 5), generate
