@@ -9,6 +9,7 @@ import numpy as np
 from fastconv import threads
 from fastconv.call import Call
 from fastconv.checks import check_array, check_choice, check_same_dtype
+from fastconv.codegen.lock import setup
 from fastconv.problem import conv2d_problem
 
 MOST_CALLS = 512  # prepared calls that are remembered
@@ -128,21 +129,8 @@ def _typed(value: Any) -> Any:
 
 def _prepare(*args) -> Call:
     """Check everything, plan, and remember the call."""
-    (
-        x,
-        weight,
-        bias,
-        stride,
-        padding,
-        dilation,
-        groups,
-        padding_mode,
-        layout,
-        activation,
-        residual,
-        algorithm,
-        precision,
-    ) = args
+    (x, weight, bias, stride, padding, dilation, groups, padding_mode, layout, activation, residual, algorithm,
+     precision) = args  # fmt: skip
     call = prepare(x, weight, bias, residual, algorithm, False, stride=stride, padding=padding, dilation=dilation,
                    groups=groups, padding_mode=padding_mode, layout=layout, activation=activation,
                    precision=precision)  # fmt: skip
@@ -164,13 +152,15 @@ def prepare(x, weight, bias, residual, algorithm, packed, **options) -> Call:
         bias_shape=None if bias is None else bias.shape,
         residual_shape=None if residual is None else (*batch, *residual.shape), **options,
     )  # fmt: skip
-    check_algorithm("conv2d", algorithm)
-    return Call(problem, x, algorithm, packed)
+    with setup:
+        check_algorithm("conv2d", algorithm)
+        return Call(problem, x, algorithm, packed)
 
 
 def check_algorithm(op: str, algorithm: Any) -> None:
     """ "auto", or one of the operator's algorithms."""
     if algorithm != "auto" or not isinstance(algorithm, str):
-        from fastconv import dispatch
+        with setup:
+            from fastconv import dispatch
 
         check_choice("algorithm", algorithm, ("auto", *dispatch.names(op)))

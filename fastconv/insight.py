@@ -10,6 +10,7 @@ import numpy as np
 
 from fastconv import threads
 from fastconv.checks import dtype_name
+from fastconv.codegen.lock import setup
 from fastconv.problem import Problem, conv2d_problem
 
 
@@ -80,7 +81,8 @@ def algorithms(op: str) -> tuple[str, ...]:
     >>> "im2col" in fc.algorithms("conv2d")
     True
     """
-    from fastconv import dispatch
+    with setup:
+        from fastconv import dispatch
 
     return dispatch.names(op)
 
@@ -120,7 +122,8 @@ def explain(op: str, x_shape: Any, weight_shape: Any, bias: bool = False, *, dty
     >>> fc.explain("conv2d", (1, 64, 56, 56), (128, 64, 1, 1)).algorithm
     'pointwise'
     """
-    from fastconv import dispatch, peak, target
+    with setup:
+        from fastconv import dispatch, peak, target
 
     dispatch.names(op)
     problem = problem_of(x_shape, weight_shape, bias, residual, dtype, options)
@@ -162,11 +165,12 @@ def show_config() -> None:
     >>> fc.show_config()  # doctest: +ELLIPSIS
     fastconv ...
     """
-    import llvmlite
-    import numba
+    with setup:
+        import llvmlite
+        import numba
 
-    from fastconv import __version__, target
-    from fastconv.codegen import cache
+        from fastconv import __version__, target
+        from fastconv.codegen import cache
 
     host = target.host()
     print(f"fastconv {__version__}")

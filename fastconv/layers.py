@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from fastconv import call, threads, workspace
 from fastconv.batch_norm import batch_norm_fold
 from fastconv.checks import as_size, as_sizes, check_array, check_same_dtype
+from fastconv.codegen.lock import setup
 from fastconv.conv import check_algorithm, prepare
 from fastconv.problem import conv2d_problem
 
@@ -79,7 +79,6 @@ class Conv2d:
         self._check_options()
         self._calls: dict[tuple, tuple[call.Call, int | None]] = {}
         self._packed: dict[tuple, workspace.Block] = {}
-        self._lock = threading.Lock()
 
     def _check_options(self) -> None:
         """Say now what is wrong whatever the input will be, by a problem on an image that anything fits."""
@@ -114,7 +113,7 @@ class Conv2d:
             None if residual is None else (residual.shape, residual.dtype, residual.__class__),
             threads.get_num_threads(),
         )  # fmt: skip
-        with self._lock:
+        with setup:
             while len(self._calls) >= MOST_CALLS:
                 self._calls.pop(next(iter(self._calls)))
             self._calls[key] = prepared, packed
@@ -124,7 +123,7 @@ class Conv2d:
         """The address of the weights as `execution` wants them; packed at most once a form."""
         if execution.weights is None:
             return self.weight.ctypes.data
-        with self._lock:
+        with setup:
             block = self._packed.get(execution.packing)
             if block is None:
                 block = workspace.Block(execution.weight_bytes)

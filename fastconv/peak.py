@@ -7,11 +7,12 @@ import time
 
 import numpy as np
 
+from fastconv.threads import num_threads, run
+
 
 @functools.cache
 def measured_peak(dtype: str = "float32", threads: int = 1) -> float:
     """GFLOP/s of independent fused multiply-adds in registers on `threads` threads, the fastest of many runs."""
-    from fastconv.codegen import launch
     from fastconv.microkernels.fmapeak import CHAINS
     from fastconv.microkernels.inventory import microkernel
     from fastconv.target import host
@@ -23,9 +24,7 @@ def measured_peak(dtype: str = "float32", threads: int = 1) -> float:
     until = time.perf_counter() + 0.2  # a busy machine shows its peak only now and then
     while time.perf_counter() < until:
         start = time.perf_counter()
-        if threads > 1:
-            launch.parallel(kernel, steps, 0, 0, 0, 0, sums.ctypes.data, 0, 0, threads, threads)
-        else:
-            launch.serial(kernel, steps, 0, 0, 0, 0, sums.ctypes.data, 0, 0, 1)
+        with num_threads(threads):
+            run(kernel, steps, 0, 0, 0, 0, sums.ctypes.data, threads, 2 * CHAINS * steps * threads, 0)
         best = min(best, time.perf_counter() - start)
     return 2 * CHAINS * host().lanes(item) * steps * threads / best / 1e9

@@ -7,16 +7,21 @@ the time and not one bit of the result.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import functools
 import math
 import operator
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 
 from fastconv import workspace
+from fastconv.codegen.lock import setup
 
 # Below this many multiply-adds (or elements moved, for copies) one thread is faster: a launch costs 2-3 us with
 # OpenMP and about 34 us with the workqueue layer, and a core does some 50 000 multiply-adds in a microsecond.
@@ -26,30 +31,48 @@ _chosen: ContextVar[int | None] = ContextVar("fastconv_num_threads", default=Non
 _default: int | None = None
 _layer: str | None = None
 _forked_with_pool = False
-_guard = threading.Lock()  # the workqueue layer aborts the process when two threads launch at once
+_workqueue = threading.Lock()  # this layer aborts the process when two threads launch at once
 
 
-def _quota() -> float:
-    """CPUs that a container's quota allows; infinity where there is none."""
+def _quota(membership: Path, mount: Path) -> float:
+    """The CPUs that a container may use, from its control groups; infinity without a limit."""
+    limits = [math.inf]
     try:
-        with open("/sys/fs/cgroup/cpu.max") as file:
-            quota, period = file.read().split()
-        return math.inf if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
-        pass
-    try:
-        with open("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") as file:
-            quota = int(file.read())
-        with open("/sys/fs/cgroup/cpu/cpu.cfs_period_us") as file:
-            return quota / int(file.read()) if quota > 0 else math.inf
-    except (OSError, ValueError, ZeroDivisionError):
+        lines = membership.read_text().splitlines()
+    except OSError:
         return math.inf
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if controllers == "":
+            base, read = mount, _quota_v2
+        elif "cpu" in controllers.split(","):
+            base, read = mount / "cpu", _quota_v1
+        else:
+            continue
+        path = base / group.lstrip("/")
+        # A limit holds for everything below it. Seen from inside a container, the path may not exist.
+        for folder in (path, *path.parents):
+            if folder.is_relative_to(base):
+                with contextlib.suppress(OSError, ValueError):
+                    limits.append(read(folder))
+    return min(limits)
+
+
+def _quota_v1(folder: Path) -> float:
+    quota = int((folder / "cpu.cfs_quota_us").read_text())
+    return quota / int((folder / "cpu.cfs_period_us").read_text()) if quota > 0 else math.inf
+
+
+def _quota_v2(folder: Path) -> float:
+    quota, period = (folder / "cpu.max").read_text().split()
+    return math.inf if quota == "max" else int(quota) / int(period)
 
 
 def _available() -> int:
     """CPUs this process may use: affinity and container quota."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cpus, math.ceil(_quota()) if _quota() < math.inf else cpus))
+    quota = _quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
+    return cpus if quota == math.inf else max(1, min(cpus, math.ceil(quota)))
 
 
 def _checked(n: object, name: str) -> int:
@@ -155,16 +178,19 @@ def layer() -> str:
 def _start_pool() -> None:
     """Start Numba's threads once, and remember which layer they came from."""
     global _layer
-    import numba
-
-    from fastconv.codegen import launch
-
-    with _guard:
+    with setup:
         if _layer is None:
             with _openmp_default_kept():
-                launch.parallel.entry  # noqa: B018  loading the parallel launcher starts the pool
-                numba.get_num_threads()
-            _layer = numba.threading_layer() if _pool_runs() else "none yet"
+                _layer = _launch().start_pool()
+
+
+@functools.cache
+def _launch():
+    """The launchers, whose import brings in Numba."""
+    with setup:
+        from fastconv.codegen import launch
+
+        return launch
 
 
 @contextmanager
@@ -202,56 +228,49 @@ def workers(tasks: int, flops: int) -> int:
     """How many threads this call should use; 1 means: in the calling thread."""
     if tasks < 2 or flops < SERIAL_FLOPS["omp"] or _forked_with_pool:
         return 1
-    n = min(get_num_threads(), tasks)
+    n = get_num_threads()
     if n < 2:
         return 1
     if _layer is None:
         _start_pool()
-    if flops < SERIAL_FLOPS.get(_layer or "omp", 400_000):
+    if flops < SERIAL_FLOPS[_layer]:
         return 1
-    import numba
-
-    return min(n, numba.config.NUMBA_NUM_THREADS)
+    # The whole team even for a few tasks: GNU OpenMP ends and starts threads when the size of a team changes.
+    return min(n, _launch().POOL_SIZE)
 
 
 def run(kernel: int, plan: int, x: int, w: int, bias: int, residual: int, y: int, tasks: int, flops: int,
         scratch: int) -> None:  # fmt: skip
     """Run a kernel over its tasks; each worker has `scratch` bytes of its own."""
-    from fastconv.codegen import launch
-
     count = workers(tasks, flops)
+    exclusive = count > 1 and _layer == "workqueue"
+    if exclusive and not _workqueue.acquire(blocking=False):
+        count, exclusive = 1, False
     step = -(-scratch // 4096) * 4096 + 64 if scratch else 0  # odd lines apart: workers do not share cache sets
-    block = workspace.take(step * count) if scratch else None
-    address = block.address if block is not None else 0
+    block = None
     try:
-        if count > 1 and (_layer != "workqueue" or _guard.acquire(blocking=False)):
-            try:
-                launch.parallel.entry(kernel, plan, x, w, bias, residual, y, address, step, tasks, count)
-            finally:
-                if _layer == "workqueue":
-                    _guard.release()
+        block = workspace.take(step * min(count, tasks)) if scratch else None
+        address = block.address if block is not None else 0
+        if count > 1:
+            _launch().parallel(kernel, plan, x, w, bias, residual, y, address, step, tasks, count)
         else:
-            launch.serial.entry(kernel, plan, x, w, bias, residual, y, address, step, tasks)
+            _launch().serial.entry(kernel, plan, x, w, bias, residual, y, address, step, tasks)
     finally:
         if block is not None:
             workspace.give(block)
-
-
-_pool_before_fork = False
-
-
-def _before_fork() -> None:
-    global _pool_before_fork
-    _pool_before_fork = _pool_runs()
+        if exclusive:
+            _workqueue.release()
 
 
 def _after_fork_in_child() -> None:
     """GNU OpenMP kills a forked child that uses its parent's pool, and workqueue's threads are gone: go serial."""
-    global _forked_with_pool, _guard
-    _forked_with_pool = _forked_with_pool or _pool_before_fork
-    _guard = threading.Lock()
+    global _forked_with_pool, _workqueue
+    # Numba's own flag: the pool may have been started by others.
+    pool = sys.modules.get("numba.np.ufunc.parallel")
+    _forked_with_pool = _forked_with_pool or bool(getattr(pool, "_is_initialized", False))
+    _workqueue = threading.Lock()
     workspace.reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
+    os.register_at_fork(after_in_child=_after_fork_in_child)

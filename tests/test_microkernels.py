@@ -32,7 +32,7 @@ def call_thirteen(plan, call, scratch, task):
 def call(kernel, *operands):
     """Run one gemm kernel."""
     plan = np.array([kernel.address, *operands], np.int64)
-    launch.serial(call_thirteen.address, plan.ctypes.data, 0, 0, 0, 0, 0, 0, 0, 1)
+    launch.serial.entry(call_thirteen.address, plan.ctypes.data, 0, 0, 0, 0, 0, 0, 0, 1)
 
 
 def aligned(shape, dtype):

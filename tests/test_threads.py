@@ -1,5 +1,6 @@
 """Threads: many at once under every layer, forks, pools, contexts, and nobody else's settings touched."""
 
+import math
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import fastconv as fc
+from fastconv import threads
 
 ROOT = Path(fc.__file__).parent.parent
 LAYERS = ["omp", "workqueue"]
@@ -84,6 +86,42 @@ def test_fork(layer, before):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
+def test_fork_while_others_import_compile_and_compute(layer, tmp_path):
+    code = """
+        import random, time, warnings; warnings.simplefilter("ignore")
+        stop = threading.Event()
+        def work(seed):
+            rng, count = random.Random(seed), 0
+            while not stop.is_set():
+                k, r = rng.randrange(1, 100), rng.randrange(1, 6)
+                fc.conv2d(x, np.ones((k, 32, r, r), np.float32))
+        workers = [threading.Thread(target=work, args=(i,)) for i in range(2)]
+        [t.start() for t in workers]
+        for i in range(8):
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    fc.conv2d(x, np.ones((3 + i, 32, 1, 1), np.float32))
+                    check()
+                    os._exit(0)
+                except BaseException:
+                    os._exit(1)
+            for _ in range(1000):
+                done, status = os.waitpid(pid, os.WNOHANG)
+                if done: break
+                time.sleep(0.1)
+            else:
+                os.kill(pid, 9)
+                stop.set()
+                raise SystemExit("the child hangs")
+            assert status == 0, status
+        stop.set()
+        [t.join() for t in workers]
+        """
+    python(code, layer, FASTCONV_CACHE_DIR=str(tmp_path))
+
+
+@pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_multiprocessing_pools(layer, method, tmp_path):
     """The pool's functions live in a module, as spawned children need."""
@@ -115,10 +153,12 @@ def test_numba_is_left_as_it_was(layer):
     python(
         """
         import numba
-        before = numba.get_num_threads(), dict(os.environ)
-        with fc.num_threads(1): check()
-        fc.set_num_threads(2); check()
-        assert (numba.get_num_threads(), dict(os.environ)) == before
+        for mask in (2, 1):
+            numba.set_num_threads(mask)
+            before = dict(os.environ)
+            with fc.num_threads(1): check()
+            fc.set_num_threads(2); check()
+            assert numba.get_num_threads() == mask and dict(os.environ) == before
         """,
         layer,
     )
@@ -139,6 +179,27 @@ def test_torch_is_left_as_it_was(layer):
         """,
         layer,
     )
+
+
+@pytest.mark.parametrize(
+    ("membership", "files", "cpus"),
+    [
+        ("0::/a/b\n", {"a/b/cpu.max": "max 100000\n", "a/cpu.max": "150000 100000\n"}, 1.5),
+        ("0::/\n", {"cpu.max": "200000 100000\n"}, 2),
+        ("0::/not/visible/here\n", {"cpu.max": "50000 100000\n"}, 0.5),
+        ("0::/a\n", {"a/cpu.max": "max 100000\n"}, math.inf),
+        ("4:memory:/a\n3:cpu,cpuacct:/a\n",
+         {"cpu/a/cpu.cfs_quota_us": "250000\n", "cpu/a/cpu.cfs_period_us": "100000\n"}, 2.5),
+        ("3:cpu:/a\n", {"cpu/a/cpu.cfs_quota_us": "-1\n", "cpu/a/cpu.cfs_period_us": "100000\n"}, math.inf),
+        ("0::/a\n", {}, math.inf),
+    ],
+)  # fmt: skip
+def test_container_quota(tmp_path, membership, files, cpus):
+    (tmp_path / "cgroup").write_text(membership)
+    for name, content in files.items():
+        (tmp_path / "fs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "fs" / name).write_text(content)
+    assert threads._quota(tmp_path / "cgroup", tmp_path / "fs") == cpus
 
 
 def test_settings_belong_to_their_context():

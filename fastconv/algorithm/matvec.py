@@ -8,13 +8,13 @@ from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Launch, Ste
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
 from fastconv.cost import matvec_cycles
-from fastconv.microkernels.dot import MOST_ROWS
+from fastconv.microkernels.dot import most_rows
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.names import Name
 from fastconv.problem import Problem
 from fastconv.target import Target
 
-(OUTPUTS, CHANNELS, BLOCK, BLOCKS, ITEM, X_N, KERNELS, ACTIVATION, FINISH, SLOPE, MATVEC_FIELDS) = range(11)
+(OUTPUTS, CHANNELS, BLOCK, BLOCKS, ROWS, ITEM, X_N, KERNELS, ACTIVATION, FINISH, SLOPE, MATVEC_FIELDS) = range(12)
 X, W, BIAS, RESIDUAL, Y = range(5)
 
 
@@ -26,12 +26,13 @@ def matvec(plan, call, scratch, task):
     first = block * peek(plan, BLOCK)
     last = min(first + peek(plan, BLOCK), outputs)
     x, y = peek(call, X) + n * peek(plan, X_N), peek(call, Y) + n * outputs * item
-    bias, residual, kernels = peek(call, BIAS), peek(call, RESIDUAL), peek(plan, KERNELS)
+    bias, residual = peek(call, BIAS), peek(call, RESIDUAL)
+    kernels, rows = peek(plan, KERNELS), peek(plan, ROWS)
     if residual != 0:
         residual += n * outputs * item
-    for k in range(first, last, MOST_ROWS):
+    for k in range(first, last, rows):
         invoke(
-            peek(kernels, min(MOST_ROWS, last - k)),
+            peek(kernels, min(rows, last - k)),
             (
                 peek(call, W) + k * channels * item, channels * item, x, channels, y + k * item,
                 bias + k * item if bias != 0 else 0, residual + k * item if residual != 0 else 0,
@@ -64,17 +65,18 @@ class Matvec:
     def build(self, problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
         _, computing, item = names_of(problem)
         lanes = target.lanes(item)
-        kernels = np.zeros(MOST_ROWS + 1, np.int64)
-        for rows in {min(MOST_ROWS, problem.k), problem.k % MOST_ROWS} - {0}:
-            name = Name("dot", computing, computing, rows, lanes, target.isa, ())
-            kernels[rows] = microkernel(str(name)).address
+        rows = most_rows(lanes)
+        kernels = np.zeros(rows + 1, np.int64)
+        for some in {min(rows, problem.k), problem.k % rows} - {0}:
+            name = Name("dot", computing, computing, some, lanes, target.isa, ())
+            kernels[some] = microkernel(str(name)).address
         slope = np.full(1, problem.slope, np.float64 if computing == "f64" else np.float32)
         simple = problem.activation in (*SIMPLE_ACTIVATIONS, "leaky_relu")
-        block = max(MOST_ROWS, -(-problem.k // threads // MOST_ROWS) * MOST_ROWS)
+        block = max(rows, -(-problem.k // threads // rows) * rows)
         plan = np.zeros(MATVEC_FIELDS, np.int64)
         for index, value in (
             (OUTPUTS, problem.k), (CHANNELS, problem.c), (BLOCK, block), (BLOCKS, -(-problem.k // block)),
-            (ITEM, item), (X_N, x.n), (KERNELS, kernels.ctypes.data), (SLOPE, slope.ctypes.data),
+            (ROWS, rows), (ITEM, item), (X_N, x.n), (KERNELS, kernels.ctypes.data), (SLOPE, slope.ctypes.data),
             (ACTIVATION, SIMPLE_ACTIVATIONS.get(problem.activation, slope.ctypes.data) if simple else 0),
             (FINISH, 0 if simple else microkernel(finish_name(problem, target, problem.activation)).address),
         ):  # fmt: skip

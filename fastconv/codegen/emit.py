@@ -1,6 +1,6 @@
 """What compiled Python may say beyond Python: emit a microkernel by name, touch memory, call a kernel by address.
 
-All three are module-level intrinsics, so Numba's cache can name them; everything that varies is either a literal
+All are module-level intrinsics, so Numba's cache can name them; everything that varies is either a literal
 (the microkernel's name) or a run-time integer (an address).
 """
 
@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 from fastconv.codegen.vector import I64, integer
 
-COUNTER, FRAME_WORDS = 16, 32  # a counter that threads share has two cache lines of its own
+COUNTER, FRAME_WORDS = 16, 48  # room for two counters, each on two cache lines of its own
 Emitter = Callable[[ir.IRBuilder, str, list[ir.Value]], None]
 _emitters: dict[str, Emitter] = {}
 
@@ -94,7 +94,7 @@ def take_ticket(typingctx, address):
 
 @intrinsic
 def frame(typingctx, x, w, bias, residual, y):
-    """The address, on the stack of the calling function, of these five integers and, COUNTER words on, of a zero.
+    """The address of FRAME_WORDS integers on the stack of the calling function, of which these are the first.
 
     An array would not do: Numba frees it after its last use by name, while its address is still in use.
     """
@@ -102,11 +102,9 @@ def frame(typingctx, x, w, bias, residual, y):
     def generate(context, builder, signature, values):
         memory = cgutils.alloca_once(builder, ir.ArrayType(I64, FRAME_WORDS))
         memory.align = 128
-        address = builder.ptrtoint(memory, I64)
         words = builder.bitcast(memory, I64.as_pointer())
         for i, value in enumerate(values):
             builder.store(value, builder.gep(words, [integer(i)]))
-        builder.store(integer(0), builder.gep(words, [integer(COUNTER)]))
-        return address
+        return builder.ptrtoint(memory, I64)
 
     return types.intp(*[types.intp] * 5), generate

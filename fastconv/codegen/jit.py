@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable
 
 from numba import cfunc, njit, types
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
 from fastconv.codegen import cache
+from fastconv.codegen.lock import setup
 
 # Division by zero and shifts follow the machine; no fast-math flag, so NaN, Inf and rounding stay as IEEE says.
 OPTIONS = {"error_model": "numpy", "boundscheck": False}
 
 helper = njit(**OPTIONS)
-_lock = threading.RLock()
 _compiled = 0
 
 
@@ -39,10 +39,11 @@ class _Disk(NullCache):
         self._name, self.hit = name, False
 
     def load_overload(self, sig, target_context):
-        target_context.refresh()
         payload = cache.load(self._name)
         if payload is None:
             return None
+        # Numba would refresh its whole context: 0.2 s, where loading needs the symbols of its runtime only.
+        rtsys.initialize(target_context)
         try:
             result = CompileResult._rebuild(target_context, *payload)
         except Exception:  # unreadable code: compile it anew and overwrite
@@ -76,7 +77,7 @@ class Native:
     def address(self) -> int:
         """Where the machine code starts."""
         if not self._address:
-            with _lock:
+            with setup:
                 if not self._address:
                     self._compile()
         return self._address
@@ -113,30 +114,23 @@ def native(name: str, operands: int) -> Callable[[Callable[..., None]], Native]:
 class Launcher:
     """A compiled function called from Python with integers; compiled or loaded at its first call."""
 
-    def __init__(self, name: str, operands: int, function: Callable[..., None], parallel: bool):
+    def __init__(self, name: str, operands: int, function: Callable[..., None]):
         function.__name__ = function.__qualname__ = name
-        self.name, self._function, self._operands, self._parallel = name, function, operands, parallel
+        self.name, self._function, self._operands = name, function, operands
         self._entry: Callable[..., None] | None = None
-
-    def __call__(self, *operands: int) -> None:
-        if self._entry is None:
-            with _lock:
-                if self._entry is None:
-                    self._compile()
-        self._entry(*operands)
 
     @property
     def entry(self) -> Callable[..., None]:
         """The bare compiled function."""
         if self._entry is None:
-            with _lock:
+            with setup:
                 if self._entry is None:
                     self._compile()
         return self._entry
 
     def _compile(self) -> None:
         start, disk = time.perf_counter(), _Disk(self.name)
-        dispatcher = njit(nogil=True, parallel=self._parallel, **OPTIONS)(self._function)
+        dispatcher = njit(nogil=True, **OPTIONS)(self._function)
         dispatcher._cache = disk
         dispatcher.compile((types.int64,) * self._operands)
         dispatcher.disable_compile()
@@ -145,6 +139,6 @@ class Launcher:
         self._entry = dispatcher
 
 
-def launcher(name: str, operands: int, parallel: bool = False) -> Callable[[Callable[..., None]], Launcher]:
+def launcher(name: str, operands: int) -> Callable[[Callable[..., None]], Launcher]:
     """Make a function of `operands` integers callable from Python without the interpreter lock."""
-    return lambda function: Launcher(name, operands, function, parallel)
+    return lambda function: Launcher(name, operands, function)

@@ -1,15 +1,78 @@
 """One kernel over many tasks: in this thread, or shared among Numba's threads.
 
 A kernel is called as kernel(plan, call, scratch, task); `call` points to [x, w, bias, residual, y]. Before a worker's
-first task the first integer of its scratch is set to -1: "holds nothing".
+first task the first integer of its scratch is set to -1: "holds nothing". Workers take the next task when they are
+done with one, so a slow core holds up nobody.
+
+The threads are those of Numba's pool (omp, tbb or workqueue), started through the C function that a `prange` calls.
+A `prange` itself takes 0.2 s longer to load from the cache, and cannot choose its number of threads in code that can
+be cached.
 """
 
 from __future__ import annotations
 
-from numba import prange
+import importlib
 
-from fastconv.codegen.emit import COUNTER, frame, invoke, poke, take_ticket
-from fastconv.codegen.jit import launcher
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+from numba.np.ufunc import parallel as numba_pool
+
+from fastconv.codegen.emit import COUNTER, frame, invoke, peek, poke, take_ticket
+from fastconv.codegen.jit import launcher, native
+from fastconv.codegen.lock import setup
+from fastconv.codegen.vector import I64, integer
+
+# The words of a job after [x, w, bias, residual, y], and, each on cache lines of its own, what threads count with.
+KERNEL, PLAN, SCRATCH, STEP, TASKS = range(5, 10)
+NEXT_TASK, NEXT_WORKER = COUNTER, 2 * COUNTER
+# The words of a pool: its C functions, and the address of `work`.
+PARALLEL_FOR, GET_MASK, SET_MASK, WORK, POOL_WORDS = range(5)
+POOL_SIZE = numba_pool.NUM_THREADS
+
+
+def _call(builder, address, result, arguments):
+    kind = ir.FunctionType(result, [argument.type for argument in arguments])
+    return builder.call(builder.inttoptr(address, kind.as_pointer()), arguments)
+
+
+@intrinsic
+def start(typingctx, parallel_for, work, job, workers):
+    """A pool's parallel_for(function, args, dims, steps, data, inner_ndim, array_count, threads)."""
+
+    def generate(context, builder, signature, values):
+        parallel_for, work, job, workers = values
+        pointer = ir.IntType(8).as_pointer()
+        items = builder.bitcast(cgutils.alloca_once_value(builder, workers), pointer)
+        work, job = (builder.inttoptr(value, pointer) for value in (work, job))
+        threads = builder.trunc(workers, ir.IntType(32))
+        arguments = [work, pointer(None), items, pointer(None), job, integer(0), integer(0), threads]
+        _call(builder, parallel_for, ir.VoidType(), arguments)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 4), generate
+
+
+@intrinsic
+def get_mask(typingctx, function):
+    """Numba's number of threads for the calling thread."""
+
+    def generate(context, builder, signature, values):
+        return builder.sext(_call(builder, values[0], ir.IntType(32), []), I64)
+
+    return types.intp(types.intp), generate
+
+
+@intrinsic
+def set_mask(typingctx, function, count):
+    """Set Numba's number of threads for the calling thread."""
+
+    def generate(context, builder, signature, values):
+        _call(builder, values[0], ir.VoidType(), [builder.trunc(values[1], ir.IntType(32))])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), generate
 
 
 @launcher("launch_serial", 10)
@@ -22,16 +85,52 @@ def serial(kernel, plan, x, w, bias, residual, y, scratch, step, tasks):
         invoke(kernel, (plan, call, scratch, task))
 
 
-@launcher("launch_parallel", 11, parallel=True)
-def parallel(kernel, plan, x, w, bias, residual, y, scratch, step, tasks, workers):
-    """Workers draw tasks until none is left; each has `step` bytes of scratch of its own."""
-    call = frame(x, w, bias, residual, y)
-    counter = call + 8 * COUNTER
-    for worker in prange(workers):
-        mine = scratch + worker * step
+@native("launch_work", 4)
+def work(args, dims, steps, job):
+    """What a thread does: tasks, until there are none. How often the pool calls this makes no difference."""
+    tasks = peek(job, TASKS)
+    task = take_ticket(job + 8 * NEXT_TASK)
+    if task < tasks:
+        kernel, plan, scratch = peek(job, KERNEL), peek(job, PLAN), peek(job, SCRATCH)
         if scratch != 0:
-            poke(mine, 0, -1)
-        task = take_ticket(counter)
+            scratch += take_ticket(job + 8 * NEXT_WORKER) * peek(job, STEP)
+            poke(scratch, 0, -1)
         while task < tasks:
-            invoke(kernel, (plan, call, mine, task))
-            task = take_ticket(counter)
+            invoke(kernel, (plan, job, scratch, task))
+            task = take_ticket(job + 8 * NEXT_TASK)
+
+
+@launcher("launch_parallel", 12)
+def _parallel(pool, kernel, plan, x, w, bias, residual, y, scratch, step, tasks, workers):
+    job = frame(x, w, bias, residual, y)
+    poke(job, KERNEL, kernel)
+    poke(job, PLAN, plan)
+    poke(job, SCRATCH, scratch)
+    poke(job, STEP, step)
+    poke(job, TASKS, tasks)
+    poke(job, NEXT_TASK, 0)
+    poke(job, NEXT_WORKER, 0)
+    # A launch leaves its number of threads behind as the calling thread's Numba setting.
+    before = get_mask(peek(pool, GET_MASK))
+    start(peek(pool, PARALLEL_FOR), peek(pool, WORK), job, workers)
+    set_mask(peek(pool, SET_MASK), before)
+
+
+_POOLS = {"omp": "omppool", "tbb": "tbbpool", "workqueue": "workqueue"}
+_pool = np.zeros(POOL_WORDS, np.int64)
+_pool_address = _pool.ctypes.data
+
+
+def start_pool() -> str:
+    """Start Numba's threads, unless they run, and say which layer it chose."""
+    with setup:
+        numba_pool._launch_threads()
+        layer = numba_pool._threading_layer
+        library = importlib.import_module(f"numba.np.ufunc.{_POOLS[layer]}")
+        _pool[:] = library.parallel_for, library.get_num_threads, library.set_num_threads, work.address
+    return layer
+
+
+def parallel(kernel, plan, x, w, bias, residual, y, scratch, step, tasks, workers) -> None:
+    """The tasks on `workers` threads of the started pool; each has `step` bytes of scratch of its own."""
+    _parallel.entry(_pool_address, kernel, plan, x, w, bias, residual, y, scratch, step, tasks, workers)

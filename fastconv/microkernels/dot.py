@@ -10,8 +10,12 @@ from fastconv.microkernels.gemm import finish_tile
 from fastconv.microkernels.names import parse
 
 ARGUMENTS = ("w", "pitch", "x", "depth", "y", "bias", "residual", "activation")
-MOST_ROWS = 4
 CHAINS = 2  # vectors of each row that are added up apart, to hide the latency
+
+
+def most_rows(lanes: int) -> int:
+    """Rows of one group: their sums leave together, in one vector."""
+    return min(4, lanes)
 
 
 @emitter("dot")

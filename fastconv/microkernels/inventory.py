@@ -97,7 +97,7 @@ def names(target: Target) -> Iterator[str]:
         for pixels in range(1, depthwise.MOST_PIXELS + 1):
             for kind in (*kinds_of, "taps"):
                 yield str(Name("depthwise", dtype, dtype, pixels, lanes, target.isa, (kind,)))
-        for rows in range(1, dot.MOST_ROWS + 1):
+        for rows in range(1, dot.most_rows(lanes) + 1):
             yield str(Name("dot", dtype, dtype, rows, lanes, target.isa, ()))
     for kinds in ("f32", "f64", "f16f32", "bf16f32"):
         yield f"row_{kinds}_{target.isa}"
