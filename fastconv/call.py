@@ -18,7 +18,7 @@ VERBOSE = os.environ.get("FASTCONV_VERBOSE", "0") not in ("", "0")
 class Call:
     """One problem on arrays of one shape, stride and dtype; made once, called often, from any thread."""
 
-    __slots__ = ("_item", "algorithm", "bare", "batched", "dtype", "execution", "problem", "shape", "wide")
+    __slots__ = ("_odd", "algorithm", "bare", "batched", "dtype", "execution", "problem", "shape", "wide")
 
     def __init__(self, problem: Problem, x: np.ndarray, algorithm: str, packed: bool):
         from fastconv import dispatch
@@ -26,13 +26,13 @@ class Call:
 
         self.problem, self.dtype = problem, x.dtype
         self.batched = x.ndim == 4
-        self._item = problem.itemsize
         self.shape = problem.y_shape if self.batched else problem.y_shape[1:]
         # float16 and bfloat16 kernels take their bias in float32.
         self.wide = np.dtype(np.float32) if problem.itemsize == 2 else None
         steps = x.strides if self.batched else (0, *x.strides)
         n, c, h, w = steps if problem.layout == "channels_first" else (steps[i] for i in (0, 3, 1, 2))
-        if any(step % self._item for step in (n, c, h, w)):  # an odd view is copied before it is read
+        self._odd = any(step % problem.itemsize for step in steps)
+        if self._odd:  # the view is copied before it is read
             usual = dispatch.contiguous_steps(problem)
             n, c, h, w = usual.n, usual.c, usual.h, usual.w
         count = threads.get_num_threads()
@@ -61,45 +61,30 @@ class Call:
         return np.empty(self.shape, self.dtype)
 
     def _launch(self, x, weight, bias, residual, y, packed):
-        place = x.ctypes.data
-        if place % self._item or any(step % self._item for step in x.strides):
+        if self._odd or not x.flags.aligned:
             x = _copy(x)
-            place = x.ctypes.data
-        bias_at = residual_at = 0
         if bias is not None:
             bias = bias.astype(self.wide) if self.wide is not None else _plain(bias)
-            bias_at = bias.ctypes.data
         if residual is not None:
             residual = _plain(residual)
-            residual_at = residual.ctypes.data
         execution, block = self.execution, None
         if packed is not None:
-            weight_at = packed
+            weight = packed
         else:
             weight = _plain(weight)
-            weight_at = weight.ctypes.data
             if execution.weights is not None:
                 block = workspace.take(execution.weight_bytes)
-                pack(execution, weight_at, block.address)
-                weight_at = block.address
+                threads.run(execution.weights, weight, y=block.memory)
+                weight = block.memory
         try:
-            y_at = y.ctypes.data
             for part in execution.parts:
-                threads.run(part.kernel, part.address, place, weight_at, bias_at, residual_at, y_at,
-                            part.tasks, part.flops, part.scratch)  # fmt: skip
+                threads.run(part, x, weight, bias, residual, y)
         finally:
             if block is not None:
                 workspace.give(block)
 
     def _log(self, seconds: float) -> None:
         print(f"fastconv: {self.problem.label} {self.algorithm} {seconds * 1e3:.3f} ms", file=sys.stderr)
-
-
-def pack(execution, weight_at: int, packed_at: int) -> None:
-    """Prepare weights for an execution that wants them so."""
-    launch = execution.weights
-    threads.run(launch.kernel, launch.address, weight_at, 0, 0, 0, packed_at, launch.tasks, launch.flops,
-                launch.scratch)  # fmt: skip
 
 
 def _plain(array: np.ndarray) -> np.ndarray:

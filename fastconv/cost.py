@@ -18,6 +18,7 @@ PACK_PANEL = 0.5  # to pack one weight into a panel that is used at once
 TILE = 30.0  # to enter and leave a tile
 IN_PLACE_STEP = 0.08  # extra share of a step's time when each vector of x comes from another page
 TASK = 500.0  # to start a task
+NEST = 3_000.0  # to take scratch for a dense plan and read its numbers
 LAUNCH = 10_000.0  # to launch a kernel on threads
 
 
@@ -49,7 +50,7 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
         cycles += channels * height * ow * min(sw, problem.s) * MOVE
     transposed = shape.lanes == "channels" and problem.layout == "channels_first"
     cycles += outputs * pixels * (TRANSPOSE if transposed else STORE) * (1 + 0.5 * (chunks - 1) / chunks)
-    cycles = n * groups * (cycles + TASK)
+    cycles = n * groups * (cycles + TASK) + NEST
     if not packed and not shape.raw_weights:
         cycles += problem.k * depth * PACK_WEIGHT
     elif shape.raw_weights and shape.lanes == "channels":
@@ -58,13 +59,21 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     return cycles
 
 
-def depthwise_cycles(problem: Problem, target: Target) -> float:
-    """A depthwise plan: pixels packed, taps of output pixels, pixels written, each a vector of channels."""
+def depthwise_channels_cycles(problem: Problem, target: Target) -> float:
+    """Depthwise, channels in the lanes: pixels packed, taps of output pixels, pixels written, each a vector."""
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)
     vectors, taps = problem.n * -(-problem.c // lanes), problem.r * problem.s
     outputs = problem.oh * problem.ow * problem.k // problem.c
     through = 2.0 if problem.layout == "channels_last" else 5.0
     return vectors * (problem.h * problem.w * through + outputs * (taps * 0.7 + through) + 2 * TASK)
+
+
+def depthwise_pixels_cycles(problem: Problem, target: Target) -> float:
+    """Depthwise, pixels in the lanes: vectors of each output row, whole or not."""
+    lanes = target.lanes(8 if problem.dtype == "float64" else 4)
+    taps = problem.r * problem.s
+    vectors = problem.oh * -(-problem.ow // lanes)
+    return problem.n * problem.k * (vectors * (taps * 0.55 + 3 * problem.stride[0]) + 40)
 
 
 def matvec_cycles(problem: Problem, target: Target) -> float:

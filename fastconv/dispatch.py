@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastconv import target as targets
 from fastconv.algorithm.common import Algorithm, Execution, Steps
@@ -58,10 +58,12 @@ def contiguous_steps(problem: Problem) -> Steps:
 def consider(problem: Problem, x: Steps, packed: bool, target: Target | None = None) -> list[Candidate]:
     """Every candidate in order, with its cost or the reason against it."""
     target = target or targets.host()
+    # Costs are those of one image: the choice fixes the order of sums, which must not depend on how a batch is split.
+    image = replace(problem, n=1)
     found = []
     for algorithm in CANDIDATES[problem.op, problem.pass_]:
         reason = algorithm.supports(problem, x, target)
-        cycles = None if reason else algorithm.cost(problem, x, target, packed)
+        cycles = None if reason else algorithm.cost(image, x, target, packed)
         found.append(Candidate(algorithm, cycles, reason))
     return found
 

@@ -16,7 +16,7 @@ from fastconv.problem import Problem, conv2d_problem
 
 @dataclass(frozen=True)
 class PlanCandidate:
-    """One algorithm in a `Plan`: its estimated milliseconds on one core, or the reason it is out."""
+    """One algorithm in a `Plan`: its estimated milliseconds on one core for one image, or the reason it is out."""
 
     name: str
     milliseconds: float | None
@@ -57,7 +57,7 @@ class Plan:
         ]
         for c in self.candidates:
             star = "*" if c.name == self.algorithm else " "
-            verdict = c.reason or f"about {c.milliseconds:.4f} ms on one core"
+            verdict = c.reason or f"about {c.milliseconds:.4f} ms an image on one core"
             lines.append(f"  {star} {c.name:<10} {verdict}")
         return "\n".join(lines)
 

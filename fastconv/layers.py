@@ -77,8 +77,8 @@ class Conv2d:
             "padding_mode": padding_mode, "layout": layout, "activation": activation, "precision": precision,
         }  # fmt: skip
         self._check_options()
-        self._calls: dict[tuple, tuple[call.Call, int | None]] = {}
-        self._packed: dict[tuple, workspace.Block] = {}
+        self._calls: dict[tuple, tuple[call.Call, np.ndarray]] = {}
+        self._packed: dict[tuple, np.ndarray] = {}
 
     def _check_options(self) -> None:
         """Say now what is wrong whatever the input will be, by a problem on an image that anything fits."""
@@ -119,17 +119,17 @@ class Conv2d:
             self._calls[key] = prepared, packed
         return prepared, packed
 
-    def _pack(self, execution) -> int:
-        """The address of the weights as `execution` wants them; packed at most once a form."""
+    def _pack(self, execution) -> np.ndarray:
+        """The weights as `execution` wants them; packed at most once a form."""
         if execution.weights is None:
-            return self.weight.ctypes.data
+            return self.weight
         with setup:
-            block = self._packed.get(execution.packing)
-            if block is None:
-                block = workspace.Block(execution.weight_bytes)
-                call.pack(execution, self.weight.ctypes.data, block.address)
-                self._packed[execution.packing] = block
-        return block.address
+            packed = self._packed.get(execution.packing)
+            if packed is None:
+                packed = workspace.aligned(execution.weight_bytes)
+                threads.run(execution.weights, self.weight, y=packed)
+                self._packed[execution.packing] = packed
+        return packed
 
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={value!r}" for name, value in self._options.items())

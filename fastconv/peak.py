@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 
+from fastconv.job import Job
 from fastconv.threads import num_threads, run
 
 
@@ -21,10 +22,11 @@ def measured_peak(dtype: str = "float32", threads: int = 1) -> float:
     kernel = microkernel(f"fmapeak_{short}_{host().isa}").address
     sums = np.zeros(8 * threads)
     best, steps = float("inf"), 60_000
+    job = Job(kernel, steps, threads, 0, 2 * CHAINS * steps * threads)
     until = time.perf_counter() + 0.2  # a busy machine shows its peak only now and then
     while time.perf_counter() < until:
         start = time.perf_counter()
         with num_threads(threads):
-            run(kernel, steps, 0, 0, 0, 0, sums.ctypes.data, threads, 2 * CHAINS * steps * threads, 0)
+            run(job, y=sums)
         best = min(best, time.perf_counter() - start)
     return 2 * CHAINS * host().lanes(item) * steps * threads / best / 1e9

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from fastconv import workspace
 from fastconv.codegen.lock import setup
+from fastconv.job import Job, place
 
 # Below this many multiply-adds (or elements moved, for copies) one thread is faster: a launch costs 2-3 us with
 # OpenMP and about 34 us with the workqueue layer, and a core does some 50 000 multiply-adds in a microsecond.
@@ -239,22 +240,23 @@ def workers(tasks: int, flops: int) -> int:
     return min(n, _launch().POOL_SIZE)
 
 
-def run(kernel: int, plan: int, x: int, w: int, bias: int, residual: int, y: int, tasks: int, flops: int,
-        scratch: int) -> None:  # fmt: skip
-    """Run a kernel over its tasks; each worker has `scratch` bytes of its own."""
-    count = workers(tasks, flops)
+def run(job: Job, x=None, w=None, bias=None, residual=None, y=None) -> None:
+    """Run a job's tasks on these arrays; each worker has scratch of its own."""
+    count = workers(job.tasks, job.flops)
     exclusive = count > 1 and _layer == "workqueue"
     if exclusive and not _workqueue.acquire(blocking=False):
         count, exclusive = 1, False
-    step = -(-scratch // 4096) * 4096 + 64 if scratch else 0  # odd lines apart: workers do not share cache sets
     block = None
     try:
-        block = workspace.take(step * min(count, tasks)) if scratch else None
-        address = block.address if block is not None else 0
+        address = 0
+        if job.step:
+            block = workspace.take(job.step * min(count, job.tasks))
+            address = block.address
+        arrays = (place(x), place(w), place(bias), place(residual), place(y))
         if count > 1:
-            _launch().parallel(kernel, plan, x, w, bias, residual, y, address, step, tasks, count)
+            _launch().parallel(job.address, *arrays, address, count)
         else:
-            _launch().serial.entry(kernel, plan, x, w, bias, residual, y, address, step, tasks)
+            _launch().serial.entry(job.address, *arrays, address)
     finally:
         if block is not None:
             workspace.give(block)

@@ -34,7 +34,7 @@ def test_threads_and_batches(rng, case, layout):
         plan = fc.explain("conv2d", x.shape, w.shape, **options).algorithm
     with fc.num_threads(7):
         assert fc.explain("conv2d", x.shape, w.shape, **options).algorithm == plan
-    for algorithm in able(x, w, options):
+    for algorithm in ("auto", *able(x, w, options)):
         expected = fc.conv2d(x, w, algorithm=algorithm, **options)
         for count in (1, 2, 3, 7):
             with fc.num_threads(count):

@@ -22,7 +22,7 @@ ORDER = [
     ("microkernels",),
     ("blocking", "workspace", "batch_norm"),
     ("codegen",),
-    ("problem", "target", "networks"),
+    ("problem", "target", "networks", "job"),
     ("checks",),
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
-from fastconv import blocking
-from fastconv.codegen import launch
+from fastconv import blocking, threads
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
+from fastconv.job import Job
 from fastconv.microkernels import gemm
 from fastconv.microkernels.inventory import gemm_name, microkernel, names
 from fastconv.microkernels.names import parse
@@ -32,7 +32,7 @@ def call_thirteen(plan, call, scratch, task):
 def call(kernel, *operands):
     """Run one gemm kernel."""
     plan = np.array([kernel.address, *operands], np.int64)
-    launch.serial.entry(call_thirteen.address, plan.ctypes.data, 0, 0, 0, 0, 0, 0, 0, 1)
+    threads.run(Job(call_thirteen.address, plan, 1, 0, 0))
 
 
 def aligned(shape, dtype):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
+from fastconv.job import Job
 from fastconv.problem import SHORT_DTYPE, Problem
 from fastconv.target import Target
 
@@ -21,21 +20,6 @@ class Steps:
     c: int
     h: int
     w: int
-
-
-@dataclass
-class Launch:
-    """A kernel, its plan and how many tasks it has; `keep` holds what the plan's addresses point to."""
-
-    kernel: int
-    plan: np.ndarray
-    tasks: int
-    scratch: int
-    flops: int
-    keep: list = field(default_factory=list)
-
-    def __post_init__(self):
-        self.address = self.plan.ctypes.data
 
 
 def names_of(problem: Problem) -> tuple[str, str, int]:
@@ -61,8 +45,8 @@ def finish_name(problem: Problem, target: Target, activation: str | None) -> str
 class Execution:
     """A convolution ready to run: the launches of its parts, and the one that packs weights for them (or None)."""
 
-    parts: list[Launch]
-    weights: Launch | None
+    parts: list[Job]
+    weights: Job | None
     weight_bytes: int
     packing: tuple  # equal for executions that can share packed weights
 

@@ -12,7 +12,8 @@ from fastconv.algorithm import nest as n_
 from fastconv.algorithm import output
 from fastconv.algorithm import strips as s_
 from fastconv.algorithm import weights as w_
-from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Launch, Steps, finish_name, move_name, names_of
+from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Steps, finish_name, move_name, names_of
+from fastconv.job import Job
 from fastconv.microkernels.inventory import gemm_name, microkernel
 from fastconv.problem import Problem
 from fastconv.target import Target
@@ -31,7 +32,7 @@ class Shape:
     vectors: int
 
 
-def dense_weights(problem: Problem, shape: Shape, target: Target) -> tuple[Launch, int]:
+def dense_weights(problem: Problem, shape: Shape, target: Target) -> tuple[Job, int]:
     """The launch that packs the weights for `shape`, and the packed size in bytes."""
     _, _computing, item = names_of(problem)
     stored_item = 2 if problem.dtype in ("float16", "bfloat16") else item
@@ -53,7 +54,7 @@ def dense_weights(problem: Problem, shape: Shape, target: Target) -> tuple[Launc
     ):  # fmt: skip
         plan[index] = value
     size = problem.groups * extent * unit * channels * taps * item
-    launch = Launch(w_.pack_weights.address, plan, problem.groups * chunks * tiles, 0, size)
+    launch = Job(w_.pack_weights.address, plan, problem.groups * chunks * tiles, 0, size)
     return launch, size
 
 
@@ -77,7 +78,7 @@ def whole(problem: Problem) -> Part:
     return Part(0, problem.oh, 0, problem.ow)
 
 
-def dense(problem: Problem, x: Steps, shape: Shape, target: Target, threads: int, part: Part | None = None) -> Launch:
+def dense(problem: Problem, x: Steps, shape: Shape, target: Target, threads: int, part: Part | None = None) -> Job:
     """The launch that convolves, all of the output or a part; its weights are raw or packed as `shape` says."""
     part = part or whole(problem)
     cut = Cut.of(problem, x, shape, target, threads, part)
@@ -97,7 +98,7 @@ def dense(problem: Problem, x: Steps, shape: Shape, target: Target, threads: int
         put(PANEL_AT=scratch)
         scratch += shape.vectors * cut.lanes * cut.chunk * problem.r * problem.s * cut.item
     flops = problem.flops * part.pixels // (problem.oh * problem.ow)
-    return Launch(n_.nest.address, plan, cut.tasks, scratch, flops, keep)
+    return Job(n_.nest.address, plan, cut.tasks, scratch, flops, keep)
 
 
 @dataclass(frozen=True)

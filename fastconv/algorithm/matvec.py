@@ -4,44 +4,53 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Launch, Steps, finish_name, names_of
+from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, finish_name, names_of
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
 from fastconv.cost import matvec_cycles
+from fastconv.job import Job
 from fastconv.microkernels.dot import most_rows
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.names import Name
 from fastconv.problem import Problem
 from fastconv.target import Target
 
-(OUTPUTS, CHANNELS, BLOCK, BLOCKS, ROWS, ITEM, X_N, KERNELS, ACTIVATION, FINISH, SLOPE, MATVEC_FIELDS) = range(12)
+(
+    OUTPUTS, CHANNELS, BLOCK, BLOCKS, IMAGES, BATCH, ROWS, ITEM, X_N, KERNELS, ACTIVATION, FINISH, SLOPE,
+    MATVEC_FIELDS,
+) = range(14)  # fmt: skip
 X, W, BIAS, RESIDUAL, Y = range(5)
 
 
 @native("matvec", 4)
 def matvec(plan, call, scratch, task):
-    """Some output channels of one image."""
-    block, n = task % peek(plan, BLOCKS), task // peek(plan, BLOCKS)
+    """Some output channels of some images: a few rows of weights for all images, then the next."""
+    block, part = task % peek(plan, BLOCKS), task // peek(plan, BLOCKS)
     outputs, channels, item = peek(plan, OUTPUTS), peek(plan, CHANNELS), peek(plan, ITEM)
     first = block * peek(plan, BLOCK)
     last = min(first + peek(plan, BLOCK), outputs)
-    x, y = peek(call, X) + n * peek(plan, X_N), peek(call, Y) + n * outputs * item
-    bias, residual = peek(call, BIAS), peek(call, RESIDUAL)
-    kernels, rows = peek(plan, KERNELS), peek(plan, ROWS)
-    if residual != 0:
-        residual += n * outputs * item
+    n0 = part * peek(plan, IMAGES)
+    n1 = min(n0 + peek(plan, IMAGES), peek(plan, BATCH))
+    x, y, w, bias, residual = (
+        peek(call, X), peek(call, Y), peek(call, W), peek(call, BIAS), peek(call, RESIDUAL)
+    )  # fmt: skip
+    kernels, rows, x_n = peek(plan, KERNELS), peek(plan, ROWS), peek(plan, X_N)
     for k in range(first, last, rows):
-        invoke(
-            peek(kernels, min(rows, last - k)),
-            (
-                peek(call, W) + k * channels * item, channels * item, x, channels, y + k * item,
-                bias + k * item if bias != 0 else 0, residual + k * item if residual != 0 else 0,
-                peek(plan, ACTIVATION),
-            ),
-        )  # fmt: skip
+        kernel = peek(kernels, min(rows, last - k))
+        for n in range(n0, n1):
+            place = (n * outputs + k) * item
+            invoke(
+                kernel,
+                (
+                    w + k * channels * item, channels * item, x + n * x_n, channels, y + place,
+                    bias + k * item if bias != 0 else 0, residual + place if residual != 0 else 0,
+                    peek(plan, ACTIVATION),
+                ),
+            )  # fmt: skip
     if peek(plan, FINISH) != 0:
-        start = y + first * item
-        invoke(peek(plan, FINISH), (start, start, 0, last - first, peek(plan, SLOPE)))
+        for n in range(n0, n1):
+            start = y + (n * outputs + first) * item
+            invoke(peek(plan, FINISH), (start, start, 0, last - first, peek(plan, SLOPE)))
 
 
 class Matvec:
@@ -73,13 +82,16 @@ class Matvec:
         slope = np.full(1, problem.slope, np.float64 if computing == "f64" else np.float32)
         simple = problem.activation in (*SIMPLE_ACTIVATIONS, "leaky_relu")
         block = max(rows, -(-problem.k // threads // rows) * rows)
+        blocks = -(-problem.k // block)
+        images = max(1, -(-problem.n // max(1, threads // blocks)))
         plan = np.zeros(MATVEC_FIELDS, np.int64)
         for index, value in (
-            (OUTPUTS, problem.k), (CHANNELS, problem.c), (BLOCK, block), (BLOCKS, -(-problem.k // block)),
+            (OUTPUTS, problem.k), (CHANNELS, problem.c), (BLOCK, block), (BLOCKS, blocks),
+            (IMAGES, images), (BATCH, problem.n),
             (ROWS, rows), (ITEM, item), (X_N, x.n), (KERNELS, kernels.ctypes.data), (SLOPE, slope.ctypes.data),
             (ACTIVATION, SIMPLE_ACTIVATIONS.get(problem.activation, slope.ctypes.data) if simple else 0),
             (FINISH, 0 if simple else microkernel(finish_name(problem, target, problem.activation)).address),
         ):  # fmt: skip
             plan[index] = value
-        tasks = problem.n * -(-problem.k // block)
-        return Execution([Launch(matvec.address, plan, tasks, 0, problem.flops, [kernels, slope])], None, 0, ())
+        tasks = blocks * -(-problem.n // images)
+        return Execution([Job(matvec.address, plan, tasks, 0, problem.flops, [kernels, slope])], None, 0, ())

@@ -20,12 +20,13 @@ from numba.extending import intrinsic
 from numba.np.ufunc import parallel as numba_pool
 
 from fastconv.codegen.emit import COUNTER, frame, invoke, peek, poke, take_ticket
-from fastconv.codegen.jit import launcher, native
+from fastconv.codegen.jit import helper, launcher, native
 from fastconv.codegen.lock import setup
 from fastconv.codegen.vector import I64, integer
+from fastconv.job import KERNEL, PLAN, STEP, TASKS
 
-# The words of a job after [x, w, bias, residual, y], and, each on cache lines of its own, what threads count with.
-KERNEL, PLAN, SCRATCH, STEP, TASKS = range(5, 10)
+# The words of a call after [x, w, bias, residual, y], and, each on cache lines of its own, what threads count with.
+JOB, SCRATCH = 5, 6
 NEXT_TASK, NEXT_WORKER = COUNTER, 2 * COUNTER
 # The words of a pool: its C functions, and the address of `work`.
 PARALLEL_FOR, GET_MASK, SET_MASK, WORK, POOL_WORDS = range(5)
@@ -75,44 +76,49 @@ def set_mask(typingctx, function, count):
     return types.void(types.intp, types.intp), generate
 
 
-@launcher("launch_serial", 10)
-def serial(kernel, plan, x, w, bias, residual, y, scratch, step, tasks):
-    """All tasks, one after another."""
-    call = frame(x, w, bias, residual, y)
+@helper
+def first_element(place):
+    """The address that is written at `place`; 0 for none."""
+    return peek(place, 0) if place != 0 else 0
+
+
+@launcher("launch_serial", 7)
+def serial(job, x, w, bias, residual, y, scratch):
+    """All tasks of a job, one after another. The arrays are given by where their addresses are written, or 0."""
+    call = frame(first_element(x), first_element(w), first_element(bias), first_element(residual), first_element(y))
+    kernel, plan = peek(job, KERNEL), peek(job, PLAN)
     if scratch != 0:
         poke(scratch, 0, -1)
-    for task in range(tasks):
+    for task in range(peek(job, TASKS)):
         invoke(kernel, (plan, call, scratch, task))
 
 
 @native("launch_work", 4)
-def work(args, dims, steps, job):
+def work(args, dims, steps, call):
     """What a thread does: tasks, until there are none. How often the pool calls this makes no difference."""
+    job = peek(call, JOB)
     tasks = peek(job, TASKS)
-    task = take_ticket(job + 8 * NEXT_TASK)
+    task = take_ticket(call + 8 * NEXT_TASK)
     if task < tasks:
-        kernel, plan, scratch = peek(job, KERNEL), peek(job, PLAN), peek(job, SCRATCH)
+        kernel, plan, scratch = peek(job, KERNEL), peek(job, PLAN), peek(call, SCRATCH)
         if scratch != 0:
-            scratch += take_ticket(job + 8 * NEXT_WORKER) * peek(job, STEP)
+            scratch += take_ticket(call + 8 * NEXT_WORKER) * peek(job, STEP)
             poke(scratch, 0, -1)
         while task < tasks:
-            invoke(kernel, (plan, job, scratch, task))
-            task = take_ticket(job + 8 * NEXT_TASK)
+            invoke(kernel, (plan, call, scratch, task))
+            task = take_ticket(call + 8 * NEXT_TASK)
 
 
-@launcher("launch_parallel", 12)
-def _parallel(pool, kernel, plan, x, w, bias, residual, y, scratch, step, tasks, workers):
-    job = frame(x, w, bias, residual, y)
-    poke(job, KERNEL, kernel)
-    poke(job, PLAN, plan)
-    poke(job, SCRATCH, scratch)
-    poke(job, STEP, step)
-    poke(job, TASKS, tasks)
-    poke(job, NEXT_TASK, 0)
-    poke(job, NEXT_WORKER, 0)
+@launcher("launch_parallel", 9)
+def _parallel(pool, job, x, w, bias, residual, y, scratch, workers):
+    call = frame(first_element(x), first_element(w), first_element(bias), first_element(residual), first_element(y))
+    poke(call, JOB, job)
+    poke(call, SCRATCH, scratch)
+    poke(call, NEXT_TASK, 0)
+    poke(call, NEXT_WORKER, 0)
     # A launch leaves its number of threads behind as the calling thread's Numba setting.
     before = get_mask(peek(pool, GET_MASK))
-    start(peek(pool, PARALLEL_FOR), peek(pool, WORK), job, workers)
+    start(peek(pool, PARALLEL_FOR), peek(pool, WORK), call, workers)
     set_mask(peek(pool, SET_MASK), before)
 
 
@@ -131,6 +137,6 @@ def start_pool() -> str:
     return layer
 
 
-def parallel(kernel, plan, x, w, bias, residual, y, scratch, step, tasks, workers) -> None:
-    """The tasks on `workers` threads of the started pool; each has `step` bytes of scratch of its own."""
-    _parallel.entry(_pool_address, kernel, plan, x, w, bias, residual, y, scratch, step, tasks, workers)
+def parallel(job, x, w, bias, residual, y, scratch, workers) -> None:
+    """The tasks of a job on `workers` threads of the started pool; `scratch` has a step of it for each."""
+    _parallel.entry(_pool_address, job, x, w, bias, residual, y, scratch, workers)

@@ -61,6 +61,14 @@ class Vectors:
         kind = ir.FunctionType(pointer.type, [pointer.type])
         return self.b.call(ir.InlineAsm(kind, "", "=r,0"), [pointer])
 
+    def align_stack(self) -> None:
+        """Let vectors that find no register lie on whole cache lines: LLVM aligns a stack for variables only."""
+        with self.b.goto_entry_block():
+            place = self.b.alloca(self.type)
+            place.align = self.bytes
+        kind = ir.FunctionType(ir.VoidType(), [place.type])
+        self.b.call(ir.InlineAsm(kind, "", "r", side_effect=True), [place])
+
     # Memory -------------------------------------------------------------------------------------------------
 
     def load(self, pointer: ir.Value, align: int | None = None) -> ir.Value:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fastconv.blocking import most_vectors
 from fastconv.codegen.emit import emit
 from fastconv.codegen.jit import Native, native
-from fastconv.microkernels import depthwise, dot, finish, fmapeak, gemm, pack  # noqa: F401  each registers its emitter
+from fastconv.microkernels import depthwise, dot, finish, fmapeak, gemm, pack, stencil  # noqa: F401  each registers its emitter
 from fastconv.microkernels.names import VECTOR_BYTES, Name, parse
 from fastconv.target import Target
 
@@ -48,6 +48,13 @@ def _sixteen(name):
     return native(name, 16)(kernel)
 
 
+def _eighteen(name):
+    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r):  # noqa: E741
+        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r))
+
+    return native(name, 18)(kernel)
+
+
 def _thirteen(name):
     def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m):  # noqa: E741
         emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m))
@@ -59,6 +66,7 @@ def _thirteen(name):
 OPERANDS = {
     "gemm": _thirteen,
     "depthwise": _sixteen,
+    "stencil": _eighteen,
     "plane": _eight,
     "dot": _eight,
     "row": _six,
@@ -97,6 +105,10 @@ def names(target: Target) -> Iterator[str]:
         for pixels in range(1, depthwise.MOST_PIXELS + 1):
             for kind in (*kinds_of, "taps"):
                 yield str(Name("depthwise", dtype, dtype, pixels, lanes, target.isa, (kind,)))
+        if target.isa in ("avx512", "avx2"):
+            for wide in range(lanes, stencil.MOST_VECTORS * lanes + 1, lanes):
+                for kind in stencil.kinds(lanes):
+                    yield str(Name("stencil", dtype, dtype, 1, wide, target.isa, (kind,)))
         for rows in range(1, dot.most_rows(lanes) + 1):
             yield str(Name("dot", dtype, dtype, rows, lanes, target.isa, ()))
     for kinds in ("f32", "f64", "f16f32", "bf16f32"):

@@ -249,17 +249,18 @@ def _square(v: Vectors, stored: str, args, i, j):
     at = v.offset(v.pointer(src), b.add(b.mul(i, src_pitch), b.mul(j, integer(SIZE[stored]))))
     to = v.offset(v.pointer(dst), b.add(b.mul(j, dst_pitch), b.mul(i, integer(v.size))))
     inside, beside = v.first_lanes(across), v.first_lanes(height)
-    # Rows past the end load nothing: their mask is empty.
+    # Rows past the end load nothing: their mask is empty. Their address is the last row's all the same, because a
+    # masked access to a page that is not there takes hundreds of cycles.
     nothing = ir.Constant(v.mask_type, [0] * v.lanes)
     block = []
     for r in range(v.lanes):
-        mask = b.select(b.icmp_signed("<", integer(r), height), inside, nothing)
-        block.append(source.vector(at, mask))
-        at = v.offset(at, src_pitch)
+        there = b.icmp_signed("<", integer(r), height)
+        at = v.offset(at, b.select(there, src_pitch, integer(0))) if r else at
+        block.append(source.vector(at, b.select(there, inside, nothing)))
     for c, column in enumerate(transposed(v, block)):
-        mask = b.select(b.icmp_signed("<", integer(c), across), beside, nothing)
-        v.store_masked(column, to, mask)
-        to = v.offset(to, dst_pitch)
+        there = b.icmp_signed("<", integer(c), across)
+        to = v.offset(to, b.select(there, dst_pitch, integer(0))) if c else to
+        v.store_masked(column, to, b.select(there, beside, nothing))
 
 
 @emitter("spread")
