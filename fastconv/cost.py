@@ -10,13 +10,17 @@ from fastconv import blocking
 from fastconv.problem import Problem
 from fastconv.target import Target
 
-MOVE = 0.4  # cycles to pack one element of a strip
+MOVE = 0.4  # cycles to pack one element of a channels-last strip
+PLANE = 40.0  # to pack one channel of a channels-first strip, besides its rows
+LINE = 8.0  # to pack one vector of a row of it, for each vector that is read
 TRANSPOSE = 0.65  # to write one output element through a transpose
 STORE = 0.12  # to write one output element straight from a tile
-PACK_WEIGHT = 1.6  # to pack one weight into a buffer and read it back
+PACK_WEIGHT = 2.5  # to pack one weight into a buffer, and read it there from another core's cache
+PACKING = 6_000.0  # to start a launch that packs
 PACK_PANEL = 0.5  # to pack one weight into a panel that is used at once
 TILE = 30.0  # to enter and leave a tile
-IN_PLACE_STEP = 0.08  # extra share of a step's time when each vector of x comes from another page
+IN_PLACE_STEP = 0.05  # extra share of a step's time when each vector of x comes from another page
+CONFLICT = 0.8  # extra share when windows are read in place from pixels that fall into two sets of L1, or one
 TASK = 500.0  # to start a task
 NEST = 3_000.0  # to take scratch for a dense plan and read its numbers
 LAUNCH = 10_000.0  # to launch a kernel on threads
@@ -42,19 +46,26 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
             step += count * times * blocking.tile_cycles(size, width)
             tiles += count * times
     chunks = -(-channels // blocking.chunk_channels(channels, problem.r * problem.s))
-    scattered = shape.lanes == "pixels" and shape.in_place
-    cycles = runs * (step * depth * (1 + IN_PLACE_STEP * scattered) + tiles * chunks * TILE)
+    slower = 0.0
+    if shape.in_place and shape.lanes == "pixels":
+        slower = IN_PLACE_STEP
+    elif shape.in_place and problem.layout == "channels_last" and problem.r * problem.s > 1:
+        slower = CONFLICT * (problem.c * problem.stride[1] * item % 2048 == 0)
+    cycles = runs * (step * depth * (1 + slower) + tiles * chunks * TILE)
     if not shape.in_place:
         sh, sw = problem.stride
         height = oh * min(sh, problem.r) + (problem.r - 1) * problem.dilation[0] // sh
-        cycles += channels * height * ow * min(sw, problem.s) * MOVE
+        if problem.layout == "channels_first":
+            cycles += channels * min(sw, problem.s) * (PLANE + height * -(-ow // lanes) * sw * LINE)
+        else:
+            cycles += channels * height * ow * min(sw, problem.s) * MOVE
     transposed = shape.lanes == "channels" and problem.layout == "channels_first"
     cycles += outputs * pixels * (TRANSPOSE if transposed else STORE) * (1 + 0.5 * (chunks - 1) / chunks)
     cycles = n * groups * (cycles + TASK) + NEST
     if not packed and not shape.raw_weights:
-        cycles += problem.k * depth * PACK_WEIGHT
+        cycles += problem.k * depth * PACK_WEIGHT + PACKING
     elif shape.raw_weights and shape.lanes == "channels":
-        blocks = -(-oh * ow * min(channels * item, 2560) // (target.l2 // 3))
+        blocks = -(-oh * ow * min(channels * item, 2560) // (target.l2 * 3 // 4))
         cycles += n * problem.k * depth * PACK_PANEL * blocks
     return cycles
 
@@ -64,7 +75,7 @@ def depthwise_channels_cycles(problem: Problem, target: Target) -> float:
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)
     vectors, taps = problem.n * -(-problem.c // lanes), problem.r * problem.s
     outputs = problem.oh * problem.ow * problem.k // problem.c
-    through = 2.0 if problem.layout == "channels_last" else 5.0
+    through = 2.0 if problem.layout == "channels_last" else 6.0
     return vectors * (problem.h * problem.w * through + outputs * (taps * 0.7 + through) + 2 * TASK)
 
 

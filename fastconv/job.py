@@ -23,7 +23,7 @@ class Job:
     plan: np.ndarray | int
     tasks: int
     scratch: int  # bytes that each worker needs
-    flops: int  # multiply-adds, or elements moved
+    flops: int  # multiply-adds, or 32 for an element moved
     keep: list = field(default_factory=list)
 
     def __post_init__(self):

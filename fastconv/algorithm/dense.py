@@ -54,7 +54,7 @@ def dense_weights(problem: Problem, shape: Shape, target: Target) -> tuple[Job, 
     ):  # fmt: skip
         plan[index] = value
     size = problem.groups * extent * unit * channels * taps * item
-    launch = Job(w_.pack_weights.address, plan, problem.groups * chunks * tiles, 0, size)
+    launch = Job(w_.pack_weights.address, plan, problem.groups * chunks * tiles, 0, 8 * size)
     return launch, size
 
 
@@ -152,16 +152,18 @@ class Cut:
         transposes = not along_pixels and problem.layout == "channels_first"
         stages = transposes or stored != computing
         per_pixel = chunk * problem.stride[1] * min(problem.stride[0], problem.r) * item
-        if transposes or chunk < channels:
-            per_pixel += outputs * item
         unit = shape.vectors * lanes if along_pixels else shape.rows
-        fit = -(-runs * run * per_pixel // (target.l2 // 3))
-        planes = problem.n * problem.groups
+        planes, weights = problem.n * problem.groups, problem.k * channels * problem.r * problem.s
+        heavy = weights > problem.c * problem.h * problem.w
+        # Each block of pixels packs the panels it uses anew: better few blocks that fill L2 than many that fit well.
+        repacks = shape.raw_weights and not along_pixels
+        if transposes or chunk < channels:
+            per_pixel += outputs * item // (threads if repacks and heavy and planes < threads else 1)
+        fit = -(-runs * run * per_pixel // (target.l2 * 3 // 4 if repacks else target.l2 // 3))
         blocks, channel_blocks = fit, 1
         if threads > 1 and problem.flops > 1e6 and planes * fit < 4 * threads:
             wanted = threads // math.gcd(planes * fit, threads)
-            weights = problem.k * channels * problem.r * problem.s
-            if weights > problem.c * problem.h * problem.w or runs * run < 2 * threads * unit:
+            if heavy or runs * run < 2 * threads * unit:
                 channel_blocks = min(tiles, wanted)
             else:
                 blocks = fit * wanted

@@ -126,7 +126,7 @@ def build(problem: Problem, x: Steps, target: Target, threads: int) -> Execution
     ):  # fmt: skip
         packing[index] = value
     size = multiplier * blocks * taps * lanes * item
-    weights = Job(pack_taps.address, packing, multiplier * blocks, 0, size)
+    weights = Job(pack_taps.address, packing, multiplier * blocks, 0, 8 * size)
     return Execution([_main(problem, x, target, threads)], weights, size, ("depthwise",))
 
 
