@@ -20,6 +20,7 @@ PACKING = 6_000.0  # to start a launch that packs
 PACK_PANEL = 0.5  # to pack one weight into a panel that is used at once
 TILE = 30.0  # to enter and leave a tile
 IN_PLACE_STEP = 0.05  # extra share of a step's time when each vector of x comes from another page
+IN_PLACE_STRIDED = 0.2  # the same when windows overlap little
 CONFLICT = 0.8  # extra share when windows are read in place from pixels that fall into two sets of L1, or one
 TASK = 500.0  # to start a task
 NEST = 3_000.0  # to take scratch for a dense plan and read its numbers
@@ -51,6 +52,8 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
         slower = IN_PLACE_STEP
     elif shape.in_place and problem.layout == "channels_last" and problem.r * problem.s > 1:
         slower = CONFLICT * (problem.c * problem.stride[1] * item % 2048 == 0)
+    elif shape.in_place and problem.r * problem.s > 1:
+        slower = IN_PLACE_STEP if problem.stride[1] == 1 else IN_PLACE_STRIDED
     cycles = runs * (step * depth * (1 + slower) + tiles * chunks * TILE)
     if not shape.in_place:
         sh, sw = problem.stride

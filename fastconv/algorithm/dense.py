@@ -163,7 +163,10 @@ class Cut:
         blocks, channel_blocks = fit, 1
         if threads > 1 and problem.flops > 1e6 and planes * fit < 4 * threads:
             wanted = threads // math.gcd(planes * fit, threads)
-            if heavy or runs * run < 2 * threads * unit:
+            pieces = runs if runs > 1 else -(-run // unit)
+            # Channels are cut where weights outweigh the input, unless that leaves threads with less to do.
+            by_channels, by_pixels = _largest_share(tiles, wanted), _largest_share(pieces, wanted)
+            if by_channels < by_pixels * (1.1 if heavy else 0.75):
                 channel_blocks = min(tiles, wanted)
             else:
                 blocks = fit * wanted
@@ -173,6 +176,11 @@ class Cut:
         tasks = planes * row_blocks * column_blocks * -(-tiles // tiles_a_block)
         return cls(item, lanes, outputs, channels, chunk, tiles, tiles_a_block, runs, run, row_blocks,
                    column_blocks, tasks, flat, stages, transposes)  # fmt: skip
+
+
+def _largest_share(pieces: int, workers: int) -> float:
+    """The part of the work that the busiest of `workers` has, if it comes in equal pieces."""
+    return -(-pieces // workers) / pieces
 
 
 def _put_tasks(put, problem, cut, part):
