@@ -53,7 +53,7 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     elif shape.in_place and problem.layout == "channels_last" and problem.r * problem.s > 1:
         slower = CONFLICT * (problem.c * problem.stride[1] * item % 2048 == 0)
     elif shape.in_place and problem.r * problem.s > 1:
-        slower = IN_PLACE_STEP if problem.stride[1] == 1 else IN_PLACE_STRIDED
+        slower = IN_PLACE_STRIDED * (problem.stride[1] > 1)
     cycles = runs * (step * depth * (1 + slower) + tiles * chunks * TILE)
     if not shape.in_place:
         sh, sw = problem.stride
@@ -87,7 +87,7 @@ def depthwise_pixels_cycles(problem: Problem, target: Target) -> float:
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)
     taps = problem.r * problem.s
     vectors = problem.oh * -(-problem.ow // lanes)
-    return problem.n * problem.k * (vectors * (taps * 0.55 + 3 * problem.stride[0]) + 40)
+    return problem.n * problem.k * (vectors * (taps * 0.55 + 3 * problem.stride[0]) + 25)
 
 
 def matvec_cycles(problem: Problem, target: Target) -> float:
