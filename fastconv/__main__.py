@@ -1,4 +1,4 @@
-"""The command line: bench, explain, info."""
+"""The command line: bench, compare, explain, info."""
 
 from __future__ import annotations
 
@@ -34,6 +34,10 @@ def _parser() -> argparse.ArgumentParser:
                        help="conv2d (weights new at each call), Conv2d (packed once) or both")  # fmt: skip
     bench.add_argument("--json", metavar="FILE")
     bench.add_argument("--plot", metavar="FILE")
+    compare = commands.add_parser("compare", help="a table by groups of layers, from the JSON of a bench run")
+    compare.set_defaults(run=_compare)
+    compare.add_argument("json", metavar="FILE")
+    compare.add_argument("--write", metavar="DOCUMENT", help="put it between the document's comparison markers")
     explain = commands.add_parser("explain", help="say which algorithm would run, and why")
     explain.set_defaults(run=_explain)
     explain.add_argument("op")
@@ -99,6 +103,16 @@ def _bench(options: argparse.Namespace) -> int:
         from fastconv.bench.plot import plot
 
         plot(options.plot, rows, against, title)
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from fastconv.bench import comparison
+
+    table = comparison.markdown(comparison.load(options.json))
+    print(table)
+    if options.write:
+        comparison.write(table, options.write)
     return 0
 
 

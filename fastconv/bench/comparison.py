@@ -1,0 +1,91 @@
+"""A run's JSON as a Markdown table, and its place in a document."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from fastconv.bench.peers import PEERS
+from fastconv.bench.runner import geometric_mean
+from fastconv.networks import Layer, all_layers
+
+START, END = "<!-- comparison -->", "<!-- /comparison -->"
+HEADS = {"torch": "torch (best format)", "onnxruntime": "onnxruntime", "openvino": "openvino", "ncnn": "ncnn"}
+
+
+def kind(layer: Layer) -> str:
+    """The group that a layer is counted in."""
+    if layer.groups > 1 and layer.groups == layer.c:
+        return "depthwise"
+    if (layer.r, layer.s) == (1, 1):
+        return "1x1"
+    return "3x3, stride 1" if (layer.r, layer.s, *layer.stride) == (3, 3, 1, 1) else "other"
+
+
+def markdown(data: dict) -> str:
+    """Speed ratios by group of layers: geometric mean, and the least in brackets."""
+    layers = {layer.label: layer for layer in all_layers()}
+    groups: dict[str, list[dict]] = {name: [] for name in ("1x1", "depthwise", "3x3, stride 1", "other")}
+    for row in data["rows"]:
+        if row["layer"] not in layers:
+            raise ValueError(f"{row['layer']!r} is not a layer of a known network")
+        groups[kind(layers[row["layer"]])].append(row)
+    groups["all"] = data["rows"]
+    present = {peer for row in data["rows"] for peer in row["peers_s"]}
+    heads = [name for name in HEADS if any(peer.startswith(name) for peer in present)]
+    lines = ["| layers | " + " | ".join(HEADS[name] for name in heads) + " | % of peak |"]
+    lines.append("|---" * (len(heads) + 2) + "|")
+    for name, rows in groups.items():
+        if rows:
+            cells = [_cell(rows, peer) for peer in heads]
+            lines.append(f"| {name} ({len(rows)}) | " + " | ".join(cells) + f" | {_share(rows):.0f} |")
+    machine, options = data["machine"], data["options"]
+    lines += [
+        "",
+        f"{machine['cpu']} ({machine['core']}, {machine['isa']}), {machine['date']}: every convolution layer of "
+        f"{'twenty networks' if options['network'] == 'all' else options['network']}, once each, {options['dtype']}, "
+        f"{options['layout']}, batch {options['batch']}; geometric mean of the peer's time over ours, the least in "
+        "brackets. torch is held against `conv2d` (weights new at each call), the others against `Conv2d` (weights "
+        "packed once), all interleaved in one process with as many threads as we have. % of peak: of the multiply-adds "
+        "that registers alone reach.",
+    ]
+    return "\n".join(lines)
+
+
+def _cell(rows: list[dict], name: str) -> str:
+    peers = [peer for peer in PEERS if peer.startswith(name)]
+    ours = "function_s" if PEERS[peers[0]][2] else "layer_s"
+    ratios = []
+    for row in rows:
+        times = [row["peers_s"][peer] for peer in peers if peer in row["peers_s"]]
+        if times:
+            ratios.append(min(times) / (row[ours] or row["function_s"] or row["layer_s"]))
+    return f"{geometric_mean(ratios):.2f} ({min(ratios):.2f})" if ratios else "-"
+
+
+def _share(rows: list[dict]) -> float:
+    """Percent of peak over all rows together."""
+    seconds = sum(row["layer_s"] or row["function_s"] for row in rows)
+    return 100 * sum(row["flops"] for row in rows) / seconds / 1e9 / max(row["peak_gflops"] for row in rows)
+
+
+def write(table: str, path: str) -> None:
+    """Put the table between the markers of a document."""
+    text = Path(path).read_text()
+    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
+        raise ValueError(f"{path} must contain {START} and, after it, {END}, once each")
+    before, after = text.split(START)[0], text.split(END)[1]
+    Path(path).write_text(f"{before}{START}\n{table}\n{END}{after}")
+
+
+def load(path: str) -> dict:
+    """A run's JSON."""
+    try:
+        data = json.loads(Path(path).read_text())
+    except OSError as failure:
+        raise ValueError(f"{path} cannot be read: {failure.strerror}") from None
+    except ValueError:
+        raise ValueError(f"{path} is not JSON") from None
+    if not isinstance(data, dict) or not data.get("rows"):
+        raise ValueError(f"{path} is not what `python -m fastconv bench --json` writes")
+    return data
