@@ -18,7 +18,7 @@ VERBOSE = os.environ.get("FASTCONV_VERBOSE", "0") not in ("", "0")
 class Call:
     """One problem on arrays of one shape, stride and dtype; made once, called often, from any thread."""
 
-    __slots__ = ("_odd", "algorithm", "bare", "batched", "dtype", "execution", "problem", "shape", "wide")
+    __slots__ = ("_new", "_odd", "algorithm", "bare", "batched", "dtype", "execution", "problem", "shape", "wide")
 
     def __init__(self, problem: Problem, x: np.ndarray, algorithm: str, packed: bool):
         from fastconv import dispatch
@@ -27,6 +27,7 @@ class Call:
         self.problem, self.dtype = problem, x.dtype
         self.batched = x.ndim == 4
         self.shape = problem.y_shape if self.batched else problem.y_shape[1:]
+        self._new = workspace.allocator(self.shape, self.dtype)
         # float16 and bfloat16 kernels take their bias in float32.
         self.wide = np.dtype(np.float32) if problem.itemsize == 2 else None
         steps = x.strides if self.batched else (0, *x.strides)
@@ -41,7 +42,7 @@ class Call:
     def __call__(self, x, weight, bias, residual, out, packed=None):
         """Run on these arrays, which have been checked to be what this call was made for."""
         start = time.perf_counter() if VERBOSE else 0.0
-        y = np.empty(self.shape, self.dtype) if out is None else self._direct(out, x, weight, bias, residual)
+        y = self._new(self.shape, self.dtype) if out is None else self._direct(out, x, weight, bias, residual)
         if y.size:
             self._launch(x, weight, bias, residual, y, packed)
         if VERBOSE:
@@ -58,7 +59,7 @@ class Call:
         fit = out.flags.c_contiguous and out.flags.aligned and type(out) is np.ndarray
         if fit and not any(a is not None and np.may_share_memory(out, a) for a in inputs):
             return out
-        return np.empty(self.shape, self.dtype)
+        return self._new(self.shape, self.dtype)
 
     def _launch(self, x, weight, bias, residual, y, packed):
         if self._odd or not x.flags.aligned:

@@ -1,13 +1,18 @@
-"""Scratch memory for kernels: 64-byte aligned, zeroed once, reused, bounded."""
+"""Memory of kernels and of large results: 64-byte aligned, reused, bounded."""
 
 from __future__ import annotations
 
+import math
 import threading
+from collections.abc import Callable
 
 import numpy as np
 
-KEPT_BYTES = 64 << 20  # what may lie idle between calls, in all
+KEPT_BYTES = 128 << 20  # what may lie idle between calls, in all
 ALIGNMENT = 64
+# Results from this size on are reused. The system takes such memory back when it is freed, and giving it anew, page by
+# page and zeroed, can cost as much as the convolution: 64 channels of 572x572 took twice the time.
+LARGE = 1 << 20
 
 
 def aligned(nbytes: int) -> np.ndarray:
@@ -18,7 +23,7 @@ def aligned(nbytes: int) -> np.ndarray:
 
 
 class Block:
-    """A piece of scratch; `address` is its first byte."""
+    """A piece of memory; `address` is its first byte."""
 
     __slots__ = ("address", "memory", "size")
 
@@ -27,33 +32,56 @@ class Block:
         self.size, self.address = size, self.memory.ctypes.data
 
 
+class Lease:
+    """A block while arrays are made of it: NumPy keeps this object as their base, and its end gives the block back."""
+
+    __slots__ = ("__array_interface__", "_block")
+
+    def __init__(self, size: int):
+        self._block = take(size)
+        place = (self._block.address, False)
+        self.__array_interface__ = {"version": 3, "typestr": "|u1", "shape": (size,), "data": place}
+
+    def __del__(self):
+        if give is not None and hasattr(self, "_block"):  # neither at the interpreter's end nor without memory
+            give(self._block)
+
+
 _idle: list[Block] = []
-_lock = threading.Lock()
+_lock = threading.RLock()  # a lease may end at any allocation, so also while its own thread is in here
+
+
+def allocator(shape: tuple[int, ...], dtype: np.dtype) -> Callable[..., np.ndarray]:
+    """What makes arrays of this shape and dtype: NumPy, or reused memory for large ones."""
+    return np.empty if math.prod(shape) * dtype.itemsize < LARGE else _leased
+
+
+def _leased(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """A new array with any content, of reused memory."""
+    return np.asarray(Lease(math.prod(shape) * dtype.itemsize)).view(dtype).reshape(shape)
 
 
 def take(size: int) -> Block:
     """A block of at least `size` bytes, for the caller alone until it is given back."""
     with _lock:
-        for i in range(len(_idle) - 1, -1, -1):
-            if _idle[i].size >= size:
-                return _idle.pop(i)
+        fitting = [block for block in _idle if size <= block.size <= max(4 * size, 1 << 16)]
+        for block in sorted(fitting, key=lambda b: b.size):
+            if block in _idle:  # a lease that ended just now may have pushed it out
+                _idle.remove(block)
+                return block
     return Block(max(size, 1 << 16))
 
 
 def give(block: Block) -> None:
-    """Return a block; the smallest idle ones go first when too much lies idle."""
+    """Return a block; when too much lies idle, those that have lain longest go."""
     with _lock:
         _idle.append(block)
-        if len(_idle) > 1 and sum(b.size for b in _idle) > KEPT_BYTES:
-            _idle.sort(key=lambda b: b.size)
-            while len(_idle) > 1 and sum(b.size for b in _idle) > KEPT_BYTES:
-                _idle.pop(0)
-            if _idle[0].size > KEPT_BYTES:
-                _idle.clear()
+        while _idle and sum(b.size for b in _idle) > KEPT_BYTES:
+            _idle.pop(0)
 
 
 def reset_after_fork() -> None:
     """A forked child starts with no idle blocks and a lock that nobody holds."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _idle.clear()

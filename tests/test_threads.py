@@ -217,17 +217,3 @@ def test_settings_belong_to_their_context():
 
 def test_environment_sets_the_default():
     assert python("print(fc.get_num_threads())", "workqueue", FASTCONV_NUM_THREADS="5").strip() == "5"
-
-
-def test_workspace_is_aligned_and_bounded():
-    from fastconv import workspace
-
-    blocks = [workspace.take(size) for size in (1, 100, 1 << 20, 50 << 20, 40 << 20)]
-    assert all(b.address % 64 == 0 for b in blocks)
-    assert len({b.address for b in blocks}) == len(blocks)
-    for block in blocks:
-        workspace.give(block)
-    assert sum(b.size for b in workspace._idle) <= workspace.KEPT_BYTES
-    again = workspace.take(1 << 20)
-    assert again in blocks
-    workspace.give(again)
