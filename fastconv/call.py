@@ -18,7 +18,7 @@ VERBOSE = os.environ.get("FASTCONV_VERBOSE", "0") not in ("", "0")
 class Call:
     """One problem on arrays of one shape, stride and dtype; made once, called often, from any thread."""
 
-    __slots__ = ("_new", "_odd", "algorithm", "bare", "batched", "dtype", "execution", "problem", "shape", "wide")
+    __slots__ = ("_new", "_odd", "algorithm", "batched", "dtype", "execution", "problem", "shape", "wide")
 
     def __init__(self, problem: Problem, x: np.ndarray, algorithm: str, packed: bool):
         from fastconv import dispatch
