@@ -24,7 +24,7 @@ from fastconv import workspace
 from fastconv.codegen.lock import setup
 from fastconv.job import Job, place
 
-# Below this many multiply-adds (or elements moved, for copies) one thread is faster: a launch costs 2-3 us with
+# Below this many multiply-adds (an element moved counts as 32) one thread is faster: a launch costs 2-3 us with
 # OpenMP and about 34 us with the workqueue layer, and a core does some 50 000 multiply-adds in a microsecond.
 SERIAL_FLOPS = {"omp": 400_000, "tbb": 800_000, "workqueue": 6_000_000}
 
@@ -219,8 +219,6 @@ def _openmp_default_kept() -> Iterator[None]:
 
 def _pool_runs() -> bool:
     """Whether Numba's thread pool runs in this process, whoever started it."""
-    import sys
-
     module = sys.modules.get("numba.np.ufunc.parallel")
     return bool(getattr(module, "_is_initialized", False))
 
@@ -267,9 +265,7 @@ def run(job: Job, x=None, w=None, bias=None, residual=None, y=None) -> None:
 def _after_fork_in_child() -> None:
     """GNU OpenMP kills a forked child that uses its parent's pool, and workqueue's threads are gone: go serial."""
     global _forked_with_pool, _workqueue
-    # Numba's own flag: the pool may have been started by others.
-    pool = sys.modules.get("numba.np.ufunc.parallel")
-    _forked_with_pool = _forked_with_pool or bool(getattr(pool, "_is_initialized", False))
+    _forked_with_pool = _forked_with_pool or _pool_runs()
     _workqueue = threading.Lock()
     workspace.reset_after_fork()
 
