@@ -22,14 +22,15 @@ class Depthwise:
         return depthwise_channels.refuses(problem, x)
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
-        costs = [depthwise_channels_cycles(problem, target)]
-        if depthwise_pixels.refuses(problem, x, target) is None:
-            costs.append(depthwise_pixels_cycles(problem, target))
-        return min(costs)
+        return self._best(problem, x, target)[0]
 
     def build(self, problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
-        if depthwise_pixels.refuses(problem, x, target) is None and (
-            depthwise_pixels_cycles(problem, target) <= depthwise_channels_cycles(problem, target)
-        ):
-            return depthwise_pixels.build(problem, x, target, threads)
-        return depthwise_channels.build(problem, x, target, threads)
+        return self._best(problem, x, target)[1].build(problem, x, target, threads)
+
+    def _best(self, problem: Problem, x: Steps, target: Target):
+        """The cheaper form that can do the problem, after its cycles; pixels in the lanes if equal."""
+        channels = depthwise_channels_cycles(problem, target), depthwise_channels
+        if depthwise_pixels.refuses(problem, x, target):
+            return channels
+        pixels = depthwise_pixels_cycles(problem, target), depthwise_pixels
+        return min(pixels, channels, key=lambda form: form[0])
