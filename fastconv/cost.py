@@ -73,6 +73,20 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     return cycles
 
 
+def winograd_cycles(problem: Problem, member, target: Target, packed: bool) -> float:
+    """A fused Winograd convolution."""
+    item = 8 if problem.dtype == "float64" else 4
+    lanes = target.lanes(item)
+    down, across = member.windows(problem)
+    tiles = down * across * problem.dilation[0] * problem.dilation[1]
+    outputs, channels = problem.k // problem.groups, problem.c // problem.groups
+    vk, vc = -(-outputs // lanes), -(-channels // lanes)
+    per = member.products
+    cycles = tiles * (per * channels * vk * 0.55 + (vc + vk) * 3.5 * per + 150 * (vc + vk))
+    cycles *= problem.n * problem.groups
+    return cycles if packed else cycles + problem.k * channels * per * 0.5
+
+
 def depthwise_channels_cycles(problem: Problem, target: Target) -> float:
     """Depthwise, channels in the lanes: pixels packed, taps of output pixels, pixels written, each a vector."""
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)

@@ -12,15 +12,17 @@ from fastconv.algorithm.direct import Direct
 from fastconv.algorithm.im2col import Im2col
 from fastconv.algorithm.matvec import Matvec
 from fastconv.algorithm.pointwise import Pointwise
+from fastconv.algorithm.winograd import Winograd
 from fastconv.problem import Problem
 from fastconv.target import Target
 
-# Read from top to bottom; the last accepts everything. Winograd's place is above im2col.
+# Read from top to bottom; the last accepts everything.
 CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
     ("conv2d", "forward"): (
         Depthwise(),
         Matvec(),
         Pointwise(),
+        Winograd(),
         Direct(),
         Im2col(),
     ),

@@ -65,8 +65,11 @@ def gemm(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
     finish_tile(v, rows, vectors, pixels, mask, args, sums)
 
 
-def finish_tile(v, rows, vectors, pixels, mask, args, sums):
-    """Add what is in y, then bias, residual and activation, and store, all while the tile is in registers."""
+def finish_tile(v, rows, vectors, pixels, mask, args, sums, places=None):
+    """Add what is in y, then bias, residual and activation, and store, all while the tile is in registers.
+
+    Rows lie a pitch apart, or where `places(first row's address)` says, in y and in the residual.
+    """
     b = v.b
 
     def load(pointer, j):
@@ -91,12 +94,20 @@ def finish_tile(v, rows, vectors, pixels, mask, args, sums):
             merged.append(phi)
         sums = merged
 
+    def rows_from(base, pitch):
+        """Every row's address, from the first one on; made one by one, next to their use."""
+        if places is not None:
+            yield from places(base)
+            return
+        for _ in range(rows):
+            yield base
+            base = v.offset(base, args[pitch])
+
     def add_rows(base, pitch):
         def change(sums):
-            pointer, out = base, []
-            for i in range(rows):
+            out = []
+            for i, pointer in enumerate(rows_from(base, pitch)):
                 out += [b.fadd(sums[i * vectors + j], load(pointer, j)) for j in range(vectors)]
-                pointer = v.offset(pointer, pitch)
             return out
 
         return change
@@ -117,18 +128,17 @@ def finish_tile(v, rows, vectors, pixels, mask, args, sums):
 
     y = v.pointer(args["y"])
     zero = integer(0)
-    choose(b.icmp_signed("==", args["first"], zero), add_rows(y, args["y_pitch"]))
+    choose(b.icmp_signed("==", args["first"], zero), add_rows(y, "y_pitch"))
     choose(b.icmp_signed("!=", args["bias"], zero), add_bias)
     choose(b.icmp_signed("!=", args["residual"], zero),
-           add_rows(v.pointer(args["residual"]), args["residual_pitch"]))  # fmt: skip
+           add_rows(v.pointer(args["residual"]), "residual_pitch"))  # fmt: skip
     choose(b.icmp_signed("==", args["activation"], integer(RELU)), each(relu))
     choose(b.icmp_signed("==", args["activation"], integer(RELU6)), each(relu6))
     choose(b.icmp_signed(">", args["activation"], integer(RELU6)), each(leaky_relu))
-    for i in range(rows):
+    for i, row in enumerate(rows_from(y, "y_pitch")):
         for j in range(vectors):
-            at = v.offset(y, j * v.bytes)
+            at = v.offset(row, j * v.bytes)
             if mask is not None and j == vectors - 1:
                 v.store_masked(sums[i * vectors + j], at, mask)
             else:
                 v.store(sums[i * vectors + j], at)
-        y = v.offset(y, args["y_pitch"])

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fastconv.blocking import most_vectors
 from fastconv.codegen.emit import emit
 from fastconv.codegen.jit import Native, native
-from fastconv.microkernels import depthwise, dot, finish, fmapeak, gemm, pack, stencil  # noqa: F401  each registers its emitter
+from fastconv.microkernels import depthwise, dot, finish, fmapeak, gemm, pack, stencil, winograd  # noqa: F401  each registers its emitter
 from fastconv.microkernels.names import VECTOR_BYTES, Name, parse
 from fastconv.target import Target
 
@@ -34,11 +34,25 @@ def _six(name):
     return native(name, 6)(kernel)
 
 
+def _seven(name):
+    def kernel(a, b, c, d, e, f, g):
+        emit(name, (a, b, c, d, e, f, g))
+
+    return native(name, 7)(kernel)
+
+
 def _eight(name):
     def kernel(a, b, c, d, e, f, g, h):
         emit(name, (a, b, c, d, e, f, g, h))
 
     return native(name, 8)(kernel)
+
+
+def _fourteen(name):
+    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n):  # noqa: E741
+        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n))
+
+    return native(name, 14)(kernel)
 
 
 def _sixteen(name):
@@ -67,6 +81,9 @@ OPERANDS = {
     "gemm": _thirteen,
     "depthwise": _sixteen,
     "stencil": _eighteen,
+    "wgin": _seven,
+    "wgweight": _seven,
+    "wgout": _fourteen,
     "plane": _eight,
     "dot": _eight,
     "row": _six,

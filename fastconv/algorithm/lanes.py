@@ -1,0 +1,45 @@
+"""Strips of one vector of channels, [row][column][lane], with the border that padding makes."""
+
+from __future__ import annotations
+
+from fastconv.algorithm.strips import ZEROS, inside, source_index
+from fastconv.codegen.emit import invoke, peek
+from fastconv.codegen.jit import helper
+
+# The words of a plan that say where x's elements lie, from `at` on; steps in bytes. GATHER transposes where an image
+# row's pixels are side by side, else 0 and a pixel's channels are.
+X_C, X_H, X_W, H, W, MODE, PIXEL, GATHER, SPREAD, LANES_FIELDS = range(10)
+
+
+@helper
+def pack_lanes(at, x, strip, rows, row0, row_step, columns, column0, valid):
+    """Rows row0, row0 + row_step, ... and columns from column0 on of `valid` channels from x on; the other lanes are
+    anything."""
+    x_c, x_h, x_w, pixel = peek(at, X_C), peek(at, X_H), peek(at, X_W), peek(at, PIXEL)
+    gather, spread, mode, width = peek(at, GATHER), peek(at, SPREAD), peek(at, MODE), peek(at, W)
+    low, high = inside(columns, column0, 1, width)
+    for j in range(rows):
+        line = strip + j * columns * pixel
+        h = source_index(row0 + j * row_step, peek(at, H), mode)
+        if h < 0:
+            invoke(spread, (x, 0, line, pixel, columns, 0))
+            continue
+        row = x + h * x_h
+        if mode == ZEROS:
+            invoke(spread, (x, 0, line, pixel, low, 0))
+            invoke(spread, (x, 0, line + high * pixel, pixel, columns - high, 0))
+        else:
+            for i in range(columns):
+                if i < low or i >= high:
+                    w = source_index(column0 + i, width, mode)
+                    some = valid if w >= 0 else 0
+                    source, to = row + max(w, 0) * x_w, line + i * pixel
+                    if gather != 0 and w >= 0:
+                        invoke(gather, (source, x_c, to, pixel, valid, 1))
+                    else:
+                        invoke(spread, (source, 0, to, pixel, 1, some))
+        source, to = row + (column0 + low) * x_w, line + low * pixel
+        if gather != 0:
+            invoke(gather, (source, x_c, to, pixel, valid, high - low))
+        else:
+            invoke(spread, (source, x_w, to, pixel, high - low, valid))

@@ -1,0 +1,136 @@
+"""Winograd's minimal filtering F(m, r), from interpolation points: m outputs of an r-tap filter in m + r - 1 products.
+
+    y = A^T [ (G w) * (B^T x) ]        x: a = m + r - 1 inputs, w: r taps, y: m outputs
+
+The construction is Toom-Cook's, transposed (Blahut, Fast Algorithms for Signal Processing, 5.4; Barabasz et al., Error
+Analysis and Improving the Accuracy of Winograd Convolution, 2020): with points p and M = product of (x - p), the row of
+B^T for p holds the coefficients of M / (x - p), the column of A^T the powers of p, and the row of G the same powers
+divided by (M / (x - p)) at p. The last point is infinity: M itself, and the leading coefficients.
+
+The transforms are functions on lists of values and four words of `ops`: so Fractions, NumPy arrays and registers all
+go through the same code. Points come as p, -p pairs where they can, which share most of their work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, Protocol
+
+F = Fraction
+# Finite points by how many a transform has, a - 1. Small errors matter more than small integers: see docs/accuracy.md.
+POINTS: dict[int, tuple[Fraction, ...]] = {
+    0: (),
+    1: (F(0),),
+    2: (F(0), F(1)),
+    3: (F(0), F(1), F(-1)),
+    4: (F(0), F(1, 2), F(-1), F(3, 2)),
+    5: (F(0), F(3, 4), F(-3, 4), F(3, 2), F(-3, 2)),
+    6: (F(0), F(1, 2), F(-1, 2), F(5, 4), F(-5, 4), F(5, 2)),
+    7: (F(0), F(1), F(-1), F(2), F(-2), F(1, 2), F(-1, 2)),
+}
+
+
+class Ops(Protocol):
+    """What transforms do with values; numbers are exact."""
+
+    def add(self, a: Any, b: Any) -> Any:
+        """a + b."""
+
+    def sub(self, a: Any, b: Any) -> Any:
+        """a - b."""
+
+    def mul(self, value: Any, number: Fraction) -> Any:
+        """value * number."""
+
+    def fma(self, value: Any, number: Fraction, addend: Any) -> Any:
+        """value * number + addend."""
+
+
+def points(m: int, r: int) -> tuple[Fraction, ...]:
+    """The finite points of F(m, r)."""
+    return POINTS[m + r - 2]
+
+
+def times(roots: Sequence[Fraction]) -> list[Fraction]:
+    """Coefficients, lowest first, of the product of (x - root)."""
+    product = [F(1)]
+    for root in roots:
+        shifted = [F(0), *product]
+        product = [high - root * low for high, low in zip(shifted, [*product, F(0)], strict=True)]
+    return product
+
+
+def _add(ops: Ops, value: Any, number: Fraction, addend: Any) -> Any:
+    """value * number + addend, without the product if the number is 1 or -1."""
+    if number == 1:
+        return ops.add(addend, value)
+    return ops.sub(addend, value) if number == -1 else ops.fma(value, number, addend)
+
+
+def _dot(ops: Ops, values: Sequence[Any], numbers: Sequence[Fraction]) -> Any:
+    """The sum of value * number; the last factor that is 1 starts it, zeros cost nothing."""
+    terms = [(value, number) for value, number in zip(values, numbers, strict=True) if number != 0]
+    ones = [i for i, (_, number) in enumerate(terms) if number == 1]
+    value, number = terms.pop(ones[-1] if ones else -1)
+    total = value if number == 1 else ops.mul(value, number)
+    for value, number in reversed(terms):
+        total = _add(ops, value, number, total)
+    return total
+
+
+def pairs(finite: Sequence[Fraction]) -> list[tuple[int, int | None]]:
+    """Indices of points, each with that of its opposite, or None."""
+    found: list[tuple[int, int | None]] = []
+    for i, p in enumerate(finite):
+        opposite = finite.index(-p) if p != 0 and -p in finite else None
+        if opposite is None or i < opposite:
+            found.append((i, opposite))
+    return found
+
+
+def transform_input(ops: Ops, x: Sequence[Any], m: int, r: int) -> list[Any]:
+    """B^T x: a values of a inputs."""
+    finite = points(m, r)
+    out: list[Any] = [None] * (len(finite) + 1)
+    for i, j in pairs(finite):
+        rest = times([p for k, p in enumerate(finite) if k not in (i, j)])
+        if j is None:
+            out[i] = _dot(ops, x[:-1], rest)
+        else:  # (x + p) R and (x - p) R
+            low, high = _dot(ops, x[: len(rest)], rest), _dot(ops, x[1 : len(rest) + 1], rest)
+            out[i], out[j] = (_add(ops, low, p, high) for p in (finite[i], finite[j]))
+    out[-1] = _dot(ops, x, times(finite))
+    return out
+
+
+def transform_weight(ops: Ops, w: Sequence[Any], m: int, r: int) -> list[Any]:
+    """G w: a values of r taps."""
+    finite = points(m, r)
+    out: list[Any] = []
+    for i, p in enumerate(finite):
+        scale = F(1)
+        for k, other in enumerate(finite):
+            scale /= (p - other) if k != i else 1
+        out.append(_dot(ops, w, [p**e * scale for e in range(r)]))
+    return [*out, w[-1]]
+
+
+def transform_output(ops: Ops, products: Sequence[Any], m: int, r: int) -> list[Any]:
+    """A^T z: m outputs of a products."""
+    finite = points(m, r)
+    terms: list[tuple[Fraction, Any, Any]] = []  # point, what its even powers multiply, what its odd powers multiply
+    for i, j in pairs(finite):
+        if j is None:
+            terms.append((finite[i], products[i], products[i]))
+        else:
+            both = ops.add(products[i], products[j]), ops.sub(products[i], products[j])
+            terms.append((finite[i], *both))
+    out = []
+    for power in range(m):
+        numbers = [p**power for p, _, _ in terms]
+        values = [odd if power % 2 else even for _, even, odd in terms]
+        if power == m - 1:
+            numbers, values = [*numbers, F(1)], [*values, products[-1]]
+        out.append(_dot(ops, values, numbers))
+    return out

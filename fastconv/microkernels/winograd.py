@@ -1,0 +1,166 @@
+"""The transforms of Winograd convolution, lanes across channels: no value ever changes its lane.
+
+wgin      tiles of x, (mh + r - 1) x (mw + s - 1) pixels each, to one value for every product xi
+wgweight  r x s taps to one value for every product xi
+wgout     the products' sums to mh x mw pixels of y, finished as a register tile is
+
+Both dimensions use `toomcook`, columns first. Neighbouring tiles of a row share s - 1 columns, which stay in registers.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from llvmlite import ir
+
+from fastconv.codegen.emit import emitter
+from fastconv.codegen.vector import Vectors, integer
+from fastconv.microkernels import toomcook
+from fastconv.microkernels.gemm import finish_tile
+from fastconv.microkernels.names import parse
+
+INPUT = ("x", "x_row", "x_pixel", "tiles", "v", "v_xi", "v_tile")
+OUTPUT = ("z", "z_xi", "z_tile", "tiles", "y", "y_row", "y_pixel", "rows", "columns", "dump", "bias", "residual",
+          "activation", "last")  # fmt: skip
+WEIGHT = ("w", "w_tap", "w_channel", "channels", "u", "u_xi", "u_channel")
+
+
+def sizes(variant: str) -> tuple[int, int, int, int]:
+    """(mh, mw, r, s) of a variant such as 4x4k3x3."""
+    mh, mw, r, s = (int(number) for number in re.findall(r"\d+", variant))
+    return mh, mw, r, s
+
+
+class Registers:
+    """`toomcook`'s operations on vectors; `v` computes, numbers are rounded to its type."""
+
+    def __init__(self, v: Vectors):
+        self.v = v
+
+    def add(self, a, b):
+        return self.v.b.fadd(a, b)
+
+    def sub(self, a, b):
+        return self.v.b.fsub(a, b)
+
+    def mul(self, value, number: Fraction):
+        return self.v.b.fmul(value, self.v.constant(float(number)))
+
+    def fma(self, value, number: Fraction, addend):
+        # p and -p share one constant: x86 negates a product for nothing.
+        if number < 0:
+            value, number = self.v.b.fneg(value), -number
+        return self.v.fma(value, self.v.constant(float(number)), addend)
+
+
+class _Walk:
+    """An address that moves by the same run-time step each time. A chain, hidden from LLVM: it would keep every multiple
+    of the step in a register of its own, and spill."""
+
+    def __init__(self, v: Vectors, start: ir.Value, step: ir.Value):
+        self.v, self.at, self.step = v, start, step
+
+    def next(self) -> ir.Value:
+        here = self.at
+        self.at = self.v.opaque(self.v.offset(here, self.step))
+        return here
+
+
+@emitter("wgin")
+def transform_input(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
+    """v[xi, tile] = (B^T x B)[xi] for `tiles` tiles side by side, mw pixels apart."""
+    spec = parse(name)
+    args = dict(zip(INPUT, operands, strict=True))
+    mh, mw, r, s = sizes(spec.variants[-1])
+    v = Vectors(b, spec.dtype, spec.lanes)
+    v.align_stack()
+    ops = Registers(v)
+
+    def column(at):
+        walk = _Walk(v, at, args["x_row"])
+        pixels = [v.load(walk.next(), align=v.bytes) for _ in range(mh + r - 1)]
+        return toomcook.transform_input(ops, pixels, mh, r)
+
+    x = _Walk(v, v.pointer(args["x"]), args["x_pixel"])
+    shared = [value for _ in range(s - 1) for value in column(x.next())]
+    with v.loop(args["tiles"], x.at, v.pointer(args["v"]), *shared) as (_, (at, to, *shared), following):
+        x, out = _Walk(v, at, args["x_pixel"]), _Walk(v, to, args["v_xi"])
+        height = mh + r - 1
+        columns = [shared[i : i + height] for i in range(0, len(shared), height)]
+        columns += [column(x.next()) for _ in range(mw)]
+        for i in range(height):
+            for value in toomcook.transform_input(ops, [line[i] for line in columns], mw, s):
+                v.store(value, out.next(), align=v.bytes)
+        following += [x.at, v.offset(to, args["v_tile"])]
+        following += [value for line in columns[len(columns) - s + 1 :] for value in line]
+
+
+@emitter("wgout")
+def transform_output(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
+    """y[pixel] = act((A^T z A)[pixel] + bias + residual[pixel]) for `tiles` tiles side by side.
+
+    Pixels beyond `rows` and `columns` go to `dump`, a vector that nobody reads.
+    """
+    spec = parse(name)
+    args = dict(zip(OUTPUT, operands, strict=True))
+    tail = spec.variants[-1] == "tail"
+    mh, mw, r, s = sizes(spec.variants[0])
+    v = Vectors(b, spec.dtype, spec.lanes)
+    v.align_stack()
+    ops, zero = Registers(v), integer(0)
+    mask = v.first_lanes(args["last"]) if tail else None
+    dump = v.pointer(args["dump"])
+    there = b.icmp_signed("!=", args["residual"], zero)
+    step = b.mul(args["y_pixel"], integer(mw))
+    residual_step = b.select(there, step, zero)
+    state = (v.pointer(args["z"]), args["y"], args["residual"], args["columns"])
+    with v.loop(args["tiles"], *state) as (_, (z, y, residual, left), following):
+        walk = _Walk(v, z, args["z_xi"])
+        rows = [[v.load(walk.next(), align=v.bytes) for _ in range(mw + s - 1)] for _ in range(mh + r - 1)]
+        rows = [toomcook.transform_output(ops, row, mw, s) for row in rows]
+        columns = [toomcook.transform_output(ops, [row[j] for row in rows], mh, r) for j in range(mw)]
+
+        def places(base):
+            found = []
+            for i in range(mh):
+                at = base
+                inside = b.icmp_signed("<", integer(i), args["rows"])
+                for j in range(mw):
+                    kept = b.and_(inside, b.icmp_signed("<", integer(j), left))
+                    found.append(b.select(kept, at, dump))
+                    at = v.offset(at, args["y_pixel"])
+                base = v.offset(base, args["y_row"])
+            return found
+
+        out = {"y": y, "first": integer(1), "bias": args["bias"], "residual": residual,
+               "activation": args["activation"]}  # fmt: skip
+        sums = [columns[j][i] for i in range(mh) for j in range(mw)]
+        finish_tile(v, mh * mw, 1, False, mask, out, sums, places)
+        following += [v.offset(z, args["z_tile"]), b.add(y, step), b.add(residual, residual_step)]
+        following.append(b.sub(left, integer(mw)))
+
+
+@emitter("wgweight")
+def transform_weight(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
+    """u[xi, c] = (G w G^T)[xi] for `channels` channels c, in float64, rounded once."""
+    spec = parse(name)
+    args = dict(zip(WEIGHT, operands, strict=True))
+    mh, mw, r, s = sizes(spec.variants[-1])
+    v = Vectors(b, spec.dtype, spec.lanes)
+    v.align_stack()
+    wide = Vectors(b, "f64", spec.lanes)
+    ops = Registers(wide)
+    with v.loop(args["channels"], v.pointer(args["w"]), v.pointer(args["u"])) as (_, (w, u), following):
+        taps, out = _Walk(v, w, args["w_tap"]), _Walk(v, u, args["u_xi"])
+        rows = []
+        for _ in range(r):
+            row = [v.load(taps.next(), align=v.bytes) for _ in range(s)]
+            row = [b.fpext(tap, wide.type) for tap in row] if v.dtype == "f32" else row
+            rows.append(toomcook.transform_weight(ops, row, mw, s))
+        columns = [toomcook.transform_weight(ops, [row[j] for row in rows], mh, r) for j in range(mw + s - 1)]
+        for i in range(mh + r - 1):
+            for j in range(mw + s - 1):
+                value = columns[j][i]
+                v.store(b.fptrunc(value, v.type) if v.dtype == "f32" else value, out.next(), align=v.bytes)
+        following += [v.offset(w, args["w_channel"]), v.offset(u, args["u_channel"])]
