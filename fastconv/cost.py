@@ -22,6 +22,14 @@ TILE = 30.0  # to enter and leave a tile
 IN_PLACE_STEP = 0.05  # extra share of a step's time when each vector of x comes from another page
 IN_PLACE_STRIDED = 0.2  # the same when windows overlap little
 CONFLICT = 0.8  # extra share when windows are read in place from pixels that fall into two sets of L1, or one
+WINOGRAD_PACK = 4.0  # to pack one vector of a strip
+WINOGRAD_IN = 3.2  # to transform one vector of x to a product
+WINOGRAD_OUT = 2.6  # to transform one vector of sums
+WINOGRAD_WRITE = 4.0  # to write one vector of y
+WINOGRAD_STEP = 1.1  # share of a register tile's step, with broadcasts from rows apart
+WINOGRAD_TILE = 60.0  # to enter and leave a register tile
+WINOGRAD_WEIGHT = 0.03  # to read a byte of transformed weights
+WINOGRAD_TRANSFORM = 10.0  # to transform the weights of a vector of channels to a product
 TASK = 500.0  # to start a task
 NEST = 3_000.0  # to take scratch for a dense plan and read its numbers
 LAUNCH = 10_000.0  # to launch a kernel on threads
@@ -73,18 +81,34 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     return cycles
 
 
-def winograd_cycles(problem: Problem, member, target: Target, packed: bool) -> float:
-    """A fused Winograd convolution."""
-    item = 8 if problem.dtype == "float64" else 4
-    lanes = target.lanes(item)
-    down, across = member.windows(problem)
-    tiles = down * across * problem.dilation[0] * problem.dilation[1]
-    outputs, channels = problem.k // problem.groups, problem.c // problem.groups
-    vk, vc = -(-outputs // lanes), -(-channels // lanes)
-    per = member.products
-    cycles = tiles * (per * channels * vk * 0.55 + (vc + vk) * 3.5 * per + 150 * (vc + vk))
-    cycles *= problem.n * problem.groups
-    return cycles if packed else cycles + problem.k * channels * per * 0.5
+def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float:
+    """One task of a fused Winograd convolution: its strip, its tiles in and out, its share of the products."""
+    lanes = target.lanes(8 if problem.dtype == "float64" else 4)
+    (dh, dw), channels = problem.dilation, problem.c // problem.groups
+    c_vectors, k_vectors = -(-channels // lanes), -(-(problem.k // problem.groups) // lanes)
+    high, wide = -(-cut.windows[0] // cut.row_blocks), -(-cut.windows[1] // cut.column_blocks)
+    strip = (high * member.mh + problem.r - 1) * dh * (wide * member.mw + problem.s - 1) * dw
+    tiles_in, tiles_out = c_vectors * cut.tiles, k_vectors * cut.tiles / cut.channel_blocks
+    steps = sum(
+        count * times * (blocking.tile_cycles(size, width) * channels * WINOGRAD_STEP + WINOGRAD_TILE)
+        for size, count in blocking.counted(cut.tiles, cut.rows)
+        for width, times in blocking.counted(k_vectors, cut.vectors)
+    )
+    weights = member.products * channels * k_vectors * target.vector_bytes
+    return (
+        c_vectors * strip * WINOGRAD_PACK
+        + tiles_in * member.products * WINOGRAD_IN
+        + tiles_out * (member.products * WINOGRAD_OUT + member.mh * member.mw * WINOGRAD_WRITE)
+        + (member.products * steps + weights * WINOGRAD_WEIGHT) / cut.channel_blocks
+        + TASK
+    )
+
+
+def winograd_weight_cycles(problem: Problem, member, target: Target) -> float:
+    """Transforming the weights of one call."""
+    lanes = target.lanes(8 if problem.dtype == "float64" else 4)
+    vectors = problem.groups * -(-(problem.k // problem.groups) // lanes) * problem.c // problem.groups
+    return vectors * member.products * WINOGRAD_TRANSFORM + PACKING
 
 
 def depthwise_channels_cycles(problem: Problem, target: Target) -> float:

@@ -26,8 +26,10 @@ def pack_lanes(at, x, strip, rows, row0, row_step, columns, column0, valid):
             continue
         row = x + h * x_h
         if mode == ZEROS:
-            invoke(spread, (x, 0, line, pixel, low, 0))
-            invoke(spread, (x, 0, line + high * pixel, pixel, columns - high, 0))
+            if low > 0:
+                invoke(spread, (x, 0, line, pixel, low, 0))
+            if high < columns:
+                invoke(spread, (x, 0, line + high * pixel, pixel, columns - high, 0))
         else:
             for i in range(columns):
                 if i < low or i >= high:

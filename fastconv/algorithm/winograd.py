@@ -17,7 +17,7 @@ from fastconv.algorithm import output
 from fastconv.algorithm import winograd_tasks as t_
 from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, finish_name, move_name, names_of
 from fastconv.algorithm.dense import MODES
-from fastconv.cost import winograd_cycles
+from fastconv.cost import winograd_task_cycles, winograd_weight_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import gemm_name, microkernel
 from fastconv.problem import Problem
@@ -27,6 +27,7 @@ from fastconv.target import Target
 # docs/accuracy.md has their measured errors.
 DEFAULT = {1: (1,), 2: (2, 4), 3: (2, 3, 4), 4: (2, 3), 5: (2,), 7: ()}
 FAST = {1: (1,), 2: (2, 4), 3: (2, 3, 4, 5, 6), 4: (2, 3, 4), 5: (2, 4), 7: (2,)}
+LEAST_TILES, MOST_TILES = 28, 112  # of a block: fewer read the weights too often, more leave threads idle
 TUNE = {}
 
 
@@ -84,23 +85,30 @@ class Cut:
 
     @classmethod
     def of(cls, problem: Problem, member: Member, target: Target, threads: int) -> Cut:
-        _, _, item = names_of(problem)
-        lanes = target.lanes(item)
+        """The cut that keeps the busiest thread's cycles, as the cost model sees them, lowest."""
+        lanes = target.lanes(names_of(problem)[2])
         dh, dw = problem.dilation
-        windows = member.windows(problem)
-        outputs, channels = problem.k // problem.groups, problem.c // problem.groups
-        k_vectors = -(-outputs // lanes)
-        most = TUNE.get("tiles", 28) / (dh * dw)
-        down = windows[0]
-        column_blocks = max(1, math.ceil(windows[1] / max(1, most)))
-        across = -(-windows[1] // column_blocks)
-        row_blocks = math.ceil(down / max(1, most // across))
-        tiles = -(-windows[0] // row_blocks) * across * dh * dw
-        rows, vectors, _ = blocking.choose_tile(tiles, k_vectors, target)
-        register_tiles = -(-k_vectors // vectors)
-        sweep = max(1, TUNE.get("sweep", 4) // vectors)
-        channel_blocks = TUNE.get("split", 1)
-        return cls(row_blocks, column_blocks, windows, tiles, rows, vectors, register_tiles, sweep, channel_blocks)
+        k_vectors, subgrids = -(-(problem.k // problem.groups) // lanes), dh * dw
+        (down, across), best = member.windows(problem), None
+        channels = problem.c // problem.groups
+        most = max(LEAST_TILES, target.l2 // (member.products * channels * target.vector_bytes // lanes))
+        most = min(most, MOST_TILES) // subgrids
+        column_blocks = -(-across // max(1, most))
+        wide = -(-across // column_blocks)
+        for high in {-(-down // blocks) for blocks in range(1, down + 1)}:
+            if high > 1 and high * wide > most:
+                continue
+            row_blocks = -(-down // high)
+            tiles = high * wide * subgrids
+            rows, vectors, _ = blocking.choose_tile(tiles, k_vectors, target)
+            register_tiles = -(-k_vectors // vectors)
+            for split in range(1, min(threads, register_tiles) + 1):
+                cut = cls(row_blocks, column_blocks, (down, across), tiles, rows, vectors, register_tiles, 1, split)
+                tasks = problem.n * problem.groups * row_blocks * column_blocks * split
+                cycles = -(-tasks // threads) * winograd_task_cycles(problem, member, cut, target)
+                if best is None or cycles < best[0]:
+                    best = cycles, cut
+        return best[1]
 
 
 def _shares(extent: int, parts: int) -> set[int]:
@@ -110,6 +118,14 @@ def _shares(extent: int, parts: int) -> set[int]:
 
 def _padded(size: int) -> int:
     return (size + 127) // 128 * 128 + 64
+
+
+def _cycles(problem: Problem, member: Member, target: Target, packed: bool) -> float:
+    """What one member costs on one core."""
+    cut = Cut.of(problem, member, target, 1)
+    tasks = problem.n * problem.groups * cut.row_blocks * cut.column_blocks
+    cycles = tasks * winograd_task_cycles(problem, member, cut, target)
+    return cycles if packed else cycles + winograd_weight_cycles(problem, member, target)
 
 
 class Winograd:
@@ -131,14 +147,14 @@ class Winograd:
         return None
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
-        return min(winograd_cycles(problem, member, target, packed) for member in members(problem))
+        return min(_cycles(problem, member, target, packed) for member in members(problem))
 
     def member(self, problem: Problem, target: Target, packed: bool) -> Member:
         """The cheapest, whatever the batch: the choice decides the bits."""
         if "member" in TUNE:
             return TUNE["member"]
         image = replace(problem, n=1)
-        return min(members(problem), key=lambda member: winograd_cycles(image, member, target, packed))
+        return min(members(problem), key=lambda member: _cycles(image, member, target, packed))
 
     def build(self, problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
         member = self.member(problem, target, packed)

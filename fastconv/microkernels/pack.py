@@ -232,17 +232,38 @@ def transpose(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     """
     spec = parse(name)
     v = Vectors(b, spec.dtype, spec.lanes)
-    zero = integer(0)
-    if "rows" in spec.variants:
-        with each(v, zero, args[4], v.lanes) as i, each(v, zero, args[5], v.lanes) as j:
-            _square(v, spec.source, args, i, j)
-    else:
-        with each(v, zero, args[5], v.lanes) as j, each(v, zero, args[4], v.lanes) as i:
-            _square(v, spec.source, args, i, j)
+    v.align_stack()
+    rows, columns = args[4:]
+    zero, lanes = integer(0), integer(v.lanes)
+
+    def squares(move):
+        """`move` every square: a vector's rows by a vector's columns, or what is left of them."""
+        if "rows" in spec.variants:
+            with each(v, zero, rows, v.lanes) as i, each(v, zero, columns, v.lanes) as j:
+                move(i, j)
+        else:
+            with each(v, zero, columns, v.lanes) as j, each(v, zero, rows, v.lanes) as i:
+                move(i, j)
+
+    def whole(i, j):
+        """The last square of a row or column of squares overlaps the one before: masks take longer than that."""
+        last_i, last_j = b.sub(rows, lanes), b.sub(columns, lanes)
+        i = b.select(b.icmp_signed("<", i, last_i), i, last_i)
+        _square(v, spec.source, args, i, b.select(b.icmp_signed("<", j, last_j), j, last_j), True, True)
+
+    high, wide = (b.icmp_signed(">=", extent, lanes) for extent in (rows, columns))
+    with b.if_else(high) as (then, otherwise):
+        with then, b.if_else(wide) as (both, one):
+            with both:
+                squares(whole)
+            with one:
+                squares(lambda i, j: _square(v, spec.source, args, i, j, False, False))
+        with otherwise:
+            squares(lambda i, j: _square(v, spec.source, args, i, j, False, False))
 
 
-def _square(v: Vectors, stored: str, args, i, j):
-    """Transpose the block at row i, column j, masked at the ends."""
+def _square(v: Vectors, stored: str, args, i, j, high: bool, wide: bool):
+    """Transpose the block at row i, column j; `high`, `wide`: it has all its rows, its columns, else masks end it."""
     b, source = v.b, Source(v, stored)
     src, src_pitch, dst, dst_pitch, rows, columns = args
     height, across = b.sub(rows, i), b.sub(columns, j)
@@ -255,12 +276,17 @@ def _square(v: Vectors, stored: str, args, i, j):
     block = []
     for r in range(v.lanes):
         there = b.icmp_signed("<", integer(r), height)
-        at = v.offset(at, b.select(there, src_pitch, integer(0))) if r else at
-        block.append(source.vector(at, b.select(there, inside, nothing)))
+        step = src_pitch if high else b.select(there, src_pitch, integer(0))
+        at = v.opaque(v.offset(at, step)) if r else at
+        block.append(source.vector(at, None if high and wide else b.select(there, inside, nothing)))
     for c, column in enumerate(transposed(v, block)):
         there = b.icmp_signed("<", integer(c), across)
-        to = v.offset(to, b.select(there, dst_pitch, integer(0))) if c else to
-        v.store_masked(column, to, b.select(there, beside, nothing))
+        step = dst_pitch if wide else b.select(there, dst_pitch, integer(0))
+        to = v.opaque(v.offset(to, step)) if c else to
+        if high and wide:
+            v.store(column, to)
+        else:
+            v.store_masked(column, to, b.select(there, beside, nothing))
 
 
 @emitter("spread")
