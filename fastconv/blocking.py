@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ def tile_cycles(rows: int, vectors: int) -> float:
     return max(rows * vectors / 2, 4.0, vectors * 3.2) + (rows + vectors) / 20
 
 
+@functools.lru_cache(maxsize=4096)
 def choose_tile(rows: int, vectors: int, target: Target) -> tuple[int, int, float]:
     """The (row, vector) limits that cover rows x vectors in the fewest cycles, and those cycles."""
     best = None

@@ -73,13 +73,13 @@ class Call:
             weight = packed
         else:
             weight = _plain(weight)
-            if execution.weights is not None:
+            if execution.weights:
                 block = workspace.take(execution.weight_bytes)
-                threads.run(execution.weights, weight, y=block.memory)
-                weight = block.memory
         try:
-            for part in execution.parts:
-                threads.run(part, x, weight, bias, residual, y)
+            for i, part in enumerate(execution.parts):
+                if block is not None and i < len(execution.weights):
+                    threads.run(execution.weights[i], weight, y=block.memory)
+                threads.run(part, x, weight if block is None else block.memory, bias, residual, y)
         finally:
             if block is not None:
                 workspace.give(block)

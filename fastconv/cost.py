@@ -28,7 +28,8 @@ WINOGRAD_OUT = 2.6  # to transform one vector of sums
 WINOGRAD_WRITE = 4.0  # to write one vector of y
 WINOGRAD_STEP = 1.1  # share of a register tile's step, with broadcasts from rows apart
 WINOGRAD_TILE = 60.0  # to enter and leave a register tile
-WINOGRAD_WEIGHT = 0.03  # to read a byte of transformed weights
+WINOGRAD_WEIGHT = 0.004  # to read a byte of transformed weights from L3
+WINOGRAD_FAR_WEIGHT = 0.09  # and more where they do not fit there
 WINOGRAD_TRANSFORM = 10.0  # to transform the weights of a vector of channels to a product
 TASK = 500.0  # to start a task
 NEST = 3_000.0  # to take scratch for a dense plan and read its numbers
@@ -95,11 +96,12 @@ def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float
         for width, times in blocking.counted(k_vectors, cut.vectors)
     )
     weights = member.products * channels * k_vectors * target.vector_bytes
+    far = min(1.0, max(0.0, problem.groups * weights / target.l3 - 0.25))
     return (
         c_vectors * strip * WINOGRAD_PACK
         + tiles_in * member.products * WINOGRAD_IN
         + tiles_out * (member.products * WINOGRAD_OUT + member.mh * member.mw * WINOGRAD_WRITE)
-        + (member.products * steps + weights * WINOGRAD_WEIGHT) / cut.channel_blocks
+        + (member.products * steps + weights * (WINOGRAD_WEIGHT + far * WINOGRAD_FAR_WEIGHT)) / cut.channel_blocks
         + TASK
     )
 

@@ -72,18 +72,17 @@ def consider(problem: Problem, x: Steps, packed: bool, target: Target | None = N
 
 def choose(problem: Problem, x: Steps, algorithm: str, packed: bool, target: Target | None = None) -> Algorithm:
     """The named algorithm, or for "auto" the cheapest; the number of threads has no say."""
-    candidates = consider(problem, x, packed, target)
-    able = [c for c in candidates if c.reason is None]
     if algorithm == "auto":
+        able = [c for c in consider(problem, x, packed, target) if c.reason is None]
         return min(able, key=lambda c: c.cycles).algorithm
-    for candidate in candidates:
-        if candidate.algorithm.name == algorithm:
-            if candidate.reason is None:
-                return candidate.algorithm
-            can = ", ".join(repr(c.algorithm.name) for c in able)
-            raise ValueError(
-                f"algorithm: {algorithm!r} cannot do {problem.label}: {candidate.reason}; these can: {can}"
-            )
+    target = target or targets.host()
+    reasons = {a: a.supports(problem, x, target) for a in CANDIDATES[problem.op, problem.pass_]}
+    for candidate, reason in reasons.items():
+        if candidate.name == algorithm:
+            if reason is None:
+                return candidate
+            can = ", ".join(repr(a.name) for a, against in reasons.items() if against is None)
+            raise ValueError(f"algorithm: {algorithm!r} cannot do {problem.label}: {reason}; these can: {can}")
     there = ", ".join(map(repr, ("auto", *names(problem.op))))
     raise ValueError(f"algorithm: {algorithm!r} is not one of {there}")
 

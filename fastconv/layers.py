@@ -121,13 +121,14 @@ class Conv2d:
 
     def _pack(self, execution) -> np.ndarray:
         """The weights as `execution` wants them; packed at most once a form."""
-        if execution.weights is None:
+        if not execution.weights:
             return self.weight
         with setup:
             packed = self._packed.get(execution.packing)
             if packed is None:
                 packed = workspace.aligned(execution.weight_bytes)
-                threads.run(execution.weights, self.weight, y=packed)
+                for job in execution.weights:
+                    threads.run(job, self.weight, y=packed)
                 self._packed[execution.packing] = packed
         return packed
 

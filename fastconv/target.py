@@ -16,6 +16,7 @@ class Target:
     isa: str  # avx512, avx2, neon or generic
     l1: int = 32 << 10
     l2: int = 1 << 20
+    l3: int = 16 << 20
     name: str = ""
 
     @property
@@ -55,13 +56,12 @@ def host() -> Target:
     isa = os.environ.get("FASTCONV_ISA", isa)
     if isa not in ("avx512", "avx2", "neon", "generic"):
         raise ValueError(f"FASTCONV_ISA: {isa!r} is not one of avx512, avx2, neon, generic")
-    l1, l2 = _cache_sizes()
-    return Target(isa, l1, l2, llvm.get_host_cpu_name())
+    return Target(isa, *_cache_sizes(), llvm.get_host_cpu_name())
 
 
-def _cache_sizes() -> tuple[int, int]:
-    """L1 data and L2 size of one core, where the system tells; modest guesses elsewhere."""
-    found = {1: 32 << 10, 2: 512 << 10}
+def _cache_sizes() -> tuple[int, int, int]:
+    """L1 data and L2 size of one core, L3 of all, where the system tells; modest guesses elsewhere."""
+    found = {1: 32 << 10, 2: 512 << 10, 3: 8 << 20}
     for entry in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         try:
             level = int((entry / "level").read_text())
@@ -71,7 +71,7 @@ def _cache_sizes() -> tuple[int, int]:
             continue
         if level in found and kind in ("Data", "Unified") and size.endswith("K"):
             found[level] = int(size[:-1]) << 10
-    return found[1], found[2]
+    return found[1], found[2], found[3]
 
 
 def flops_per_cycle(dtype: str) -> int:

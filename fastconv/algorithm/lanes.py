@@ -12,15 +12,14 @@ X_C, X_H, X_W, H, W, MODE, PIXEL, GATHER, SPREAD, LANES_FIELDS = range(10)
 
 
 @helper
-def pack_lanes(at, x, strip, rows, row0, row_step, columns, column0, valid):
-    """Rows row0, row0 + row_step, ... and columns from column0 on of `valid` channels from x on; the other lanes are
-    anything."""
+def pack_lanes(at, x, strip, rows, row0, columns, column0, valid):
+    """Rows from row0 and columns from column0 on of the `valid` channels from x on; the other lanes hold anything."""
     x_c, x_h, x_w, pixel = peek(at, X_C), peek(at, X_H), peek(at, X_W), peek(at, PIXEL)
     gather, spread, mode, width = peek(at, GATHER), peek(at, SPREAD), peek(at, MODE), peek(at, W)
     low, high = inside(columns, column0, 1, width)
     for j in range(rows):
         line = strip + j * columns * pixel
-        h = source_index(row0 + j * row_step, peek(at, H), mode)
+        h = source_index(row0 + j, peek(at, H), mode)
         if h < 0:
             invoke(spread, (x, 0, line, pixel, columns, 0))
             continue

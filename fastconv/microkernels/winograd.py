@@ -55,8 +55,10 @@ class Registers:
 
 
 class _Walk:
-    """An address that moves by the same run-time step each time. A chain, hidden from LLVM: it would keep every multiple
-    of the step in a register of its own, and spill."""
+    """An address that moves by the same run-time step each time.
+
+    Hidden from LLVM, which would keep every multiple of the step in a register of its own, and spill.
+    """
 
     def __init__(self, v: Vectors, start: ir.Value, step: ir.Value):
         self.v, self.at, self.step = v, start, step

@@ -1,0 +1,58 @@
+"""Fused Winograd convolution: fewer multiplications for kernels of 2 to 7 taps at stride 1.
+
+Lavin and Gray, Fast Algorithms for Convolutional Neural Networks (2016): every tile of outputs is transformed,
+multiplied point by point, which over channels is a matrix product for each point, and transformed back. All three steps
+follow one another in blocks (`tasks`); nothing but u, the transformed weights, ever has the size of a whole tensor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fastconv.algorithm.common import Execution, Steps
+from fastconv.algorithm.winograd import plan
+from fastconv.algorithm.winograd.members import Member, family
+from fastconv.cost import winograd_task_cycles, winograd_weight_cycles
+from fastconv.problem import Problem
+from fastconv.target import Target
+
+
+class Winograd:
+    """Stride 1, any padding, any dilation; kernels as `members` lists them."""
+
+    name = "winograd"
+
+    def __init__(self, only: Member | None = None):
+        self.only = only  # for tests and the table of errors: this member, whatever the precision
+
+    def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
+        if problem.stride != (1, 1):
+            return "stride"
+        if problem.precision == "strict":
+            return "precision='strict' keeps to plain sums"
+        if not self._members(problem):
+            return f"no member for a kernel of {problem.r}x{problem.s} within precision={problem.precision!r}"
+        if problem.depthwise:
+            return "a group has one input channel"
+        if problem.itemsize not in (x.w, x.c):
+            return "neither x's rows nor its channels are contiguous"
+        return None
+
+    def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
+        return min(_cycles(problem, member, target, packed) for member in self._members(problem))
+
+    def build(self, problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
+        # The member decides the bits, which must not depend on how a batch is split.
+        image = replace(problem, n=1)
+        member = min(self._members(problem), key=lambda member: _cycles(image, member, target, packed))
+        return plan.execution(problem, x, member, target, threads, packed)
+
+    def _members(self, problem: Problem) -> tuple[Member, ...]:
+        return (self.only,) if self.only else family(problem.r, problem.s, problem.precision)
+
+
+def _cycles(problem: Problem, member: Member, target: Target, packed: bool) -> float:
+    """What one member costs on one core."""
+    cut = plan.Cut.of(problem, member, target, 1)
+    cycles = cut.tasks(problem) * winograd_task_cycles(problem, member, cut, target)
+    return cycles if packed else cycles + winograd_weight_cycles(problem, member, target)
