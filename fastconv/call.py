@@ -62,8 +62,10 @@ class Call:
         return self._new(self.shape, self.dtype)
 
     def _launch(self, x, weight, bias, residual, y, packed):
-        if self._odd or not x.flags.aligned:
+        if self._odd:
             x = _copy(x)
+        elif not x.flags.aligned:
+            x = _aligned(x)
         if bias is not None:
             bias = bias.astype(self.wide) if self.wide is not None else _plain(bias)
         if residual is not None:
@@ -96,3 +98,13 @@ def _plain(array: np.ndarray) -> np.ndarray:
 
 def _copy(array: np.ndarray) -> np.ndarray:
     return np.array(array, order="C", copy=True, subok=False)
+
+
+def _aligned(x: np.ndarray) -> np.ndarray:
+    """A copy in aligned memory whose elements lie as x's do, since that is what the plan reads."""
+    spans = [(size - 1) * step for size, step in zip(x.shape, x.strides, strict=True)]
+    before = -sum(min(span, 0) for span in spans)
+    after = sum(max(span, 0) for span in spans) + x.itemsize
+    copy = np.ndarray(x.shape, x.dtype, np.empty(before + after, np.uint8), before, x.strides)
+    np.copyto(copy, x)
+    return copy
