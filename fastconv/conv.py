@@ -65,7 +65,8 @@ def conv2d(
     algorithm : str
         "auto", "tune" or a name out of ``fastconv.algorithms("conv2d")``. "auto" estimates. "tune" measures all that
         can do the problem, on these arrays, for about half a second; the winner is remembered on disk, for this machine
-        and number of threads, so that no later call measures. Algorithms differ in the last bits of their results.
+        and number of threads, so that no later call measures. As algorithms differ in the last bits, so may results
+        of "tune" between numbers of threads and sizes of the batch.
     precision : {"strict", "default", "fast"}
         Which algorithms "auto" may use; all present ones are as accurate as a plain dot product.
     out : ndarray, optional

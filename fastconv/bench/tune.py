@@ -148,9 +148,10 @@ def _progress(rows: Iterable[Tuned], total: int) -> Iterator[Tuned]:
             print(f"{row}  [{i}/{total}]", flush=True)
             yield row
         return
-    with Progress(console=console, transient=True) as progress:
+    with Progress(console=console, transient=True, auto_refresh=False) as progress:
         task = progress.add_task("tuning", total=total)
         for row in rows:
             progress.console.print(str(row), highlight=False, soft_wrap=True)
             progress.advance(task)
+            progress.refresh()  # only here, for measurements to be undisturbed
             yield row
