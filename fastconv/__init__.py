@@ -4,8 +4,7 @@ from fastconv.conv import conv2d
 from fastconv.insight import Plan, algorithms, explain, show_config
 from fastconv.layers import Conv2d
 from fastconv.threads import get_num_threads, num_threads, set_num_threads
-
-__version__ = "0.1.0"
+from fastconv.version import __version__ as __version__
 
 __all__ = [
     "Conv2d",

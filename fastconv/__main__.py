@@ -1,4 +1,4 @@
-"""The command line: bench, compare, explain, info."""
+"""The command line: bench, compare, explain, tune, info."""
 
 from __future__ import annotations
 
@@ -49,6 +49,15 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--dtype", default="float32")
     explain.add_argument("--layout", default="channels_first")
     explain.add_argument("--packed", action="store_true", help="weights packed once, as in a layer")
+    tune = commands.add_parser("tune", help="measure which algorithm is best for each layer, and remember it")
+    tune.set_defaults(run=_tune)
+    tune.add_argument("network", nargs="?", help=f"all, or one of {', '.join(NETWORKS)}")
+    tune.add_argument("--layout", default="channels_first", choices=["channels_first", "channels_last"])
+    tune.add_argument("--dtype", default="float32", choices=["float32", "float64", "float16", "bfloat16"])
+    tune.add_argument("--threads", type=int, default=None)
+    tune.add_argument("--batch", type=int, default=1)
+    tune.add_argument("--api", default="both", choices=["both", "function", "layer"])
+    tune.add_argument("--merge", metavar="FILE", help="add the winners of another tuning file, the newer of each")
     info = commands.add_parser("info", help="versions, CPU, threads, cache folder")
     info.set_defaults(run=lambda _: fc.show_config() or 0)
     return parser
@@ -114,6 +123,12 @@ def _compare(options: argparse.Namespace) -> int:
     if options.write:
         comparison.write(table, options.write)
     return 0
+
+
+def _tune(options: argparse.Namespace) -> int:
+    from fastconv.bench import tune
+
+    return tune.run(options)
 
 
 def _require(module: str, flag: str) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastconv import threads, workspace
 from fastconv.checks import check_out
 from fastconv.problem import Problem
+
+if TYPE_CHECKING:
+    from fastconv.algorithm.common import Steps
 
 VERBOSE = os.environ.get("FASTCONV_VERBOSE", "0") not in ("", "0")
 
@@ -22,7 +26,6 @@ class Call:
 
     def __init__(self, problem: Problem, x: np.ndarray, algorithm: str, packed: bool):
         from fastconv import dispatch
-        from fastconv.algorithm.common import Steps
 
         self.problem, self.dtype = problem, x.dtype
         self.batched = x.ndim == 4
@@ -30,21 +33,16 @@ class Call:
         self._new = workspace.allocator(self.shape, self.dtype)
         # float16 and bfloat16 kernels take their bias in float32.
         self.wide = np.dtype(np.float32) if problem.itemsize == 2 else None
-        steps = x.strides if self.batched else (0, *x.strides)
-        n, c, h, w = steps if problem.layout == "channels_first" else (steps[i] for i in (0, 3, 1, 2))
-        self._odd = any(step % problem.itemsize for step in steps)
-        if self._odd:  # the view is copied before it is read
-            usual = dispatch.contiguous_steps(problem)
-            n, c, h, w = usual.n, usual.c, usual.h, usual.w
+        steps, self._odd = steps_of(problem, x)
         count = threads.get_num_threads()
-        self.algorithm, self.execution = dispatch.execution(problem, Steps(n, c, h, w), algorithm, count, packed)
+        self.algorithm, self.execution = dispatch.execution(problem, steps, algorithm, count, packed)
 
     def __call__(self, x, weight, bias, residual, out, packed=None):
         """Run on these arrays, which have been checked to be what this call was made for."""
         start = time.perf_counter() if VERBOSE else 0.0
         y = self._new(self.shape, self.dtype) if out is None else self._direct(out, x, weight, bias, residual)
         if y.size:
-            self._launch(x, weight, bias, residual, y, packed)
+            self.run(x, weight, bias, residual, y, packed)
         if VERBOSE:
             self._log(time.perf_counter() - start)
         if out is None:
@@ -61,9 +59,22 @@ class Call:
             return out
         return self._new(self.shape, self.dtype)
 
-    def _launch(self, x, weight, bias, residual, y, packed):
-        if self._odd or not x.flags.aligned:
+    def pack(self, weight):
+        """What to call with as `packed` in place of this weight; it may be kept and used again."""
+        execution = self.execution
+        if not execution.weights:
+            return weight
+        (job,) = execution.weights
+        packed = workspace.aligned(execution.weight_bytes)
+        threads.run(job, weight, y=packed)
+        return packed
+
+    def run(self, x, weight, bias, residual, y, packed):
+        """Convolve into `y`, which is contiguous and shares no memory with the others."""
+        if self._odd:
             x = _copy(x)
+        elif not x.flags.aligned:
+            x = _aligned(x)
         if bias is not None:
             bias = bias.astype(self.wide) if self.wide is not None else _plain(bias)
         if residual is not None:
@@ -88,6 +99,18 @@ class Call:
         print(f"fastconv: {self.problem.label} {self.algorithm} {seconds * 1e3:.3f} ms", file=sys.stderr)
 
 
+def steps_of(problem: Problem, x: np.ndarray) -> tuple[Steps, bool]:
+    """The steps of x as kernels read it, and whether that is a copy because x's own are not whole elements."""
+    from fastconv import dispatch
+    from fastconv.algorithm.common import Steps
+
+    steps = x.strides if x.ndim == 4 else (0, *x.strides)
+    if any(step % problem.itemsize for step in steps):
+        return dispatch.contiguous_steps(problem), True
+    n, c, h, w = steps if problem.layout == "channels_first" else (steps[i] for i in (0, 3, 1, 2))
+    return Steps(n, c, h, w), False
+
+
 def _plain(array: np.ndarray) -> np.ndarray:
     """The array, or a copy if it is not contiguous and aligned."""
     flags = array.flags
@@ -96,3 +119,13 @@ def _plain(array: np.ndarray) -> np.ndarray:
 
 def _copy(array: np.ndarray) -> np.ndarray:
     return np.array(array, order="C", copy=True, subok=False)
+
+
+def _aligned(x: np.ndarray) -> np.ndarray:
+    """A copy in aligned memory whose elements lie as x's do, since that is what the plan reads."""
+    spans = [(size - 1) * step for size, step in zip(x.shape, x.strides, strict=True)]
+    before = -sum(min(span, 0) for span in spans)
+    after = sum(max(span, 0) for span in spans) + x.itemsize
+    copy = np.ndarray(x.shape, x.dtype, np.empty(before + after, np.uint8), before, x.strides)
+    np.copyto(copy, x)
+    return copy

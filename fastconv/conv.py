@@ -63,7 +63,10 @@ def conv2d(
     residual : ndarray, the result's shape, optional
         Added before the activation.
     algorithm : str
-        "auto" or a name out of ``fastconv.algorithms("conv2d")``.
+        "auto", "tune" or a name out of ``fastconv.algorithms("conv2d")``. "auto" estimates. "tune" measures all that
+        can do the problem, on these arrays, for about half a second; the winner is remembered on disk, for this machine
+        and number of threads, so that no later call measures. As algorithms differ in the last bits, so may results
+        of "tune" between numbers of threads and sizes of the batch.
     precision : {"strict", "default", "fast"}
         Which algorithms "auto" may use; all present ones are as accurate as a plain dot product.
     out : ndarray, optional
@@ -154,13 +157,16 @@ def prepare(x, weight, bias, residual, algorithm, packed, **options) -> Call:
     )  # fmt: skip
     with setup:
         check_algorithm("conv2d", algorithm)
-        return Call(problem, x, algorithm, packed)
+        if algorithm != "tune":
+            return Call(problem, x, algorithm, packed)
+        from fastconv import tuning
+    return tuning.tuned(problem, (x, weight, bias, residual), packed)  # which may take a while
 
 
 def check_algorithm(op: str, algorithm: Any) -> None:
-    """ "auto", or one of the operator's algorithms."""
+    """ "auto", "tune", or one of the operator's algorithms."""
     if algorithm != "auto" or not isinstance(algorithm, str):
         with setup:
             from fastconv import dispatch
 
-        check_choice("algorithm", algorithm, ("auto", *dispatch.names(op)))
+        check_choice("algorithm", algorithm, ("auto", "tune", *dispatch.names(op)))

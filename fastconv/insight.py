@@ -11,16 +11,22 @@ import numpy as np
 from fastconv import threads
 from fastconv.checks import dtype_name
 from fastconv.codegen.lock import setup
+from fastconv.conv import check_algorithm
 from fastconv.problem import Problem, conv2d_problem
+from fastconv.version import __version__
 
 
 @dataclass(frozen=True)
 class PlanCandidate:
-    """One algorithm in a `Plan`: its estimated milliseconds on one core for one image, or the reason it is out."""
+    """One algorithm in a `Plan`: its estimated milliseconds on one core for one image, or the reason it is out.
+
+    `tuned_milliseconds` is what a call took when ``algorithm="tune"`` measured it, with the plan's number of threads.
+    """
 
     name: str
     milliseconds: float | None
     reason: str | None
+    tuned_milliseconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,9 @@ class Plan:
         Input, weight and output once.
     workspace : int
         Bytes of scratch and packed weights that a call uses.
+    threads : int
+    tuned : str or None
+        The remembered winner of ``algorithm="tune"``, if this was measured on this machine and number of threads.
     """
 
     label: str
@@ -48,6 +57,7 @@ class Plan:
     bytes: int
     workspace: int
     threads: int
+    tuned: str | None = None
 
     def __str__(self) -> str:
         lines = [
@@ -58,6 +68,9 @@ class Plan:
         for c in self.candidates:
             star = "*" if c.name == self.algorithm else " "
             verdict = c.reason or f"about {c.milliseconds:.4f} ms an image on one core"
+            if c.tuned_milliseconds is not None:
+                won = ", the winner" if c.name == self.tuned else ""
+                verdict += f"; measured {c.tuned_milliseconds:.4f} ms a call{won}"
             lines.append(f"  {star} {c.name:<10} {verdict}")
         return "\n".join(lines)
 
@@ -101,7 +114,7 @@ def explain(op: str, x_shape: Any, weight_shape: Any, bias: bool = False, *, dty
         Whether the call has them.
     dtype : str or dtype
     algorithm : str
-        As for the operator.
+        As for the operator. Nothing is measured: "tune" gives the remembered winner, or what "auto" chooses.
     packed : bool
         Whether the weights are prepared beforehand, as in a layer.
     **options
@@ -123,22 +136,30 @@ def explain(op: str, x_shape: Any, weight_shape: Any, bias: bool = False, *, dty
     'pointwise'
     """
     with setup:
-        from fastconv import dispatch, peak, target
+        from fastconv import dispatch, peak, target, tuning
 
     dispatch.names(op)
+    check_algorithm(op, algorithm)
     problem = problem_of(x_shape, weight_shape, bias, residual, dtype, options)
     steps = dispatch.contiguous_steps(problem)
     count = threads.get_num_threads()
+    known = tuning.remembered(problem, steps, packed) if problem.n else None
+    if algorithm == "tune":
+        algorithm = known.winner if known else "auto"
     chosen, execution = dispatch.execution(problem, steps, algorithm, count, packed)
     per_ms = peak.measured_peak(problem.dtype, 1) / target.flops_per_cycle(problem.dtype) * 1e6
     candidates = tuple(
-        PlanCandidate(c.algorithm.name, None if c.cycles is None else c.cycles / per_ms, c.reason)
+        PlanCandidate(
+            c.algorithm.name, None if c.cycles is None else c.cycles / per_ms, c.reason,
+            known.candidates[c.algorithm.name] * 1e3 if known and c.reason is None else None,
+        )
         for c in dispatch.consider(problem, steps, packed)
-    )
+    )  # fmt: skip
     scratch = max(part.scratch * min(count, part.tasks) for part in execution.parts)
     return Plan(
-        problem.label, chosen, candidates, problem.flops, problem.bytes, scratch + execution.weight_bytes, count
-    )
+        problem.label, chosen, candidates, problem.flops, problem.bytes, scratch + execution.weight_bytes, count,
+        known.winner if known else None,
+    )  # fmt: skip
 
 
 def problem_of(x_shape, weight_shape, bias, residual, dtype, options) -> Problem:
@@ -157,7 +178,7 @@ def problem_of(x_shape, weight_shape, bias, residual, dtype, options) -> Problem
 
 
 def show_config() -> None:
-    """Print versions, the CPU and vector width in use, threads, and where compiled code is kept.
+    """Print versions, the CPU and vector width in use, threads, and where compiled code and tuning are kept.
 
     Examples
     --------
@@ -169,7 +190,7 @@ def show_config() -> None:
         import llvmlite
         import numba
 
-        from fastconv import __version__, target
+        from fastconv import target, winners
         from fastconv.codegen import cache
 
     host = target.host()
@@ -180,3 +201,4 @@ def show_config() -> None:
           f"L1 {host.l1 >> 10} KiB, L2 {host.l2 >> 10} KiB")  # fmt: skip
     print(f"threads  {threads.get_num_threads()}, layer {threads.layer()}")
     print(f"cache    {cache.folder() or 'none: compiled code is not kept'}")
+    print(f"tuning   {winners.path() or 'none: measured winners are not kept'}")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import call, threads, workspace
+from fastconv import call, threads
 from fastconv.batch_norm import batch_norm_fold
 from fastconv.checks import as_size, as_sizes, check_array, check_same_dtype
 from fastconv.codegen.lock import setup
@@ -107,7 +107,7 @@ class Conv2d:
 
     def _prepare(self, x, residual):
         prepared = prepare(x, self.weight, self.bias, residual, self._algorithm, True, **self._options)
-        packed = self._pack(prepared.execution)
+        packed = self._pack(prepared)
         key = (
             x.shape, x.strides, x.dtype, x.__class__,
             None if residual is None else (residual.shape, residual.dtype, residual.__class__),
@@ -119,17 +119,15 @@ class Conv2d:
             self._calls[key] = prepared, packed
         return prepared, packed
 
-    def _pack(self, execution) -> np.ndarray:
-        """The weights as `execution` wants them; packed at most once a form."""
-        if not execution.weights:
+    def _pack(self, prepared: call.Call) -> np.ndarray:
+        """The weights as a call wants them; packed at most once a form."""
+        if not prepared.execution.weights:
             return self.weight
+        form = prepared.execution.packing
         with setup:
-            packed = self._packed.get(execution.packing)
+            packed = self._packed.get(form)
             if packed is None:
-                packed = workspace.aligned(execution.weight_bytes)
-                for job in execution.weights:
-                    threads.run(job, self.weight, y=packed)
-                self._packed[execution.packing] = packed
+                packed = self._packed[form] = prepared.pack(self.weight)
         return packed
 
     def __repr__(self) -> str:

@@ -223,6 +223,11 @@ def _pool_runs() -> bool:
     return bool(getattr(module, "_is_initialized", False))
 
 
+def most() -> int:
+    """The most workers that a call in this context can have."""
+    return 1 if _forked_with_pool else min(get_num_threads(), _launch().POOL_SIZE)
+
+
 def workers(tasks: int, flops: int) -> int:
     """How many threads this call should use; 1 means: in the calling thread."""
     if tasks < 2 or flops < SERIAL_FLOPS["omp"] or _forked_with_pool:

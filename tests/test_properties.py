@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import fastconv as fc
 
-VIEWS = ("plain", "transposed", "negative", "fortran", "gaps", "read_only", "unaligned", "broadcast")
+VIEWS = ("plain", "transposed", "negative", "fortran", "gaps", "read_only", "unaligned", "unaligned_view", "broadcast")
 
 
 def view_of(x, kind):
@@ -33,6 +33,8 @@ def view_of(x, kind):
         odd = raw[1:].view(x.dtype).reshape(x.shape) if x.size else x
         odd[...] = x
         return odd
+    if kind == "unaligned_view":
+        return view_of(np.ascontiguousarray(x.transpose(3, 1, 0, 2)[::-1]), "unaligned")[::-1].transpose(2, 1, 3, 0)
     if kind == "broadcast":
         return np.broadcast_to(x[:1], x.shape)
     return x

@@ -101,14 +101,15 @@ def measure(layers: tuple[Layer, ...], *, against: list[str], layout: str = "cha
             dtype: str = "float32", threads: int = 1, batch: int = 1, api: str = "both",
             budget: float = 0.06) -> Iterator[Row]:  # fmt: skip
     """Measure conv2d layers one by one."""
-    kind = _dtype(dtype)
+    kind = dtype_of(dtype)
     peak = measured_peak(dtype if dtype == "float64" else "float32", threads)
     with fc.num_threads(threads):
         for layer in layers:
             yield _row(layer, against, layout, kind, dtype, threads, batch, api, budget, peak)
 
 
-def _dtype(name: str) -> np.dtype:
+def dtype_of(name: str) -> np.dtype:
+    """The dtype of a name, bfloat16's too."""
     if name == "bfloat16":
         import ml_dtypes
 
