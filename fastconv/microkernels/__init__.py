@@ -29,6 +29,9 @@ dot_<dtype>_<rows>x<lanes>_<isa>                   rows of weights against one v
 depthwise_<dtype>_<pixels>x<lanes>_<isa>_<3x3s1|...|taps>
     lanes are channels, a tile is neighbouring pixels; x packed as [row][column][lane], w as [tap][lane]
 
+wgin_, wgweight_, wgout_<dtype>_<isa>_<4x4k3x3|...>[_tail]
+    Winograd's transforms (`winograd`, `toomcook`): tile, then kernel; lanes are channels
+
 plane_, row_, spread_, transpose_<dtype>_<isa>      moves (`pack`); <source><dtype> also widens: row_f16f32_avx512
 finish_<dtype>_<isa>_<activation>                  dst = round(act(src + residual)); <stored><dtype> also narrows
 fmapeak_<dtype>_<isa>                              multiply-adds in registers, the yardstick

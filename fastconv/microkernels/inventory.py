@@ -126,6 +126,11 @@ def names(target: Target) -> Iterator[str]:
             for wide in range(lanes, stencil.MOST_VECTORS * lanes + 1, lanes):
                 for kind in stencil.kinds(lanes):
                     yield str(Name("stencil", dtype, dtype, 1, wide, target.isa, (kind,)))
+        for word in winograd.variants():
+            yield f"wgin_{dtype}_{target.isa}_{word}"
+            yield f"wgweight_{dtype}_{target.isa}_{word}"
+            yield f"wgout_{dtype}_{target.isa}_{word}"
+            yield f"wgout_{dtype}_{target.isa}_{word}_tail"
         for rows in range(1, dot.most_rows(lanes) + 1):
             yield str(Name("dot", dtype, dtype, rows, lanes, target.isa, ()))
     for kinds in ("f32", "f64", "f16f32", "bf16f32"):

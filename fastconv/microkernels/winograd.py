@@ -26,6 +26,26 @@ OUTPUT = ("z", "z_xi", "z_tile", "tiles", "y", "y_row", "y_pixel", "rows", "colu
 WEIGHT = ("w", "w_tap", "w_channel", "channels", "u", "u_xi", "u_channel")
 
 
+# Output pixels of a tile along an axis, by the kernel's taps along it.
+TILES = {1: (1,), 2: (2, 4), 3: (2, 3, 4, 5, 6), 4: (2, 3, 4), 5: (2, 4), 7: (2,)}
+
+
+def tiles(r: int, s: int) -> list[tuple[int, int]]:
+    """The tiles that r x s kernels have transforms for, none if there are none."""
+    if (r, s) == (1, 1) or r not in TILES or s not in TILES:
+        return []
+    if 1 in (r, s):
+        return [(mh, mw) for mh in TILES[r] for mw in TILES[s]]
+    if r == s:
+        return [(m, m) for m in TILES[r]]
+    return [(2, 2), (4, 4)] if {r, s} == {2, 3} else [(2, 2)]
+
+
+def variants() -> list[str]:
+    """The words of all transforms in kernels' names."""
+    return [f"{mh}x{mw}k{r}x{s}" for r in TILES for s in TILES for mh, mw in tiles(r, s)]
+
+
 def sizes(variant: str) -> tuple[int, int, int, int]:
     """(mh, mw, r, s) of a variant such as 4x4k3x3."""
     mh, mw, r, s = (int(number) for number in re.findall(r"\d+", variant))

@@ -1,16 +1,15 @@
-"""The family F(mh x mw, r x s), and who may be used: how far a member's errors go decides for which precision."""
+"""The family F(mh x mw, r x s), and for which precision each member's errors are small enough."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fastconv.microkernels.winograd import tiles
 from fastconv.problem import Problem
 
-# Output pixels of a tile along an axis, by the kernel's taps along it. Errors grow with m + taps; docs/accuracy.md has
-# them measured. "fast" adds tiles to what "default" has.
-DEFAULT = {1: (1,), 2: (2, 4), 3: (2, 3, 4), 4: (2, 3), 5: (2,)}
-FAST = {1: (1,), 2: (2, 4), 3: (2, 3, 4, 5, 6), 4: (2, 3, 4), 5: (2, 4), 7: (2,)}
-ALLOWED: dict[str, dict[int, tuple[int, ...]]] = {"strict": {}, "default": DEFAULT, "fast": FAST}
+# The most values that a tile may have along its two axes together, m + taps - 1 each: errors grow with both;
+# docs/accuracy.md has them measured.
+MOST_VALUES = {"strict": 0, "default": 12, "fast": 16}
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,6 @@ class Member:
 
 
 def family(r: int, s: int, precision: str) -> tuple[Member, ...]:
-    """The members for r x s taps within a precision; for square kernels square tiles only."""
-    heights, widths = ALLOWED[precision].get(r, ()), ALLOWED[precision].get(s, ())
-    if (r, s) == (1, 1):
-        return ()
-    return tuple(Member(mh, mw, r, s) for mh in heights for mw in widths if r != s or mh == mw)
+    """The members for r x s taps within a precision."""
+    most = MOST_VALUES[precision]
+    return tuple(Member(mh, mw, r, s) for mh, mw in tiles(r, s) if mh + r + mw + s - 2 <= most)
