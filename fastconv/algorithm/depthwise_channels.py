@@ -127,7 +127,7 @@ def build(problem: Problem, x: Steps, target: Target, threads: int) -> Execution
         packing[index] = value
     size = multiplier * blocks * taps * lanes * item
     weights = Job(pack_taps.address, packing, multiplier * blocks, 0, 8 * size)
-    return Execution([_main(problem, x, target, threads)], [weights], size, ("depthwise",))
+    return Execution([_main(problem, x, target, threads)], weights, size, ("depthwise",))
 
 
 def _main(problem: Problem, x: Steps, target: Target, threads: int) -> Job:

@@ -103,4 +103,4 @@ def build(problem: Problem, x: Steps, target: Target, threads: int) -> Execution
     ):  # fmt: skip
         plan[index] = value
     tasks = problem.n * -(-problem.k // planes) * row_blocks
-    return Execution([Job(depthwise_pixels.address, plan, tasks, 0, 4 * problem.flops, [slope, no_row])], [], 0, ())
+    return Execution([Job(depthwise_pixels.address, plan, tasks, 0, 4 * problem.flops, [slope, no_row])], None, 0, ())

@@ -12,7 +12,6 @@ from dataclasses import replace
 from fastconv.algorithm.common import Execution, Steps
 from fastconv.algorithm.winograd import plan
 from fastconv.algorithm.winograd.members import Member, family
-from fastconv.cost import winograd_task_cycles, winograd_weight_cycles
 from fastconv.problem import Problem
 from fastconv.target import Target
 
@@ -53,6 +52,4 @@ class Winograd:
 
 def _cycles(problem: Problem, member: Member, target: Target, packed: bool) -> float:
     """What one member costs on one core."""
-    cut = plan.Cut.of(problem, member, target, 1)
-    cycles = cut.tasks(problem) * winograd_task_cycles(problem, member, cut, target)
-    return cycles if packed else cycles + winograd_weight_cycles(problem, member, target)
+    return plan.Cut.of(problem, member, target, 1, packed).cycles(problem, member, target, 1, packed)
