@@ -18,8 +18,6 @@ from fastconv.microkernels.inventory import gemm_name, microkernel
 from fastconv.problem import Problem
 from fastconv.target import Target
 
-MODES = {"zeros": s_.ZEROS, "reflect": s_.REFLECT, "replicate": s_.REPLICATE, "circular": s_.CIRCULAR}
-
 
 @dataclass(frozen=True)
 class Shape:
@@ -276,7 +274,7 @@ def _put_strips(put, problem, x, cut, target, keep, c, r, s):
     row, plane = (microkernel(move_name(kind, problem, target)) for kind in ("row", "plane"))
     for name, value in {
         "H": height, "WIDTH": width, "STRIDE_H": sh, "STRIDE_W": sw, "TOP": problem.padding[0][0],
-        "LEFT": problem.padding[1][0], "MODE": MODES[problem.padding_mode], "ROWS": len(rows),
+        "LEFT": problem.padding[1][0], "MODE": s_.MODES[problem.padding_mode], "ROWS": len(rows),
         "ROW_OFFSETS": rows.ctypes.data, "CLASSES": len(first), "CLASS_FIRST": first.ctypes.data, "COLUMNS": columns,
         "X_C": x.c, "X_H": x.h, "X_W": x.w, "PIXEL_BYTES": line, "ITEM_BYTES": item,
         "ROW_MOVE": row.address, "PLANE_MOVE": plane.address,

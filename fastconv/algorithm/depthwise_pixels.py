@@ -63,6 +63,8 @@ def refuses(problem: Problem, x: Steps, target: Target) -> str | None:
     """Why these kernels cannot do the problem, or None."""
     if problem.layout == "channels_last":
         return "pixels are not contiguous"
+    if problem.padding_mode != "zeros":
+        return "padding mode"
     if target.isa not in ("avx512", "avx2"):
         return "no masked loads"
     if problem.dtype not in ("float32", "float64"):

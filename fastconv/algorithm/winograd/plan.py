@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastconv import blocking
-from fastconv.algorithm import lanes as l_
 from fastconv.algorithm import output
 from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, finish_name, move_name, names_of
-from fastconv.algorithm.dense import MODES
+from fastconv.algorithm.lanes import put_input
 from fastconv.algorithm.nest import VECTORS_TABLED
 from fastconv.algorithm.winograd import tasks as t_
 from fastconv.algorithm.winograd.members import Member
@@ -170,7 +169,7 @@ def _main(
         TOP=problem.padding[0][0], LEFT=problem.padding[1][0], OH=problem.oh, OW=problem.ow,
         X_N=x.n, X_G=channels * x.c, U_G=panels.count * panels.size, U_PANEL=panels.size,
     )  # fmt: skip
-    _put_input(plan, problem, x, target)
+    put_input(plan, problem, x, target)
     _put_kernels(put, problem, member, cut, panels, target, keep)
     _put_output(put, problem, target, keep)
     scratch = _put_scratch(put, problem, member, cut, panels, target)
@@ -179,17 +178,6 @@ def _main(
         put(RAW=weights.plan.ctypes.data, TAPS_AT=scratch, U_AT=scratch + weights.scratch)
         scratch += weights.scratch + panels.size
     return Job(t_.winograd.address, plan, cut.tasks(problem), scratch, problem.flops, keep)
-
-
-def _put_input(plan, problem, x, target):
-    """Where x lies, and how its strips are packed."""
-    gather = microkernel(move_name("transpose", problem, target, "columns")).address if x.w == problem.itemsize else 0
-    for name, value in {
-        "X_C": x.c, "X_H": x.h, "X_W": x.w, "H": problem.h, "W": problem.w, "MODE": MODES[problem.padding_mode],
-        "PIXEL": target.vector_bytes, "GATHER": gather,
-        "SPREAD": microkernel(move_name("spread", problem, target)).address,
-    }.items():  # fmt: skip
-        plan[getattr(l_, name)] = value
 
 
 def _put_kernels(put, problem, member, cut, panels, target, keep):
