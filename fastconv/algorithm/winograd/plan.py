@@ -164,8 +164,8 @@ def _main(
         ROW_LARGER=cut.windows[0] % cut.row_blocks,
         COLUMN_BLOCKS=cut.column_blocks, COLUMN_BASE=cut.windows[1] // cut.column_blocks,
         COLUMN_LARGER=cut.windows[1] % cut.column_blocks,
-        CHANNELS=channels, CHUNK=channels, OUTPUTS=outputs, LANES=target.lanes(item), ITEM=item,
-        MH=member.mh, MW=member.mw, R=problem.r, S=problem.s, DH=dh, DW=dw, PRODUCTS=member.products,
+        CHANNELS=channels, CHUNK=blocking.chunk_winograd(channels), OUTPUTS=outputs, LANES=target.lanes(item),
+        ITEM=item, MH=member.mh, MW=member.mw, R=problem.r, S=problem.s, DH=dh, DW=dw, PRODUCTS=member.products,
         TOP=problem.padding[0][0], LEFT=problem.padding[1][0], OH=problem.oh, OW=problem.ow,
         X_N=x.n, X_G=channels * x.c, U_G=panels.count * panels.size, U_PANEL=panels.size,
     )  # fmt: skip
