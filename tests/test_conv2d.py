@@ -133,5 +133,6 @@ def test_batch_norm_is_folded(rng):
 def test_unbatched_and_empty(rng):
     x, w = integers(rng, (4, 6, 7), np.float32), integers(rng, (3, 4, 3, 3), np.float32)
     np.testing.assert_array_equal(fc.conv2d(x, w), fc.conv2d(x[None], w)[0])
-    assert fc.conv2d(np.zeros((0, 4, 6, 7), np.float32), w).shape == (0, 3, 4, 5)
+    for algorithm in ("auto", "direct", "winograd"):
+        assert fc.conv2d(np.zeros((0, 4, 6, 7), np.float32), w, algorithm=algorithm).shape == (0, 3, 4, 5)
     np.testing.assert_array_equal(fc.Conv2d(w, precision="strict")(x), fc.conv2d(x, w, precision="strict"))
