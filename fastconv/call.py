@@ -104,6 +104,8 @@ def steps_of(problem: Problem, x: np.ndarray) -> tuple[Steps, bool]:
     from fastconv.algorithm.common import Steps
 
     steps = x.strides if x.ndim == 4 else (0, *x.strides)
+    if not x.size:
+        return dispatch.contiguous_steps(problem), False  # NumPy's are zero
     if any(step % problem.itemsize for step in steps):
         return dispatch.contiguous_steps(problem), True
     n, c, h, w = steps if problem.layout == "channels_first" else (steps[i] for i in (0, 3, 1, 2))

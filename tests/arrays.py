@@ -21,6 +21,17 @@ def integers(rng, shape, dtype, most=3):
     return rng.integers(-most, most + 1, shape).astype(dtype)
 
 
+def assert_near(y, exact, length, times, err_msg=""):
+    """Within `times` the bound of a sum of `length` products of operands of at most 3, and y's own rounding.
+
+    For members of Winograd's family, which sums of the same integers in another order do not stay exact in.
+    """
+    eps = np.finfo(np.float64 if y.dtype == np.float64 else np.float32).eps
+    own = {2: 2.0**-7 if y.dtype == DTYPES["bfloat16"] else 2.0**-10}.get(y.dtype.itemsize, eps)
+    bound = times * eps * (2 + np.sqrt(length) / 2) * 9 * (length + 1)
+    np.testing.assert_allclose(y.astype(np.float64), exact, rtol=own, atol=bound, err_msg=err_msg)
+
+
 def rounded(y, dtype):
     """A float64 result rounded once to a stored type; narrow types are reached through float32, as kernels sum."""
     with np.errstate(all="ignore"):

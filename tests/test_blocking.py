@@ -51,7 +51,8 @@ def test_chunks_of_winograd_are_whole_vectors(channels):
     [
         ((1, 315, 56, 56), (35, 315, 1, 1), {}, "pointwise"),
         ((1, 1050, 7, 7), (105, 1050, 1, 1), {}, "pointwise"),
-        ((1, 105, 56, 56), (105, 105, 3, 3), {"padding": 1}, "im2col"),
+        ((1, 105, 56, 56), (105, 105, 3, 3), {"padding": 1}, "winograd"),
+        ((1, 105, 56, 56), (105, 105, 3, 3), {"padding": 1, "precision": "strict"}, "im2col"),
         ((1, 105, 56, 56), (105, 1, 3, 3), {"padding": 1, "groups": 105}, "depthwise"),
         ((1, 105, 56, 56), (210, 1, 3, 3), {"padding": 1, "groups": 105}, "depthwise"),
         ((1, 105, 57, 57), (105, 1, 5, 5), {"padding": 2, "stride": 2, "groups": 105}, "depthwise"),

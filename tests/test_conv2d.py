@@ -3,7 +3,7 @@
 import naive
 import numpy as np
 import pytest
-from arrays import DTYPES, integers, layout_of, rounded
+from arrays import DTYPES, assert_near, integers, layout_of, rounded
 from shapes import CASES, IDS
 
 import fastconv as fc
@@ -15,11 +15,16 @@ ALGORITHMS = ("auto", *fc.algorithms("conv2d"))
 def operands(rng, case, layout, dtype, make):
     """x, weight, bias, residual and the options of one case."""
     _, x_sizes, w_shape, options = case
-    options = {**options, "layout": layout}
+    options = {**options, "layout": layout, "precision": "strict"}
     x = layout_of(make(x_sizes), layout).astype(dtype)
     w, bias = make(w_shape).astype(dtype), make(w_shape[:1]).astype(dtype)
-    shape = naive.conv2d(np.zeros(x.shape), np.zeros(w_shape), **options).shape
+    shape = oracle(np.zeros(x.shape), np.zeros(w_shape), **options).shape
     return x, w, bias, make(shape).astype(dtype), options
+
+
+def oracle(*arrays, precision="strict", **options):
+    """What is computed, whatever the precision."""
+    return naive.conv2d(*arrays, **options)
 
 
 def run(algorithm, x, w, bias, residual, options):
@@ -44,25 +49,34 @@ def test_integers_are_exact(rng, case, layout, dtype):
     dtype = DTYPES[dtype]
     most = 1 if dtype.itemsize == 2 else 3
     x, w, bias, residual, options = operands(rng, case, layout, dtype, lambda s: integers(rng, s, dtype, most))
-    expected = rounded(naive.conv2d(x, w, bias, residual=residual, **options), dtype)
-    ran = 0
+    expected = oracle(x, w, bias, residual=residual, **options)
+    exactly, ran = rounded(expected, dtype), 0
     for algorithm in ALGORITHMS:
         y = run(algorithm, x, w, bias, residual, options)
         if y is not None:
-            np.testing.assert_array_equal(y, expected, err_msg=algorithm)
+            np.testing.assert_array_equal(y, exactly, err_msg=algorithm)
             ran += 1
     assert ran >= 2, "auto and the algorithm that accepts everything"
+    for precision, times in (("default", 16), ("fast", 64)):
+        options["precision"] = precision
+        y = fc.conv2d(x, w, bias, residual=residual, **options)
+        assert_near(y, expected, w[0].size, times, precision)
+        layer = fc.Conv2d(w, bias, **options)
+        assert_near(layer(x, residual=residual), expected, w[0].size, times, precision)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_error_is_that_of_a_dot_product(rng, case, layout, dtype):
-    """Componentwise: a sum of L products, added in chunks, errs by a few sqrt(L) eps of the sum of their sizes."""
+    """Componentwise: a sum of L products, added in chunks, errs by a few sqrt(L) eps of the sum of their sizes.
+
+    That of the other precisions may be 16 and 64 times as large, compared with the largest sum.
+    """
     dtype = DTYPES[dtype]
     x, w, bias, residual, options = operands(rng, case, layout, dtype, lambda s: rng.normal(size=s))
-    exact = naive.conv2d(x, w, bias, residual=residual, **options)
-    sizes = naive.conv2d(abs(x), abs(w), abs(bias), residual=abs(residual), **options)
+    exact = oracle(x, w, bias, residual=residual, **options)
+    sizes = oracle(abs(x), abs(w), abs(bias), residual=abs(residual), **options)
     length = w[0].size + 2
     bound = (2 + np.sqrt(length) / 2) * np.finfo(dtype).eps * sizes
     if dtype == np.float64:
@@ -71,6 +85,10 @@ def test_error_is_that_of_a_dot_product(rng, case, layout, dtype):
         y = run(algorithm, x, w, bias, residual, options)
         if y is not None:
             assert np.all(np.abs(y - exact) <= bound), algorithm
+    for precision, times in (("default", 16), ("fast", 64)):
+        options["precision"] = precision
+        y = fc.conv2d(x, w, bias, residual=residual, **options)
+        assert np.all(np.abs(y - exact) <= times * bound.max()), precision
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -115,5 +133,6 @@ def test_batch_norm_is_folded(rng):
 def test_unbatched_and_empty(rng):
     x, w = integers(rng, (4, 6, 7), np.float32), integers(rng, (3, 4, 3, 3), np.float32)
     np.testing.assert_array_equal(fc.conv2d(x, w), fc.conv2d(x[None], w)[0])
-    assert fc.conv2d(np.zeros((0, 4, 6, 7), np.float32), w).shape == (0, 3, 4, 5)
-    np.testing.assert_array_equal(fc.Conv2d(w)(x), fc.conv2d(x, w))
+    for algorithm in ("auto", "direct", "winograd"):
+        assert fc.conv2d(np.zeros((0, 4, 6, 7), np.float32), w, algorithm=algorithm).shape == (0, 3, 4, 5)
+    np.testing.assert_array_equal(fc.Conv2d(w, precision="strict")(x), fc.conv2d(x, w, precision="strict"))

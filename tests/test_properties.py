@@ -2,7 +2,7 @@
 
 import naive
 import numpy as np
-from arrays import DTYPES, integers, layout_of, rounded
+from arrays import DTYPES, assert_near, integers, layout_of, rounded
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,6 +78,7 @@ def problems(draw):
         "views": [draw(st.sampled_from(VIEWS)) for _ in range(3)],
         "out": draw(st.sampled_from(["none", "fresh", "gaps", "is_residual", "over_x"])),
         "algorithm": draw(st.sampled_from(["auto", "auto", *fc.algorithms("conv2d")])),
+        "precision": draw(st.sampled_from(["strict", "strict", "default", "fast"])),
         "seed": draw(st.integers(0, 2**32 - 1)),
     }  # fmt: skip
 
@@ -92,17 +93,22 @@ def test_any_problem(problem):
     bias = integers(rng, problem["w"][:1], dtype) if problem["bias"] else None
     shape = naive.conv2d(np.zeros(x.shape), np.zeros(w.shape), **{**options, "activation": None}).shape
     residual = view_of(integers(rng, shape, dtype), problem["views"][2]) if problem["residual"] else None
-    expected = rounded(naive.conv2d(x, w, bias, residual=residual, **options), dtype)
+    expected = naive.conv2d(x, w, bias, residual=residual, **options)
+    precision = problem["precision"]
     out = output_array(problem["out"], x, residual, shape, dtype)
     kept = [a if a is None or (out is not None and np.may_share_memory(a, out)) else (a, a.copy())
             for a in (x, w, bias, residual)]  # fmt: skip
     try:
-        y = fc.conv2d(x, w, bias, residual=residual, out=out, algorithm=problem["algorithm"], **options)
+        y = fc.conv2d(x, w, bias, residual=residual, out=out, algorithm=problem["algorithm"],
+                      precision=precision, **options)  # fmt: skip
     except ValueError as refused:
         assert problem["algorithm"] != "auto" and "cannot do" in str(refused)
         return
     assert out is None or y is out
-    np.testing.assert_array_equal(y, expected)
+    if precision == "strict":
+        np.testing.assert_array_equal(y, rounded(expected, dtype))
+    else:
+        assert_near(y, expected, w[0].size, {"default": 16, "fast": 64}[precision])
     for pair in kept:
         if isinstance(pair, tuple):
             np.testing.assert_array_equal(*pair)  # inputs are never changed
