@@ -34,9 +34,7 @@ def _parser() -> argparse.ArgumentParser:
                        help="conv2d (weights new at each call), Conv2d (packed once) or both")  # fmt: skip
     bench.add_argument("--json", metavar="FILE")
     bench.add_argument("--plot", metavar="FILE")
-    bench.add_argument(
-        "--errors", action="store_true", help="instead of times: every algorithm's errors"
-    )
+    bench.add_argument("--errors", action="store_true", help="instead of times: every algorithm's errors")
     bench.add_argument("--write", metavar="DOCUMENT", help="put the table of errors between the document's markers")
     bench.add_argument("--seed", type=int, default=0, help="of the table of errors")
     compare = commands.add_parser("compare", help="a table by groups of layers, from the JSON of a bench run")
