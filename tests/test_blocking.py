@@ -60,7 +60,7 @@ def test_chunks_of_winograd_are_whole_vectors(channels):
             (1, 105, 56, 56),
             (105, 1, 3, 3),
             {"padding": 1, "padding_mode": "circular", "groups": 105},
-            "im2col",
+            "depthwise",
         ),
         ((1, 1050, 7, 7), (105, 1050, 1, 1), {"padding": 1}, "im2col"),
         ((1, 3, 224, 224), (63, 3, 7, 7), {"padding": 3, "stride": 2}, "im2col"),

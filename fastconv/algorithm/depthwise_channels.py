@@ -128,7 +128,7 @@ def _main(problem: Problem, x: Steps, target: Target, threads: int) -> Job:
     columns = (ow - 1) * sw + (problem.s - 1) * dw + 1
     # Rows of a block: its input stays in a quarter of L2, and there are some blocks for each thread.
     height = max(1, target.l2 // 4 // (columns * pixel) // sh - problem.r * dh // sh)
-    row_blocks = max(1, -(-oh // height), min(oh // 4, -(-4 * threads // (problem.n * blocks))))
+    row_blocks = max(1, -(-oh // height), min(oh // 4, -(-4 * threads // max(1, problem.n * blocks))))
     height = -(-oh // row_blocks)
     rows = (height - 1) * sh + (problem.r - 1) * dh + 1
     tiles = min(MOST_PIXELS, ow)

@@ -31,7 +31,7 @@ class Winograd:
             return "precision='strict' keeps to plain sums"
         if not self._members(problem):
             return f"no member for a kernel of {problem.r}x{problem.s} within precision={problem.precision!r}"
-        if problem.c // problem.groups < LEAST_CHANNELS:
+        if not self.only and problem.c // problem.groups < LEAST_CHANNELS:
             return f"a group has fewer than {LEAST_CHANNELS} input channels"
         if problem.itemsize not in (x.w, x.c):
             return "neither x's rows nor its channels are contiguous"
