@@ -23,11 +23,13 @@ IN_PLACE_STEP = 0.05  # extra share of a step's time when each vector of x comes
 IN_PLACE_STRIDED = 0.2  # the same when windows overlap little
 CONFLICT = 0.8  # extra share when windows are read in place from pixels that fall into two sets of L1, or one
 WINOGRAD_PACK = 4.0  # to pack one vector of a strip
+WINOGRAD_ROW = 45.0  # to start one row of it
+WINOGRAD_LINE = 80.0  # to start a line of tiles, in or out
 WINOGRAD_IN = 3.2  # to transform one vector of x to a product
 WINOGRAD_OUT = 2.6  # to transform one vector of sums
 WINOGRAD_WRITE = 4.0  # to write one vector of y
 WINOGRAD_STEP = 1.1  # share of a register tile's step, with broadcasts from rows apart
-WINOGRAD_TILE = 60.0  # to enter and leave a register tile
+WINOGRAD_TILE = 100.0  # to enter and leave a register tile
 WINOGRAD_WEIGHT = 0.004  # to read a byte of transformed weights from L3
 WINOGRAD_FAR_WEIGHT = 0.09  # and more where they do not fit there
 WINOGRAD_FAR_TILE = 0.5  # to read a byte of transformed tiles that L3 does not hold for all threads
@@ -55,7 +57,8 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     step, tiles = 0.0, 0
     for size, count in blocking.counted(rows, shape.rows):
         for width, times in blocking.counted(vectors, shape.vectors):
-            step += count * times * blocking.tile_cycles(size, width)
+            near = shape.lanes == "pixels" and not shape.in_place  # in strips that were just packed
+            step += count * times * blocking.tile_cycles(size, width, near)
             tiles += count * times
     chunks = -(-channels // blocking.chunk_channels(channels, problem.r * problem.s))
     slower = 0.0
@@ -90,7 +93,8 @@ def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float
     (dh, dw), channels = problem.dilation, problem.c // problem.groups
     c_vectors, k_vectors = -(-channels // lanes), -(-(problem.k // problem.groups) // lanes)
     high, wide = -(-cut.windows[0] // cut.row_blocks), -(-cut.windows[1] // cut.column_blocks)
-    strip = (high * member.mh + problem.r - 1) * dh * (wide * member.mw + problem.s - 1) * dw
+    strip_rows = (high * member.mh + problem.r - 1) * dh
+    strip = strip_rows * (wide * member.mw + problem.s - 1) * dw
     tiles_in, tiles_out = c_vectors * cut.tiles, k_vectors * cut.tiles / cut.channel_blocks
     steps = sum(
         count * times * (blocking.tile_cycles(size, width) * channels * WINOGRAD_STEP + WINOGRAD_TILE)
@@ -104,7 +108,8 @@ def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float
     far_weights = min(1.0, max(0.0, problem.groups * weights / target.l3 - 0.25))
     far_tiles = min(1.0, max(0.0, 2.5 * tiles / target.l3 - 0.3))
     return (
-        c_vectors * strip * WINOGRAD_PACK
+        c_vectors * (strip * WINOGRAD_PACK + strip_rows * WINOGRAD_ROW)
+        + high * dh * dw * (c_vectors + k_vectors / cut.channel_blocks) * WINOGRAD_LINE
         + tiles_in * member.products * WINOGRAD_IN
         + tiles_out * (member.products * WINOGRAD_OUT + member.mh * member.mw * WINOGRAD_WRITE)
         + member.products * steps / cut.channel_blocks
@@ -112,6 +117,7 @@ def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float
         + panels * tiles * far_tiles * WINOGRAD_FAR_TILE / cut.channel_blocks
         + member.products * channels * k_vectors * WINOGRAD_TRANSFORM * cut.raw_weights / cut.channel_blocks
         + TASK
+        + NEST
     )
 
 
@@ -123,13 +129,14 @@ def winograd_weight_cycles(problem: Problem, member, target: Target, threads: in
     return vectors * member.products * each + PACKING
 
 
-def depthwise_channels_cycles(problem: Problem, target: Target) -> float:
+def depthwise_channels_cycles(problem: Problem, target: Target, packed: bool) -> float:
     """Depthwise, channels in the lanes: pixels packed, taps of output pixels, pixels written, each a vector."""
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)
     vectors, taps = problem.n * -(-problem.c // lanes), problem.r * problem.s
     outputs = problem.oh * problem.ow * problem.k // problem.c
-    through = 2.0 if problem.layout == "channels_last" else 6.0
-    return vectors * (problem.h * problem.w * through + outputs * (taps * 0.7 + through) + 2 * TASK)
+    through = 2.0 if problem.layout == "channels_last" else 8.0
+    cycles = vectors * (problem.h * problem.w * through + outputs * (taps * 0.7 + through) + 2 * TASK) + NEST
+    return cycles if packed else cycles + PACKING + problem.k * taps * PACK_WEIGHT
 
 
 def depthwise_pixels_cycles(problem: Problem, target: Target) -> float:
@@ -142,5 +149,6 @@ def depthwise_pixels_cycles(problem: Problem, target: Target) -> float:
 
 def matvec_cycles(problem: Problem, target: Target) -> float:
     """A matrix times a vector: one load of weights a multiply-add, from L2 or farther."""
-    lanes = target.lanes(8 if problem.dtype == "float64" else 4)
-    return problem.n * problem.k * (-(-problem.c // lanes) * 1.3 + 12) + TASK
+    item = 8 if problem.dtype == "float64" else 4
+    load = 1.3 if problem.k * problem.c * item <= target.l2 else 3.3
+    return problem.n * problem.k * (-(-problem.c // target.lanes(item)) * load + 4) + TASK
