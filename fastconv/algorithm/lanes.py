@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from fastconv.algorithm.strips import ZEROS, inside, source_index
+from fastconv.algorithm import strips
+from fastconv.algorithm.strips import ZEROS, inside
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import helper
 
-# The words of a plan that say where x's elements lie, from `at` on; steps in bytes. GATHER transposes where an image
-# row's pixels are side by side, else 0 and a pixel's channels are.
-X_C, X_H, X_W, H, W, MODE, PIXEL, GATHER, SPREAD, LANES_FIELDS = range(10)
+# The words of a plan that say where x's elements lie, from `at` on; steps in bytes. The padding ends at rows H_END and
+# columns W_END. GATHER transposes where an image row's pixels are side by side, else 0 and a pixel's channels are.
+X_C, X_H, X_W, H, W, H_END, W_END, MODE, PIXEL, GATHER, SPREAD, LANES_FIELDS = range(12)
+
+
+@helper
+def source_index(i, size, end, mode):
+    """The input index at position i; -1 for a zero, and past the padding, where no window but only a tile reaches."""
+    return strips.source_index(i, size, mode) if i < end else -1
 
 
 @helper
@@ -19,7 +26,7 @@ def pack_lanes(at, x, strip, rows, row0, columns, column0, valid):
     low, high = inside(columns, column0, 1, width)
     for j in range(rows):
         line = strip + j * columns * pixel
-        h = source_index(row0 + j, peek(at, H), mode)
+        h = source_index(row0 + j, peek(at, H), peek(at, H_END), mode)
         if h < 0:
             invoke(spread, (x, 0, line, pixel, columns, 0))
             continue
@@ -32,7 +39,7 @@ def pack_lanes(at, x, strip, rows, row0, columns, column0, valid):
         else:
             for i in range(columns):
                 if i < low or i >= high:
-                    w = source_index(column0 + i, width, mode)
+                    w = source_index(column0 + i, width, peek(at, W_END), mode)
                     some = valid if w >= 0 else 0
                     source, to = row + max(w, 0) * x_w, line + i * pixel
                     if gather != 0 and w >= 0:

@@ -173,6 +173,7 @@ def _put_input(plan, problem, x, target):
     gather = microkernel(move_name("transpose", problem, target, "columns")).address if x.w == problem.itemsize else 0
     for name, value in {
         "X_C": x.c, "X_H": x.h, "X_W": x.w, "H": problem.h, "W": problem.w, "MODE": MODES[problem.padding_mode],
+        "H_END": problem.h + problem.padding[0][1], "W_END": problem.w + problem.padding[1][1],
         "PIXEL": target.vector_bytes, "GATHER": gather,
         "SPREAD": microkernel(move_name("spread", problem, target)).address,
     }.items():  # fmt: skip
