@@ -34,6 +34,9 @@ def _parser() -> argparse.ArgumentParser:
                        help="conv2d (weights new at each call), Conv2d (packed once) or both")  # fmt: skip
     bench.add_argument("--json", metavar="FILE")
     bench.add_argument("--plot", metavar="FILE")
+    bench.add_argument("--errors", action="store_true", help="instead of times: every algorithm's errors")
+    bench.add_argument("--write", metavar="DOCUMENT", help="put the table of errors between the document's markers")
+    bench.add_argument("--seed", type=int, default=0, help="of the table of errors")
     compare = commands.add_parser("compare", help="a table by groups of layers, from the JSON of a bench run")
     compare.set_defaults(run=_compare)
     compare.add_argument("json", metavar="FILE")
@@ -85,6 +88,13 @@ def _explain(options: argparse.Namespace) -> int:
 def _bench(options: argparse.Namespace) -> int:
     from fastconv.bench import peers, report, runner
 
+    if options.errors:
+        from fastconv.bench import accuracy
+
+        accuracy.run(options.dtype, options.seed, options.write)
+        return 0
+    if options.write or options.seed:
+        raise ValueError("--write and --seed are for --errors")
     if options.plot:
         _require("matplotlib", "--plot")
     layers = all_layers() if options.network == "all" else network(options.network)

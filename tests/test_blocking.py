@@ -40,6 +40,12 @@ def test_chunks_are_bounded(channels, taps):
     assert chunk == 1 or chunk * taps <= 640 + taps
 
 
+@given(st.integers(1, 5000))
+def test_chunks_of_winograd_are_whole_vectors(channels):
+    chunk = blocking.chunk_winograd(channels)
+    assert 0 < chunk <= 64 and chunk % 16 == 0
+
+
 @pytest.mark.parametrize(
     ("x", "w", "options", "expected"),
     [

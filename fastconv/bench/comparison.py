@@ -69,13 +69,21 @@ def _share(rows: list[dict]) -> float:
     return 100 * sum(row["flops"] for row in rows) / seconds / 1e9 / max(row["peak_gflops"] for row in rows)
 
 
-def write(table: str, path: str) -> None:
+def write(table: str, path: str, start: str = START, end: str = END) -> None:
     """Put the table between the markers of a document."""
-    text = Path(path).read_text()
-    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
-        raise ValueError(f"{path} must contain {START} and, after it, {END}, once each")
-    before, after = text.split(START)[0], text.split(END)[1]
-    Path(path).write_text(f"{before}{START}\n{table}\n{END}{after}")
+    before, after = place(path, start, end)
+    Path(path).write_text(f"{before}{start}\n{table}\n{end}{after}")
+
+
+def place(path: str, start: str, end: str) -> tuple[str, str]:
+    """What stands before and after a document's markers."""
+    try:
+        text = Path(path).read_text()
+    except OSError as failure:
+        raise ValueError(f"{path} cannot be read: {failure.strerror}") from None
+    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
+        raise ValueError(f"{path} must contain {start} and, after it, {end}, once each")
+    return text.split(start)[0], text.split(end)[1]
 
 
 def load(path: str) -> dict:
