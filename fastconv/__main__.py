@@ -28,15 +28,20 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--against", default="", help="peers: torch,onnxruntime,openvino,ncnn")
     bench.add_argument("--layout", default="channels_first", choices=["channels_first", "channels_last"])
     bench.add_argument("--dtype", default="float32", choices=["float32", "float64", "float16", "bfloat16"])
-    bench.add_argument("--threads", type=int, default=None)
+    bench.add_argument("--threads", type=_ints, default=None, help="one number; several, as 1,2, with --regret")
     bench.add_argument("--batch", type=int, default=1)
     bench.add_argument("--api", default="both", choices=["both", "function", "layer"],
                        help="conv2d (weights new at each call), Conv2d (packed once) or both")  # fmt: skip
     bench.add_argument("--json", metavar="FILE")
     bench.add_argument("--plot", metavar="FILE")
+    bench.add_argument("--regret", action="store_true", help="time every algorithm, on odd shapes too, against auto's")
+    bench.add_argument("--errors", action="store_true", help="instead of times: every algorithm's errors")
+    bench.add_argument("--write", metavar="DOCUMENT", help="put the table of --regret or --errors into it")
+    bench.add_argument("--seed", type=int, default=0, help="of the random numbers of --regret and --errors")
     compare = commands.add_parser("compare", help="a table by groups of layers, from the JSON of a bench run")
     compare.set_defaults(run=_compare)
     compare.add_argument("json", metavar="FILE")
+    compare.add_argument("--plot", metavar="PICTURE", help="every layer's speed, ours and the peers'")
     compare.add_argument("--write", metavar="DOCUMENT", help="put it between the document's comparison markers")
     explain = commands.add_parser("explain", help="say which algorithm would run, and why")
     explain.set_defaults(run=_explain)
@@ -85,6 +90,24 @@ def _explain(options: argparse.Namespace) -> int:
 def _bench(options: argparse.Namespace) -> int:
     from fastconv.bench import peers, report, runner
 
+    if options.errors:
+        from fastconv.bench import accuracy
+
+        accuracy.run(options.dtype, options.seed, options.write)
+        return 0
+    threads = options.threads or (fc.get_num_threads(),)
+    if options.batch < 1 or min(threads) < 1:
+        raise ValueError(f"--batch and --threads must be at least 1, got {options.batch} and {min(threads)}")
+    if options.regret:
+        from fastconv.bench import regret
+
+        regret.run(options.layout, options.dtype, threads, options.api, options.seed, options.write)
+        return 0
+    if options.write or options.seed:
+        raise ValueError("--write and --seed are for --errors and --regret")
+    if len(threads) > 1:
+        raise ValueError(f"--threads: several numbers are for --regret, got {threads}")
+    (threads,) = threads
     if options.plot:
         _require("matplotlib", "--plot")
     layers = all_layers() if options.network == "all" else network(options.network)
@@ -95,9 +118,6 @@ def _bench(options: argparse.Namespace) -> int:
     layers = tuple(layer for layer in layers if layer.op == "conv2d")
     if others:
         print(f"not timed (this version has conv2d only): {', '.join(others)}")
-    threads = options.threads or fc.get_num_threads()
-    if options.batch < 1 or threads < 1:
-        raise ValueError(f"--batch and --threads must be at least 1, got {options.batch} and {threads}")
     title = f"{options.network}, {options.dtype}, {options.layout}, batch {options.batch}, {threads} threads"
     print(title)
     rows = report.show(
@@ -106,22 +126,30 @@ def _bench(options: argparse.Namespace) -> int:
         against, len(layers), title,
     )  # fmt: skip
     print(report.summary(rows, against))
+    data = report.as_json(rows, {k: v for k, v in vars(options).items() if k != "run"})
     if options.json:
-        report.write_json(options.json, rows, {k: v for k, v in vars(options).items() if k != "run"})
+        report.write_json(options.json, data)
     if options.plot and rows:
         from fastconv.bench.plot import plot
 
-        plot(options.plot, rows, against, title)
+        plot(options.plot, data)
     return 0
 
 
 def _compare(options: argparse.Namespace) -> int:
     from fastconv.bench import comparison
 
-    table = comparison.markdown(comparison.load(options.json))
+    if options.plot:
+        _require("matplotlib", "--plot")
+    data = comparison.load(options.json)
+    table = comparison.markdown(data)
     print(table)
     if options.write:
         comparison.write(table, options.write)
+    if options.plot:
+        from fastconv.bench.plot import plot
+
+        plot(options.plot, data)
     return 0
 
 

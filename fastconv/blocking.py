@@ -75,6 +75,15 @@ def chunk_channels(channels: int, taps: int) -> int:
     return -(-channels // min(parts, channels)) if parts > 1 else channels
 
 
+def chunk_winograd(channels: int) -> int:
+    """Input channels in one chunk of a Winograd product's sum: at most 64, in whole vectors of any machine.
+
+    Errors of these sums are what the transforms back amplify most: they grow with the root of a chunk. A chunk's
+    weights also stay in L1 while the tiles of a block go by.
+    """
+    return even_parts(channels, -(-channels // 64), 16)
+
+
 @dataclass(frozen=True)
 class Strips:
     """Which input rows a block of output rows needs: their offsets, and where each kernel row's run of them starts."""

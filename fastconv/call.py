@@ -62,11 +62,10 @@ class Call:
     def pack(self, weight):
         """What to call with as `packed` in place of this weight; it may be kept and used again."""
         execution = self.execution
-        if not execution.weights:
+        if execution.weights is None:
             return weight
-        (job,) = execution.weights
         packed = workspace.aligned(execution.weight_bytes)
-        threads.run(job, weight, y=packed)
+        threads.run(execution.weights, weight, y=packed)
         return packed
 
     def run(self, x, weight, bias, residual, y, packed):
@@ -84,13 +83,13 @@ class Call:
             weight = packed
         else:
             weight = _plain(weight)
-            if execution.weights:
+            if execution.weights is not None:
                 block = workspace.take(execution.weight_bytes)
+                threads.run(execution.weights, weight, y=block.memory)
+                weight = block.memory
         try:
-            for i, part in enumerate(execution.parts):
-                if block is not None and i < len(execution.weights):
-                    threads.run(execution.weights[i], weight, y=block.memory)
-                threads.run(part, x, weight if block is None else block.memory, bias, residual, y)
+            for part in execution.parts:
+                threads.run(part, x, weight, bias, residual, y)
         finally:
             if block is not None:
                 workspace.give(block)

@@ -68,7 +68,8 @@ def conv2d(
         and number of threads, so that no later call measures. As algorithms differ in the last bits, so may results
         of "tune" between numbers of threads and sizes of the batch.
     precision : {"strict", "default", "fast"}
-        Which algorithms "auto" may use; all present ones are as accurate as a plain dot product.
+        Which algorithms may be used: plain sums; also Winograd's whose largest error is at most 16 times theirs; or 64
+        times. See docs/accuracy.md.
     out : ndarray, optional
         Receives the result; may overlap any input.
 

@@ -30,7 +30,9 @@ WINOGRAD_STEP = 1.1  # share of a register tile's step, with broadcasts from row
 WINOGRAD_TILE = 60.0  # to enter and leave a register tile
 WINOGRAD_WEIGHT = 0.004  # to read a byte of transformed weights from L3
 WINOGRAD_FAR_WEIGHT = 0.09  # and more where they do not fit there
-WINOGRAD_TRANSFORM = 10.0  # to transform the weights of a vector of channels to a product
+WINOGRAD_FAR_TILE = 0.5  # to read a byte of transformed tiles that L3 does not hold for all threads
+WINOGRAD_TRANSFORM = 8.0  # to transform the weights of a vector of channels to a product
+WINOGRAD_SHARED_TRANSFORM = 24.0  # the same where other cores hold the memory and will read it
 TASK = 500.0  # to start a task
 NEST = 3_000.0  # to take scratch for a dense plan and read its numbers
 LAUNCH = 10_000.0  # to launch a kernel on threads
@@ -96,21 +98,29 @@ def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float
         for width, times in blocking.counted(k_vectors, cut.vectors)
     )
     weights = member.products * channels * k_vectors * target.vector_bytes
-    far = min(1.0, max(0.0, problem.groups * weights / target.l3 - 0.25))
+    # Every panel of output channels reads the transformed tiles again.
+    tiles = member.products * cut.tiles * c_vectors * target.vector_bytes
+    panels = -(-k_vectors // cut.vectors)
+    far_weights = min(1.0, max(0.0, problem.groups * weights / target.l3 - 0.25))
+    far_tiles = min(1.0, max(0.0, 2.5 * tiles / target.l3 - 0.3))
     return (
         c_vectors * strip * WINOGRAD_PACK
         + tiles_in * member.products * WINOGRAD_IN
         + tiles_out * (member.products * WINOGRAD_OUT + member.mh * member.mw * WINOGRAD_WRITE)
-        + (member.products * steps + weights * (WINOGRAD_WEIGHT + far * WINOGRAD_FAR_WEIGHT)) / cut.channel_blocks
+        + member.products * steps / cut.channel_blocks
+        + weights * (WINOGRAD_WEIGHT + far_weights * WINOGRAD_FAR_WEIGHT) / cut.channel_blocks
+        + panels * tiles * far_tiles * WINOGRAD_FAR_TILE / cut.channel_blocks
+        + member.products * channels * k_vectors * WINOGRAD_TRANSFORM * cut.raw_weights / cut.channel_blocks
         + TASK
     )
 
 
-def winograd_weight_cycles(problem: Problem, member, target: Target) -> float:
-    """Transforming the weights of one call."""
+def winograd_weight_cycles(problem: Problem, member, target: Target, threads: int) -> float:
+    """Transforming the weights of one call beforehand, on each of `threads` threads."""
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)
     vectors = problem.groups * -(-(problem.k // problem.groups) // lanes) * problem.c // problem.groups
-    return vectors * member.products * WINOGRAD_TRANSFORM + PACKING
+    each = WINOGRAD_TRANSFORM if threads == 1 else WINOGRAD_SHARED_TRANSFORM / threads
+    return vectors * member.products * each + PACKING
 
 
 def depthwise_channels_cycles(problem: Problem, target: Target) -> float:

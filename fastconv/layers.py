@@ -121,7 +121,7 @@ class Conv2d:
 
     def _pack(self, prepared: call.Call) -> np.ndarray:
         """The weights as a call wants them; packed at most once a form."""
-        if not prepared.execution.weights:
+        if prepared.execution.weights is None:
             return self.weight
         form = prepared.execution.packing
         with setup:

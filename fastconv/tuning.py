@@ -66,7 +66,9 @@ def remembered(problem: Problem, x: Steps, packed: bool) -> Winner | None:
     return winner if good(winner) else None
 
 
-def in_turns(calls: dict[str, Callable[[], object]], clock=time.perf_counter) -> dict[str, float]:
+def in_turns(
+    calls: dict[str, Callable[[], object]], clock=time.perf_counter, budget: float = BUDGET
+) -> dict[str, float]:
     """The fastest run of each call in seconds: turns of a few runs each, while the budget lasts."""
     best, racing = dict.fromkeys(calls, math.inf), list(calls)
     runs, spent = 1, 0.0
@@ -78,12 +80,12 @@ def in_turns(calls: dict[str, Callable[[], object]], clock=time.perf_counter) ->
                 took = clock() - begin
                 best[name] = min(best[name], took)
                 spent += took
-        if spent > BUDGET / 10:  # a few short runs may just have been disturbed
+        if spent > budget / 10:  # a few short runs may just have been disturbed
             racing = [name for name in racing if best[name] <= HOPELESS * min(best.values())]
         lap = sum(best[name] for name in racing)
-        if turn >= LEAST_TURNS and spent + lap > BUDGET:
+        if turn >= LEAST_TURNS and spent + lap > budget:
             break
-        runs = RUNS if spent + RUNS * lap <= BUDGET else 1
+        runs = RUNS if spent + RUNS * lap <= budget else 1
     return best
 
 
@@ -96,6 +98,18 @@ def fastest(times: dict[str, float], incumbent: str) -> str:
 def _measure(problem: Problem, steps: Steps, arrays: tuple, packed: bool) -> Winner:
     """Run every candidate on these arrays, into a result of its own, and remember who won."""
     auto = dispatch.choose(problem, steps, "auto", packed).name
+    times = in_turns(candidates(problem, steps, arrays, packed))
+    winner = Winner(fastest(times, auto), auto, times, winners.now(), __version__)
+    key = _key(problem, steps, packed)
+    _memory[key] = winner
+    if call.VERBOSE:
+        print(f"fastconv: tuned {problem.label} {winner.winner} (auto: {auto})", file=sys.stderr)
+    winners.keep(key, winner)
+    return winner
+
+
+def candidates(problem: Problem, steps: Steps, arrays: tuple, packed: bool) -> dict[str, Callable[[], object]]:
+    """Every algorithm that accepts the problem, ready to run on (x, weight, bias, residual) into a result of ours."""
     x, weight, bias, residual = arrays
     y, calls = None, {}
     for name in _able(problem, steps, packed):
@@ -106,14 +120,7 @@ def _measure(problem: Problem, steps: Steps, arrays: tuple, packed: bool) -> Win
         held = candidate.pack(weight) if packed else None
         calls[name] = functools.partial(candidate.run, x, weight, bias, residual, y, held)
         calls[name]()  # compiles what is missing
-    times = in_turns(calls)
-    winner = Winner(fastest(times, auto), auto, times, winners.now(), __version__)
-    key = _key(problem, steps, packed)
-    _memory[key] = winner
-    if call.VERBOSE:
-        print(f"fastconv: tuned {problem.label} {winner.winner} (auto: {auto})", file=sys.stderr)
-    winners.keep(key, winner)
-    return winner
+    return calls
 
 
 def _able(problem: Problem, x: Steps, packed: bool) -> list[str]:

@@ -78,5 +78,6 @@ def test_picture(tmp_path):
     from fastconv.bench.plot import plot
 
     rows = [row(layer, 1e-3, 1e-3, {"torch": 2e-3}) for layer in network("resnet18") if layer.op == "conv2d"]
-    plot(str(tmp_path / "a.png"), rows, ["torch"], "resnet18")
+    options = {"network": "resnet18", "dtype": "float32", "layout": "channels_first", "batch": 1}
+    plot(str(tmp_path / "a.png"), report.as_json(rows, options))
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")

@@ -40,6 +40,12 @@ def test_chunks_are_bounded(channels, taps):
     assert chunk == 1 or chunk * taps <= 640 + taps
 
 
+@given(st.integers(1, 5000))
+def test_chunks_of_winograd_are_whole_vectors(channels):
+    chunk = blocking.chunk_winograd(channels)
+    assert 0 < chunk <= 64 and chunk % 16 == 0
+
+
 @pytest.mark.parametrize(
     ("x", "w", "options", "expected"),
     [
@@ -54,7 +60,7 @@ def test_chunks_are_bounded(channels, taps):
             (1, 105, 56, 56),
             (105, 1, 3, 3),
             {"padding": 1, "padding_mode": "circular", "groups": 105},
-            "im2col",
+            "depthwise",
         ),
         ((1, 1050, 7, 7), (105, 1050, 1, 1), {"padding": 1}, "im2col"),
         ((1, 3, 224, 224), (63, 3, 7, 7), {"padding": 3, "stride": 2}, "im2col"),

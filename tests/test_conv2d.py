@@ -113,7 +113,7 @@ def test_activations(rng, activation, layout, dtype, groups):
             "residual": residual,
         }
         expected = naive.conv2d(x, w, **options)
-        y = fc.conv2d(x, w, **options).astype(np.float64)
+        y = fc.conv2d(x, w, precision="strict", **options).astype(np.float64)
         eps = {"float32": 1e-5, "float64": 1e-13, "float16": 2e-3, "bfloat16": 1.6e-2}[dtype.name]
         np.testing.assert_allclose(y, expected, rtol=eps, atol=eps)
 

@@ -36,10 +36,10 @@ def check(x, w, bias, residual, **options):
     forms = list(executions(problem))
     for execution in forms:
         weight = w
-        if execution.weights:
+        if execution.weights is not None:
             weight = np.zeros(execution.weight_bytes + 64, np.uint8)
             weight = weight[-weight.ctypes.data % 64 :]
-            run(execution.weights[0], w, y=weight)
+            run(execution.weights, w, y=weight)
         y = np.full(expected.shape, np.nan, x.dtype)
         for part in execution.parts:
             assert isinstance(part, Job)

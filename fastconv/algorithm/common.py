@@ -43,13 +43,10 @@ def finish_name(problem: Problem, target: Target, activation: str | None) -> str
 
 @dataclass
 class Execution:
-    """A convolution ready to run: the launches of its parts, and those that pack weights for them.
-
-    There are none of these, or one before all parts, or one before each part; all fill the same `weight_bytes`.
-    """
+    """A convolution ready to run: the launches of its parts, and the one that packs weights for them (or None)."""
 
     parts: list[Job]
-    weights: list[Job]
+    weights: Job | None
     weight_bytes: int
     packing: tuple  # equal for executions that can share packed weights
 

@@ -18,8 +18,6 @@ from fastconv.microkernels.inventory import gemm_name, microkernel
 from fastconv.problem import Problem
 from fastconv.target import Target
 
-MODES = {"zeros": s_.ZEROS, "reflect": s_.REFLECT, "replicate": s_.REPLICATE, "circular": s_.CIRCULAR}
-
 
 @dataclass(frozen=True)
 class Shape:
@@ -209,13 +207,17 @@ def _put_tiles(put, problem, shape, cut, target, keep):
     length = cut.channels * taps
     held = cut.outputs if along_pixels else -(-cut.outputs // cut.lanes) * cut.lanes
     depth_bytes = cut.chunk * taps * item
-    # A tile's vectors stay in L1 while the rows change if they fit there; otherwise its rows stay.
+    # A tile's vectors stay in L1 while the rows change if they fit there; otherwise its rows stay. They also stay while
+    # packed strips go by if y is large: some planes of it are written to their end, where all planes in turn took 2.7
+    # times as long (1 to 64 channels, 3x3 on 572x572). Strips in place are too far away to go by often.
     vectors_fit = shape.vectors * cut.lanes * depth_bytes <= target.l1 * 5 // 8
+    vectors_fit = vectors_fit and cut.outputs * depth_bytes <= target.l2 // 2
+    small_y = cut.outputs * problem.oh * problem.ow * item <= target.l2
     put(
         PIXELS_ARE_LANES=along_pixels, LANES=cut.lanes, ITEM=item, ROW_MOST=shape.rows, VECTOR_MOST=shape.vectors,
         CHANNEL_TILES=cut.tiles, TILES_A_BLOCK=cut.tiles_a_block, GROUP_CHANNELS=cut.outputs,
         KERNELS=kernels.ctypes.data,
-        LANES_OUTER=not along_pixels or (vectors_fit and cut.outputs * depth_bytes <= target.l2 // 2),
+        LANES_OUTER=not along_pixels or shape.in_place or (vectors_fit and small_y),
     )  # fmt: skip
     if shape.raw_weights:
         stored = problem.itemsize
@@ -276,7 +278,7 @@ def _put_strips(put, problem, x, cut, target, keep, c, r, s):
     row, plane = (microkernel(move_name(kind, problem, target)) for kind in ("row", "plane"))
     for name, value in {
         "H": height, "WIDTH": width, "STRIDE_H": sh, "STRIDE_W": sw, "TOP": problem.padding[0][0],
-        "LEFT": problem.padding[1][0], "MODE": MODES[problem.padding_mode], "ROWS": len(rows),
+        "LEFT": problem.padding[1][0], "MODE": s_.MODES[problem.padding_mode], "ROWS": len(rows),
         "ROW_OFFSETS": rows.ctypes.data, "CLASSES": len(first), "CLASS_FIRST": first.ctypes.data, "COLUMNS": columns,
         "X_C": x.c, "X_H": x.h, "X_W": x.w, "PIXEL_BYTES": line, "ITEM_BYTES": item,
         "ROW_MOVE": row.address, "PLANE_MOVE": plane.address,

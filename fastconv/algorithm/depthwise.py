@@ -10,15 +10,13 @@ from fastconv.target import Target
 
 
 class Depthwise:
-    """One input channel a group, zeros for padding."""
+    """One input channel a group."""
 
     name = "depthwise"
 
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
         if not problem.depthwise:
             return "a group has more than one input channel"
-        if problem.padding_mode != "zeros" and not problem.padding_zero:
-            return "padding mode"
         return depthwise_channels.refuses(problem, x)
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastconv.algorithm import output
 from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, finish_name, move_name, names_of
+from fastconv.algorithm.lanes import LANES_FIELDS, X_C, pack_lanes, put_input
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
 from fastconv.job import Job
@@ -19,15 +20,15 @@ from fastconv.microkernels.names import Name
 from fastconv.problem import Problem
 from fastconv.target import Target
 
-# The plan; steps and pitches in bytes.
+# The plan, after the words of `lanes`; steps and pitches in bytes.
 (
     CHANNELS, MULTIPLIER, BLOCKS, ROW_BLOCKS, ROW_BASE, ROW_LARGER,
-    H, STRIDE_H, TOP, ROWS, ROW_OFFSETS, COLUMNS, LEFT, INSIDE,
-    X_N, X_C, X_H, X_W, Y_N, Y_CHANNEL, Y_PIXEL, OW, ITEM, LANES,
-    GATHER, SPREAD, BIAS_MOVE, KERNEL, TABLE, TAPS, X_ROW, X_RUN, X_PIXEL,
+    STRIDE_H, TOP, ROWS, COLUMNS, LEFT,
+    X_N, Y_N, Y_CHANNEL, Y_PIXEL, OW, ITEM, LANES,
+    BIAS_MOVE, KERNEL, TABLE, TAPS, X_ROW, X_RUN, X_PIXEL,
     AFTER, FINISH, TRANSPOSE, ACTIVATION, SLOPE, BIAS_AT, STAGE_AT, LINES_AT,
     DEPTHWISE_FIELDS,
-) = range(42)  # fmt: skip
+) = range(LANES_FIELDS, LANES_FIELDS + 34)  # fmt: skip
 X, W, BIAS, RESIDUAL, Y = range(5)
 
 
@@ -43,22 +44,9 @@ def depthwise_channels(plan, call, scratch, task):
     c0, pixel = block * lanes, lanes * item
     valid = min(lanes, peek(plan, CHANNELS) - c0)
 
-    columns, left, inside = peek(plan, COLUMNS), peek(plan, LEFT), peek(plan, INSIDE)
     x = peek(call, X) + n * peek(plan, X_N) + c0 * peek(plan, X_C)
     top = oh0 * peek(plan, STRIDE_H) - peek(plan, TOP)
-    spread, gather = peek(plan, SPREAD), peek(plan, GATHER)
-    for j in range(peek(plan, ROWS)):
-        line, h = scratch + j * columns * pixel, top + peek(peek(plan, ROW_OFFSETS), j)
-        if h < 0 or h >= peek(plan, H):
-            invoke(spread, (x, 0, line, pixel, columns, 0))
-            continue
-        row, at = x + h * peek(plan, X_H), line + left * pixel
-        invoke(spread, (x, 0, line, pixel, left, 0))
-        if gather != 0:
-            invoke(gather, (row, peek(plan, X_C), at, pixel, valid, inside))
-        else:
-            invoke(spread, (row, peek(plan, X_W), at, pixel, inside, valid))
-        invoke(spread, (x, 0, at + inside * pixel, pixel, columns - left - inside, 0))
+    pack_lanes(plan, x, scratch, peek(plan, ROWS), top, peek(plan, COLUMNS), -peek(plan, LEFT), valid)
 
     y_pixel, after, multiplier = peek(plan, Y_PIXEL), peek(plan, AFTER), peek(plan, MULTIPLIER)
     stage, place_of_bias = scratch + peek(plan, STAGE_AT), scratch + peek(plan, BIAS_AT)
@@ -127,7 +115,7 @@ def build(problem: Problem, x: Steps, target: Target, threads: int) -> Execution
         packing[index] = value
     size = multiplier * blocks * taps * lanes * item
     weights = Job(pack_taps.address, packing, multiplier * blocks, 0, 8 * size)
-    return Execution([_main(problem, x, target, threads)], [weights], size, ("depthwise",))
+    return Execution([_main(problem, x, target, threads)], weights, size, ("depthwise",))
 
 
 def _main(problem: Problem, x: Steps, target: Target, threads: int) -> Job:
@@ -138,21 +126,18 @@ def _main(problem: Problem, x: Steps, target: Target, threads: int) -> Job:
     plan, keep = np.zeros(DEPTHWISE_FIELDS, np.int64), []
     pixel, blocks = lanes * item, -(-problem.c // lanes)
     columns = (ow - 1) * sw + (problem.s - 1) * dw + 1
-    left = min(problem.padding[1][0], columns)
-    inside = max(0, min(problem.w, columns - left))
-
     # Rows of a block: its input stays in a quarter of L2, and there are some blocks for each thread.
     height = max(1, target.l2 // 4 // (columns * pixel) // sh - problem.r * dh // sh)
-    row_blocks = max(1, -(-oh // height), min(oh // 4, -(-4 * threads // (problem.n * blocks))))
+    row_blocks = max(1, -(-oh // height), min(oh // 4, -(-4 * threads // max(1, problem.n * blocks))))
     height = -(-oh // row_blocks)
-    rows = np.arange((height - 1) * sh + (problem.r - 1) * dh + 1)
+    rows = (height - 1) * sh + (problem.r - 1) * dh + 1
     tiles = min(MOST_PIXELS, ow)
     kind = variant(problem.r, problem.s, sw, dw)
     kernel = microkernel(str(Name("depthwise", computing, computing, tiles, lanes, target.isa, (kind,))))
     r, s = np.mgrid[: problem.r, : problem.s]
     table = np.ascontiguousarray((r * dh * columns + s * dw).ravel() * pixel, np.int64)
     slope = np.full(1, problem.slope, np.float64 if computing == "f64" else np.float32)
-    keep += [rows, table, slope]
+    keep += [table, slope]
 
     narrow = stored != computing
     simple = problem.activation in (*SIMPLE_ACTIVATIONS, "leaky_relu") and not narrow
@@ -161,19 +146,17 @@ def _main(problem: Problem, x: Steps, target: Target, threads: int) -> Job:
     else:
         after = output.TRANSPOSE_ONLY if simple and not problem.residual else output.TRANSPOSE_FINISH
     in_kernel = simple and after in (output.NOTHING, output.TRANSPOSE_ONLY)
-    stage_at = len(rows) * columns * pixel + 64
+    stage_at = rows * columns * pixel + 64
     lines_at = stage_at + height * ow * pixel
     finish = microkernel(finish_name(problem, target, problem.activation)) if not in_kernel else None
     item_stored = problem.itemsize
+    put_input(plan, problem, x, target)
     for index, value in (
         (CHANNELS, problem.c), (MULTIPLIER, problem.k // problem.c), (BLOCKS, blocks), (ROW_BLOCKS, row_blocks),
-        (ROW_BASE, oh // row_blocks), (ROW_LARGER, oh % row_blocks), (H, problem.h), (STRIDE_H, sh),
-        (TOP, problem.padding[0][0]), (ROWS, len(rows)), (ROW_OFFSETS, rows.ctypes.data),
-        (COLUMNS, columns), (LEFT, left), (INSIDE, inside), (X_N, x.n), (X_C, x.c), (X_H, x.h), (X_W, x.w),
+        (ROW_BASE, oh // row_blocks), (ROW_LARGER, oh % row_blocks), (STRIDE_H, sh),
+        (TOP, problem.padding[0][0]), (ROWS, rows), (COLUMNS, columns), (LEFT, problem.padding[1][0]), (X_N, x.n),
         (Y_N, problem.k * oh * ow * item_stored), (Y_CHANNEL, item_stored if last else oh * ow * item_stored),
         (Y_PIXEL, problem.k * item_stored if last else item_stored), (OW, ow), (ITEM, item), (LANES, lanes),
-        (GATHER, 0 if last else microkernel(move_name("transpose", problem, target, "columns")).address),
-        (SPREAD, microkernel(move_name("spread", problem, target)).address),
         (BIAS_MOVE, microkernel(f"row_{computing}_{target.isa}").address),
         (KERNEL, kernel.address), (TABLE, table.ctypes.data), (TAPS, problem.r * problem.s),
         (X_ROW, dh * columns * pixel), (X_RUN, sh * columns * pixel), (X_PIXEL, sw * pixel),

@@ -63,6 +63,8 @@ def refuses(problem: Problem, x: Steps, target: Target) -> str | None:
     """Why these kernels cannot do the problem, or None."""
     if problem.layout == "channels_last":
         return "pixels are not contiguous"
+    if problem.padding_mode != "zeros":
+        return "padding mode"
     if target.isa not in ("avx512", "avx2"):
         return "no masked loads"
     if problem.dtype not in ("float32", "float64"):
@@ -103,4 +105,4 @@ def build(problem: Problem, x: Steps, target: Target, threads: int) -> Execution
     ):  # fmt: skip
         plan[index] = value
     tasks = problem.n * -(-problem.k // planes) * row_blocks
-    return Execution([Job(depthwise_pixels.address, plan, tasks, 0, 4 * problem.flops, [slope, no_row])], [], 0, ())
+    return Execution([Job(depthwise_pixels.address, plan, tasks, 0, 4 * problem.flops, [slope, no_row])], None, 0, ())

@@ -48,10 +48,10 @@ def execution(
     """The launches for one shape, of all of the output or a part."""
     main = [dense(problem, x, shape, target, threads, part)]
     if shape.raw_weights:
-        return Execution(main, [], 0, ())
+        return Execution(main, None, 0, ())
     weights, size = dense_weights(problem, shape, target)
     most = shape.rows if shape.lanes == "pixels" else shape.vectors
-    return Execution(main, [weights], size, ("dense", shape.lanes, most))
+    return Execution(main, weights, size, ("dense", shape.lanes, most))
 
 
 class Im2col:

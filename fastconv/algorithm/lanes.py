@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from fastconv.algorithm import strips
-from fastconv.algorithm.strips import ZEROS, inside
+import numpy as np
+
+from fastconv.algorithm.common import Steps, move_name
+from fastconv.algorithm.strips import MODES, ZEROS, inside, source_index
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import helper
+from fastconv.microkernels.inventory import microkernel
+from fastconv.problem import Problem
+from fastconv.target import Target
 
-# The words of a plan that say where x's elements lie, from `at` on; steps in bytes. The padding ends at rows H_END and
-# columns W_END. GATHER transposes where an image row's pixels are side by side, else 0 and a pixel's channels are.
+# The first words of a plan say where x's elements lie; steps in bytes. The padding ends at row H_END and column W_END.
+# GATHER transposes where the pixels of an image row are side by side; it is 0 where a pixel's channels are.
 X_C, X_H, X_W, H, W, H_END, W_END, MODE, PIXEL, GATHER, SPREAD, LANES_FIELDS = range(12)
 
 
 @helper
-def source_index(i, size, end, mode):
-    """The input index at position i; -1 for a zero, and past the padding, where no window but only a tile reaches."""
-    return strips.source_index(i, size, mode) if i < end else -1
+def source_before(end, i, size, mode):
+    """The input index at position i, or -1 for a zero: also past the padding, where a tile reaches but no window."""
+    return source_index(i, size, mode) if i < end else -1
 
 
 @helper
-def pack_lanes(at, x, strip, rows, row0, columns, column0, valid):
+def pack_lanes(plan, x, strip, rows, row0, columns, column0, valid):
     """Rows from row0 and columns from column0 on of the `valid` channels from x on; the other lanes hold anything."""
-    x_c, x_h, x_w, pixel = peek(at, X_C), peek(at, X_H), peek(at, X_W), peek(at, PIXEL)
-    gather, spread, mode, width = peek(at, GATHER), peek(at, SPREAD), peek(at, MODE), peek(at, W)
+    x_c, x_h, x_w, pixel = peek(plan, X_C), peek(plan, X_H), peek(plan, X_W), peek(plan, PIXEL)
+    gather, spread, mode, width = peek(plan, GATHER), peek(plan, SPREAD), peek(plan, MODE), peek(plan, W)
     low, high = inside(columns, column0, 1, width)
     for j in range(rows):
         line = strip + j * columns * pixel
-        h = source_index(row0 + j, peek(at, H), peek(at, H_END), mode)
+        h = source_before(peek(plan, H_END), row0 + j, peek(plan, H), mode)
         if h < 0:
             invoke(spread, (x, 0, line, pixel, columns, 0))
             continue
@@ -39,7 +44,7 @@ def pack_lanes(at, x, strip, rows, row0, columns, column0, valid):
         else:
             for i in range(columns):
                 if i < low or i >= high:
-                    w = source_index(column0 + i, width, peek(at, W_END), mode)
+                    w = source_before(peek(plan, W_END), column0 + i, width, mode)
                     some = valid if w >= 0 else 0
                     source, to = row + max(w, 0) * x_w, line + i * pixel
                     if gather != 0 and w >= 0:
@@ -51,3 +56,16 @@ def pack_lanes(at, x, strip, rows, row0, columns, column0, valid):
             invoke(gather, (source, x_c, to, pixel, valid, high - low))
         else:
             invoke(spread, (source, x_w, to, pixel, high - low, valid))
+
+
+def put_input(plan: np.ndarray, problem: Problem, x: Steps, target: Target) -> None:
+    """Write those words."""
+    gather = microkernel(move_name("transpose", problem, target, "columns")).address if x.w == problem.itemsize else 0
+    for index, value in (
+        (X_C, x.c), (X_H, x.h), (X_W, x.w), (H, problem.h), (W, problem.w),
+        (H_END, problem.h + problem.padding[0][1]), (W_END, problem.w + problem.padding[1][1]),
+        (MODE, MODES[problem.padding_mode]),
+        (PIXEL, target.vector_bytes), (GATHER, gather),
+        (SPREAD, microkernel(move_name("spread", problem, target)).address),
+    ):  # fmt: skip
+        plan[index] = value

@@ -94,4 +94,4 @@ class Matvec:
         ):  # fmt: skip
             plan[index] = value
         tasks = blocks * -(-problem.n // images)
-        return Execution([Job(matvec.address, plan, tasks, 0, problem.flops, [kernels, slope])], [], 0, ())
+        return Execution([Job(matvec.address, plan, tasks, 0, problem.flops, [kernels, slope])], None, 0, ())

@@ -20,6 +20,7 @@ from fastconv.codegen.jit import helper, native
 ) = range(20)  # fmt: skip
 
 ZEROS, REFLECT, REPLICATE, CIRCULAR = range(4)
+MODES = {"zeros": ZEROS, "reflect": REFLECT, "replicate": REPLICATE, "circular": CIRCULAR}
 
 
 @helper

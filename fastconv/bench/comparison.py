@@ -22,17 +22,26 @@ def kind(layer: Layer) -> str:
     return "3x3, stride 1" if (layer.r, layer.s, *layer.stride) == (3, 3, 1, 1) else "other"
 
 
-def markdown(data: dict) -> str:
-    """Speed ratios by group of layers: geometric mean, and the least in brackets."""
+def grouped(data: dict) -> dict[str, list[dict]]:
+    """The rows of a run by kind of layer."""
     layers = {layer.label: layer for layer in all_layers()}
     groups: dict[str, list[dict]] = {name: [] for name in ("1x1", "depthwise", "3x3, stride 1", "other")}
     for row in data["rows"]:
         if row["layer"] not in layers:
             raise ValueError(f"{row['layer']!r} is not a layer of a known network")
         groups[kind(layers[row["layer"]])].append(row)
-    groups["all"] = data["rows"]
-    present = {peer for row in data["rows"] for peer in row["peers_s"]}
-    heads = [name for name in HEADS if any(peer.startswith(name) for peer in present)]
+    return groups
+
+
+def fastest(row: dict, name: str) -> float | None:
+    """A peer's seconds in its best format, if it did the layer."""
+    return min((seconds for peer, seconds in row["peers_s"].items() if peer.startswith(name)), default=None)
+
+
+def markdown(data: dict) -> str:
+    """Speed ratios by group of layers: geometric mean, and the least in brackets."""
+    groups = {**grouped(data), "all": data["rows"]}
+    heads = [name for name in HEADS if any(fastest(row, name) for row in data["rows"])]
     lines = ["| layers | " + " | ".join(HEADS[name] for name in heads) + " | % of peak |"]
     lines.append("|---" * (len(heads) + 2) + "|")
     for name, rows in groups.items():
@@ -53,13 +62,9 @@ def markdown(data: dict) -> str:
 
 
 def _cell(rows: list[dict], name: str) -> str:
-    peers = [peer for peer in PEERS if peer.startswith(name)]
-    ours = "function_s" if PEERS[peers[0]][2] else "layer_s"
-    ratios = []
-    for row in rows:
-        times = [row["peers_s"][peer] for peer in peers if peer in row["peers_s"]]
-        if times:
-            ratios.append(min(times) / (row[ours] or row["function_s"] or row["layer_s"]))
+    ours = "function_s" if PEERS[name][2] else "layer_s"
+    ratios = [fastest(row, name) / (row[ours] or row["function_s"] or row["layer_s"])
+              for row in rows if fastest(row, name)]  # fmt: skip
     return f"{geometric_mean(ratios):.2f} ({min(ratios):.2f})" if ratios else "-"
 
 
@@ -69,13 +74,21 @@ def _share(rows: list[dict]) -> float:
     return 100 * sum(row["flops"] for row in rows) / seconds / 1e9 / max(row["peak_gflops"] for row in rows)
 
 
-def write(table: str, path: str) -> None:
+def write(table: str, path: str, start: str = START, end: str = END) -> None:
     """Put the table between the markers of a document."""
-    text = Path(path).read_text()
-    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
-        raise ValueError(f"{path} must contain {START} and, after it, {END}, once each")
-    before, after = text.split(START)[0], text.split(END)[1]
-    Path(path).write_text(f"{before}{START}\n{table}\n{END}{after}")
+    before, after = place(path, start, end)
+    Path(path).write_text(f"{before}{start}\n{table}\n{end}{after}")
+
+
+def place(path: str, start: str, end: str) -> tuple[str, str]:
+    """What stands before and after a document's markers."""
+    try:
+        text = Path(path).read_text()
+    except OSError as failure:
+        raise ValueError(f"{path} cannot be read: {failure.strerror}") from None
+    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
+        raise ValueError(f"{path} must contain {start} and, after it, {end}, once each")
+    return text.split(start)[0], text.split(end)[1]
 
 
 def load(path: str) -> dict:

@@ -1,46 +1,82 @@
-"""A picture of a bench run: bars against the peers, and the roofline."""
+"""A picture of a bench run: every layer's speed, ours and the peers', under the machine's multiply-add peak."""
 
 from __future__ import annotations
 
-from fastconv.bench.report import machine
-from fastconv.bench.runner import Row
+from fastconv.bench.comparison import HEADS, fastest, grouped
+
+OURS = "fastconv"
+# Okabe and Ito's colours, which colour-blind readers can tell apart; shapes and sizes differ as well. Drawn in order.
+STYLE = {
+    "torch": {"marker": "s", "color": "#E69F00", "s": 9},
+    "onnxruntime": {"marker": "^", "color": "#009E73", "s": 11},
+    "openvino": {"marker": "D", "color": "#CC79A7", "s": 8},
+    "ncnn": {"marker": "v", "color": "#56B4E9", "s": 11},
+    OURS: {"marker": "o", "color": "#000000", "s": 15},
+}
+ROW = 60  # layers; with more, the groups go on two rows
 
 
-def plot(path: str, rows: list[Row], against: list[str], title: str) -> None:
-    """Write a picture; needs matplotlib."""
+def plot(path: str, data: dict) -> None:
+    """Write a picture of a run's JSON; needs matplotlib."""
     import matplotlib
 
     matplotlib.use("Agg")
+    matplotlib.rcParams.update({"font.size": 9, "svg.hashsalt": OURS, "axes.spines.top": False,
+                                "axes.spines.right": False})  # fmt: skip
     import matplotlib.pyplot as plt
 
-    width = max(9.0, 0.28 * len(rows) * (1 + len(against)) / 2 + 3)
-    figure, (bars, roof) = plt.subplots(2, 1, figsize=(width, 10), constrained_layout=True)
-    peak, step = rows[0].peak, 0.8 / (1 + len(against))
-    for j, name in enumerate(["fastconv", *against]):
-        times = [row.seconds if name == "fastconv" else row.peers.get(name) for row in rows]
-        heights = [0 if t is None else row.flops / t / 1e9 for row, t in zip(rows, times, strict=True)]
-        bars.bar([i + j * step for i in range(len(rows))], heights, step, label=name)
-    bars.axhline(peak, color="black", linewidth=0.8, linestyle="--", label="multiply-add peak")
-    bars.set_xticks([i + 0.4 for i in range(len(rows))], [row.layer.label for row in rows], rotation=90, fontsize=7)
-    bars.set_ylabel("GFLOP/s")
-    bars.legend(ncols=3, fontsize=8)
-    info = machine()
-    bars.set_title(f"{title}: {info['cpu']}, {info['date']}")
-
-    intensity = [row.flops / _bytes(row) for row in rows]
-    roof.scatter(intensity, [row.gflops for row in rows], s=14, label="fastconv")
-    bandwidth = max(row.gflops / i for row, i in zip(rows, intensity, strict=True))
-    xs = [min(intensity) / 2, peak / bandwidth, max(intensity) * 2]
-    roof.plot(xs, [min(peak, x * bandwidth) for x in xs], color="black", linewidth=0.8,
-              label=f"peak; {bandwidth:.0f} GB/s, the most that a layer moved")  # fmt: skip
-    roof.set(xscale="log", yscale="log", xlabel="flop per byte of input, weight and output", ylabel="GFLOP/s")
-    roof.legend(fontsize=8)
-    figure.savefig(path, dpi=120)
+    groups = {name: sorted(rows, key=lambda row: speed(row, OURS)) for name, rows in grouped(data).items() if rows}
+    names = [name for name in STYLE if name == OURS or any(fastest(row, name) for row in data["rows"])]
+    peak = max(row["peak_gflops"] for row in data["rows"])
+    top = 1.04 * max(peak * 1.03, *(speed(row, name) or 0 for row in data["rows"] for name in names))
+    lines = rows_of({name: len(rows) for name, rows in groups.items()})
+    figure = plt.figure(figsize=(9, 1.1 + 2.9 * len(lines)), layout="constrained")
+    for part, line in zip(figure.subfigures(len(lines), 1, squeeze=False)[:, 0], lines, strict=True):
+        widths = [max(len(groups[name]), sum(len(groups[n]) for n in line) / 12) for name in line]
+        axes = part.subplots(1, len(line), sharey=True, squeeze=False, width_ratios=widths)[0]
+        for axis, name in zip(axes, line, strict=True):
+            _draw(axis, groups[name], names, peak)
+            axis.set(title=f"{name} ({len(groups[name])})", xticks=[], ylim=(0, top))
+            axis.set_xlim(-1, len(groups[name]))
+        axes[0].set_ylabel("GFLOP/s")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda i: labels[i] != OURS)  # ours is drawn last, but named first
+    figure.legend([handles[i] for i in order], [labels[i] for i in order], loc="outside lower center", ncols=6,
+                  frameon=False, handletextpad=0.3, columnspacing=1.4)  # fmt: skip
+    figure.suptitle(_title(data), fontsize=9)
+    metadata = {"Date": None} if path.endswith(".svg") else None  # the same run gives the same file
+    figure.savefig(path, dpi=100, metadata=metadata)
     plt.close(figure)
 
 
-def _bytes(row: Row) -> int:
-    layer = row.layer
-    weights = layer.k * layer.c // layer.groups * layer.r * layer.s
-    batch = row.flops // max(layer.flops(), 1)
-    return 4 * (batch * (layer.c * layer.h * layer.w + layer.k * layer.oh * layer.ow) + weights)
+def rows_of(sizes: dict[str, int]) -> list[list[str]]:
+    """Which groups share a row of the picture: one row for few layers, else the two of most equal length."""
+    names = list(sizes)
+    if sum(sizes.values()) <= ROW or len(names) == 1:
+        return [names]
+    cut = min(range(1, len(names)), key=lambda i: abs(sum(list(sizes.values())[:i]) - sum(list(sizes.values())[i:])))
+    return [names[:cut], names[cut:]]
+
+
+def speed(row: dict, name: str) -> float | None:
+    """Direct convolution's GFLOP over the time that was taken."""
+    seconds = (row["layer_s"] or row["function_s"]) if name == OURS else fastest(row, name)
+    return row["flops"] / seconds / 1e9 if seconds else None
+
+
+def _draw(axis, rows, names, peak):
+    axis.axhline(peak, color="#D55E00", linewidth=1, label="multiply-add peak: direct convolution cannot pass")
+    for name in names:
+        points = [(i, speed(row, name)) for i, row in enumerate(rows) if speed(row, name)]
+        label = OURS if name == OURS else HEADS[name]
+        axis.scatter(*zip(*points, strict=True), label=label, linewidths=0, alpha=1 if name == OURS else 0.75,
+                     **STYLE[name])  # fmt: skip
+    axis.grid(axis="y", color="#dddddd", linewidth=0.6)
+    axis.set_axisbelow(True)
+
+
+def _title(data: dict) -> str:
+    machine, options = data["machine"], data["options"]
+    network = "every convolution of twenty networks" if options["network"] == "all" else options["network"]
+    return (f"{network}, {options['dtype']}, {options['layout']}, batch {options['batch']}\n"
+            f"{machine['cpu']} ({machine['core']}, {machine['isa']}), {machine['date']}")  # fmt: skip

@@ -122,9 +122,9 @@ def machine() -> dict[str, str]:
             "fastconv": fastconv.__version__, "date": time.strftime("%Y-%m-%d")}  # fmt: skip
 
 
-def write_json(path: str, rows: list[Row], options: dict) -> None:
+def as_json(rows: list[Row], options: dict) -> dict:
     """Every figure, the machine and the options of a run."""
-    data = {
+    return {
         "machine": machine(),
         "options": options,
         "command": " ".join(sys.argv),
@@ -135,4 +135,8 @@ def write_json(path: str, rows: list[Row], options: dict) -> None:
             for row in rows
         ],
     }  # fmt: skip
+
+
+def write_json(path: str, data: dict) -> None:
+    """Write a run for `comparison` to read."""
     Path(path).write_text(json.dumps(data, indent=1) + "\n")

@@ -15,6 +15,7 @@ from fastconv.microkernels.names import parse
 
 ARGUMENTS = ("depth", "x", "table", "w", "pitch", "y", "y_pitch", "first", "bias", "residual", "residual_pitch",
              "activation", "last")  # fmt: skip
+PREFETCH = 4096  # bytes ahead
 NONE, RELU, RELU6 = range(3)  # `activation`; anything larger is the address of leaky_relu's slope
 
 
@@ -54,6 +55,11 @@ def gemm(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
     w_step = (v.size if strided else rows * v.size) if pixels else vectors * v.bytes
     with v.loop(args["depth"], table, w, *accumulators) as (_, (table, weights, *sums), following):
         place = v.offset(x, v.load_integer(table))
+        if (
+            strided and not pixels
+        ):  # weights come from L3 or memory: 512 channels at 14x14 1.15 times as fast, none slower
+            for j in range(vectors):
+                v.prefetch(v.offset(weights, PREFETCH + j * v.bytes))
         lanes_at, scalars_at = (place, weights) if pixels else (weights, place)
         row = [load_vector(lanes_at, j) for j in range(vectors)]
         updated = []

@@ -11,8 +11,7 @@ from dataclasses import replace
 
 from fastconv.algorithm.common import Execution, Steps
 from fastconv.algorithm.winograd import plan
-from fastconv.algorithm.winograd.members import Member, family
-from fastconv.cost import winograd_task_cycles, winograd_weight_cycles
+from fastconv.algorithm.winograd.members import LEAST_CHANNELS, Member, family
 from fastconv.problem import Problem
 from fastconv.target import Target
 
@@ -32,8 +31,8 @@ class Winograd:
             return "precision='strict' keeps to plain sums"
         if not self._members(problem):
             return f"no member for a kernel of {problem.r}x{problem.s} within precision={problem.precision!r}"
-        if problem.depthwise:
-            return "a group has one input channel"
+        if not self.only and problem.c // problem.groups < LEAST_CHANNELS:
+            return f"a group has fewer than {LEAST_CHANNELS} input channels"
         if problem.itemsize not in (x.w, x.c):
             return "neither x's rows nor its channels are contiguous"
         return None
@@ -53,6 +52,4 @@ class Winograd:
 
 def _cycles(problem: Problem, member: Member, target: Target, packed: bool) -> float:
     """What one member costs on one core."""
-    cut = plan.Cut.of(problem, member, target, 1)
-    cycles = cut.tasks(problem) * winograd_task_cycles(problem, member, cut, target)
-    return cycles if packed else cycles + winograd_weight_cycles(problem, member, target)
+    return plan.Cut.of(problem, member, target, 1, packed).cycles(problem, member, target, 1, packed)

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastconv import blocking
-from fastconv.algorithm import lanes as l_
 from fastconv.algorithm import output
 from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, finish_name, move_name, names_of
-from fastconv.algorithm.dense import MODES
+from fastconv.algorithm.lanes import put_input
 from fastconv.algorithm.nest import VECTORS_TABLED
 from fastconv.algorithm.winograd import tasks as t_
 from fastconv.algorithm.winograd.members import Member
-from fastconv.cost import winograd_task_cycles
+from fastconv.cost import winograd_task_cycles, winograd_weight_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import gemm_name, microkernel
 from fastconv.problem import Problem
@@ -22,9 +21,9 @@ from fastconv.target import Target
 
 MOST_TILES = 112  # of a block: more gain nothing, and their products leave L2
 MOST_BYTES = 48 << 20  # of all threads' transformed tiles
-# Weights that are transformed anew at each call come in slices of output channels that L3 holds until they are used.
-SLICE_BYTES = 12 << 20
-WEIGHT_CHANNELS = 16  # input channels of a task that transforms weights
+# Weights that are new at each call are transformed beforehand, if they take no more than this, or by each task.
+MOST_WEIGHT_BYTES = 16 << 20
+WEIGHT_CHANNELS = 16  # input channels that are transformed at a time
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ class Cut:
     rows: int  # of a register tile
     vectors: int
     channel_blocks: int
+    raw_weights: bool
 
     @property
     def high(self) -> int:
@@ -53,8 +53,15 @@ class Cut:
         """How many there are."""
         return problem.n * problem.groups * self.row_blocks * self.column_blocks * self.channel_blocks
 
+    def cycles(self, problem: Problem, member: Member, target: Target, threads: int, packed: bool) -> float:
+        """What the busiest of `threads` threads has to do."""
+        cycles = -(-self.tasks(problem) // threads) * winograd_task_cycles(problem, member, self, target)
+        if packed or self.raw_weights:
+            return cycles
+        return cycles + winograd_weight_cycles(problem, member, target, threads)
+
     @classmethod
-    def of(cls, problem: Problem, member: Member, target: Target, threads: int) -> Cut:
+    def of(cls, problem: Problem, member: Member, target: Target, threads: int, packed: bool) -> Cut:
         """The cut that leaves the busiest thread the fewest cycles, as the cost model counts them."""
         _, _, item = names_of(problem)
         subgrids = problem.dilation[0] * problem.dilation[1]
@@ -71,36 +78,39 @@ class Cut:
             tiles = high * wide * subgrids
             rows, vectors, _ = blocking.choose_tile(tiles, k_vectors, target)
             for split in range(1, min(threads, -(-k_vectors // vectors)) + 1):
-                cut = cls((down, across), row_blocks, column_blocks, tiles, rows, vectors, split)
-                rounds = -(-cut.tasks(problem) // threads)
-                cycles = rounds * winograd_task_cycles(problem, member, cut, target)
-                if best is None or cycles < best[0]:
-                    best = cycles, cut
+                for raw in (False,) if packed else (False, True):
+                    cut = cls((down, across), row_blocks, column_blocks, tiles, rows, vectors, split, raw)
+                    if not packed and not raw and _Panels.of(problem, member, cut, target).total > MOST_WEIGHT_BYTES:
+                        continue
+                    cycles = cut.cycles(problem, member, target, threads, packed)
+                    if best is None or cycles < best[0]:
+                        best = cycles, cut
         return best[1]
 
 
 def execution(problem: Problem, x: Steps, member: Member, target: Target, threads: int, packed: bool) -> Execution:
-    """The launches: transformed weights and the convolution, in slices of output channels unless packed beforehand."""
-    cut = Cut.of(problem, member, target, threads)
+    """The launches: the convolution, and before it the weights' transform, unless tasks do it."""
+    cut = Cut.of(problem, member, target, threads, packed)
     panels = _Panels.of(problem, member, cut, target)
-    slices = 1 if packed else min(panels.count, -(-panels.count * problem.groups * panels.size // SLICE_BYTES))
-    most = -(-panels.count // slices)
-    weights, parts = [], []
-    for start in range(0, panels.count, most):
-        some = min(most, panels.count - start)
-        weights.append(_weights(problem, member, panels, start, some, target))
-        parts.append(_main(problem, x, member, cut, panels, start, some, target))
-    return Execution(parts, weights, problem.groups * most * panels.size, ("winograd", member, cut.vectors))
+    weights = _weights(problem, member, panels, target)
+    main = _main(problem, x, member, cut, panels, weights, target)
+    if cut.raw_weights:
+        return Execution([main], None, 0, ())
+    return Execution([main], weights, panels.total, ("winograd", member, cut.vectors))
 
 
 @dataclass(frozen=True)
 class _Panels:
-    """The panels of a group's output channels: `larger` of base + 1 vectors, the others of base, `size` bytes each."""
+    """The panels of a group's output channels: `larger` of base + 1 vectors, the others of base.
+
+    Transformed, one has `size` bytes, and those of all groups `total`.
+    """
 
     count: int
     base: int
     larger: int
     size: int
+    total: int
 
     @classmethod
     def of(cls, problem: Problem, member: Member, cut: Cut, target: Target) -> _Panels:
@@ -108,15 +118,15 @@ class _Panels:
         outputs, channels = problem.k // problem.groups, problem.c // problem.groups
         count, base, larger = blocking.split(-(-outputs // target.lanes(item)), cut.vectors)
         size = member.products * _between_products(channels * (base + (larger > 0)) * target.vector_bytes)
-        return cls(count, base, larger, size)
+        return cls(count, base, larger, size, problem.groups * count * size)
 
 
 def _between_products(size: int) -> int:
     return t_.between_products.py_func(size)
 
 
-def _weights(problem: Problem, member: Member, panels: _Panels, start: int, some: int, target: Target) -> Job:
-    """The launch that transforms the weights of `some` panels from `start` on."""
+def _weights(problem: Problem, member: Member, panels: _Panels, target: Target) -> Job:
+    """The launch that transforms the weights."""
     _, computing, item = names_of(problem)
     channels, taps = problem.c // problem.groups, problem.r * problem.s
     block = min(channels, WEIGHT_CHANNELS)
@@ -127,18 +137,18 @@ def _weights(problem: Problem, member: Member, panels: _Panels, start: int, some
         "LANES": target.lanes(item), "ITEM": item, "SOURCE_ITEM": problem.itemsize,
         "TRANSPOSE": microkernel(move_name("transpose", problem, target, "rows")).address,
         "KERNEL": microkernel(f"wgweight_{computing}_{target.isa}_{member.variant}").address,
-        "START": start, "PANELS": some, "BASE": panels.base, "LARGER": panels.larger,
-        "U_G": some * panels.size, "U_PANEL": panels.size,
+        "PANELS": panels.count, "BASE": panels.base, "LARGER": panels.larger,
+        "U_G": panels.count * panels.size, "U_PANEL": panels.size,
     }.items():  # fmt: skip
         plan[getattr(t_, f"P_{name}")] = value
     scratch = (panels.base + (panels.larger > 0)) * target.vector_bytes * taps * block
-    flops = 8 * problem.groups * some * panels.size
-    return Job(t_.winograd_weights.address, plan, problem.groups * some * blocks, scratch, flops)
+    return Job(t_.winograd_weights.address, plan, problem.groups * panels.count * blocks, scratch, 8 * panels.total)
 
 
-def _main(problem: Problem, x: Steps, member: Member, cut: Cut, panels: _Panels, start: int, some: int,
-          target: Target) -> Job:  # fmt: skip
-    """The launch that convolves with `some` panels from `start` on."""
+def _main(
+    problem: Problem, x: Steps, member: Member, cut: Cut, panels: _Panels, weights: Job, target: Target
+) -> Job:  # fmt: skip
+    """The launch that convolves."""
     _, _, item = names_of(problem)
     outputs, channels, (dh, dw) = problem.k // problem.groups, problem.c // problem.groups, problem.dilation
     plan, keep = np.zeros(t_.WINOGRAD_FIELDS, np.int64), []
@@ -148,36 +158,26 @@ def _main(problem: Problem, x: Steps, member: Member, cut: Cut, panels: _Panels,
             plan[getattr(t_, name)] = value
 
     put(
-        GROUPS=problem.groups, CHANNEL_BLOCKS=min(cut.channel_blocks, some), PANEL_START=start, PANELS=some,
-        PANELS_A_BLOCK=-(-some // min(cut.channel_blocks, some)), PANEL_BASE=panels.base, PANEL_LARGER=panels.larger,
+        GROUPS=problem.groups, CHANNEL_BLOCKS=cut.channel_blocks, PANELS=panels.count,
+        PANELS_A_BLOCK=-(-panels.count // cut.channel_blocks), PANEL_BASE=panels.base, PANEL_LARGER=panels.larger,
         ROW_BLOCKS=cut.row_blocks, ROW_BASE=cut.windows[0] // cut.row_blocks,
         ROW_LARGER=cut.windows[0] % cut.row_blocks,
         COLUMN_BLOCKS=cut.column_blocks, COLUMN_BASE=cut.windows[1] // cut.column_blocks,
         COLUMN_LARGER=cut.windows[1] % cut.column_blocks,
-        CHANNELS=channels, CHUNK=channels, OUTPUTS=outputs, LANES=target.lanes(item), ITEM=item,
-        MH=member.mh, MW=member.mw, R=problem.r, S=problem.s, DH=dh, DW=dw, PRODUCTS=member.products,
+        CHANNELS=channels, CHUNK=blocking.chunk_winograd(channels), OUTPUTS=outputs, LANES=target.lanes(item),
+        ITEM=item, MH=member.mh, MW=member.mw, R=problem.r, S=problem.s, DH=dh, DW=dw, PRODUCTS=member.products,
         TOP=problem.padding[0][0], LEFT=problem.padding[1][0], OH=problem.oh, OW=problem.ow,
-        X_N=x.n, X_G=channels * x.c, U_G=some * panels.size, U_PANEL=panels.size,
+        X_N=x.n, X_G=channels * x.c, U_G=panels.count * panels.size, U_PANEL=panels.size,
     )  # fmt: skip
-    _put_input(plan, problem, x, target)
+    put_input(plan, problem, x, target)
     _put_kernels(put, problem, member, cut, panels, target, keep)
     _put_output(put, problem, target, keep)
     scratch = _put_scratch(put, problem, member, cut, panels, target)
-    tasks = cut.tasks(problem) // cut.channel_blocks * min(cut.channel_blocks, some)
-    flops = problem.flops * some // panels.count
-    return Job(t_.winograd.address, plan, tasks, scratch, flops, keep)
-
-
-def _put_input(plan, problem, x, target):
-    """Where x lies, and how its strips are packed."""
-    gather = microkernel(move_name("transpose", problem, target, "columns")).address if x.w == problem.itemsize else 0
-    for name, value in {
-        "X_C": x.c, "X_H": x.h, "X_W": x.w, "H": problem.h, "W": problem.w, "MODE": MODES[problem.padding_mode],
-        "H_END": problem.h + problem.padding[0][1], "W_END": problem.w + problem.padding[1][1],
-        "PIXEL": target.vector_bytes, "GATHER": gather,
-        "SPREAD": microkernel(move_name("spread", problem, target)).address,
-    }.items():  # fmt: skip
-        plan[getattr(l_, name)] = value
+    if cut.raw_weights:
+        keep.append(weights)
+        put(RAW=weights.plan.ctypes.data, TAPS_AT=scratch, U_AT=scratch + weights.scratch)
+        scratch += weights.scratch + panels.size
+    return Job(t_.winograd.address, plan, cut.tasks(problem), scratch, problem.flops, keep)
 
 
 def _put_kernels(put, problem, member, cut, panels, target, keep):

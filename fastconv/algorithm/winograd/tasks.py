@@ -19,16 +19,17 @@ from fastconv.codegen.jit import helper, native
 
 # The plan, after the words of `lanes`; steps and pitches in bytes.
 (
-    GROUPS, CHANNEL_BLOCKS, PANEL_START, PANELS, PANELS_A_BLOCK, PANEL_BASE, PANEL_LARGER,
+    GROUPS, CHANNEL_BLOCKS, PANELS, PANELS_A_BLOCK, PANEL_BASE, PANEL_LARGER,
     ROW_BLOCKS, ROW_BASE, ROW_LARGER, COLUMN_BLOCKS, COLUMN_BASE, COLUMN_LARGER,    # in windows
     CHANNELS, CHUNK, OUTPUTS, LANES, ITEM,
     MH, MW, R, S, DH, DW, PRODUCTS, TOP, LEFT, OH, OW,
     X_N, X_G, U_G, U_PANEL, V_AT, V_XI, V_C, Z_AT, STAGE_AT, LINES_AT,
     ROW_MOST, TABLE, KERNELS, WGIN, WGOUT, WGOUT_TAIL,
+    RAW, TAPS_AT, U_AT,                             # RAW: the plan that transforms weights just before their use, or 0
     Y_N, Y_G, Y_ROW, Y_PIXEL, Y_CHANNEL,
     AFTER, FINISH, SLOPE, TRANSPOSE, ACTIVATION,
     WINOGRAD_FIELDS,
-) = range(LANES_FIELDS, LANES_FIELDS + 56)  # fmt: skip
+) = range(LANES_FIELDS, LANES_FIELDS + 58)  # fmt: skip
 X, W, BIAS, RESIDUAL, Y = range(5)
 DUMP = 64  # scratch starts with the number of the block whose v it holds, and a vector that nobody reads
 STRIP = DUMP + 64
@@ -38,6 +39,40 @@ STRIP = DUMP + 64
 def between_products(size):
     """Bytes from one product to the next, at least `size`: an odd number of lines, or they would share sets of L1."""
     return (size + 127) // 128 * 128 + 64
+
+
+# The plan of transformed weights.
+(
+    P_CHANNELS, P_BLOCK, P_BLOCKS, P_TAPS, P_OUTPUTS, P_LANES, P_ITEM, P_SOURCE_ITEM, P_TRANSPOSE, P_KERNEL,
+    P_PANELS, P_BASE, P_LARGER, P_U_G, P_U_PANEL, P_FIELDS,
+) = range(16)  # fmt: skip
+
+
+@helper
+def transform_weights(plan, w, u, taps_of, g, start, width, c0):
+    """Transform to the panel at u the weights of `width` vectors of output channels from `start` on of group g, for a
+    block of input channels from c0 on; `taps_of` is scratch."""
+    lanes, item, taps = peek(plan, P_LANES), peek(plan, P_ITEM), peek(plan, P_TAPS)
+    channels, outputs, pixel = peek(plan, P_CHANNELS), peek(plan, P_OUTPUTS), lanes * item
+    some, wide = min(peek(plan, P_BLOCK), channels - c0), width * pixel
+    length, source_item, k0 = channels * taps, peek(plan, P_SOURCE_ITEM), start * lanes
+    source = w + ((g * outputs + k0) * length + c0 * taps) * source_item
+    rows = min(width * lanes, outputs - k0)
+    invoke(peek(plan, P_TRANSPOSE), (source, length * source_item, taps_of, wide, rows, some * taps))
+    u_xi, to = between_products(channels * wide), u + c0 * wide
+    for at in range(0, wide, pixel):
+        invoke(peek(plan, P_KERNEL), (taps_of + at, wide, taps * wide, some, to + at, u_xi, wide))
+
+
+@native("winograd_weights", 4)
+def winograd_weights(plan, call, scratch, task):
+    """Transform one panel's weights of some input channels of one group."""
+    c0, task = task % peek(plan, P_BLOCKS) * peek(plan, P_BLOCK), task // peek(plan, P_BLOCKS)
+    panel, g = task % peek(plan, P_PANELS), task // peek(plan, P_PANELS)
+    start = tile_start(panel, peek(plan, P_BASE), peek(plan, P_LARGER))
+    width = peek(plan, P_BASE) + (1 if panel < peek(plan, P_LARGER) else 0)
+    u = peek(call, Y) + g * peek(plan, P_U_G) + panel * peek(plan, P_U_PANEL)
+    transform_weights(plan, peek(call, X), u, scratch, g, start, width, c0)
 
 
 @helper
@@ -83,44 +118,46 @@ def multiply(plan, v, u, z, z_xi, tiles, width):
 
 
 @helper
-def write_block(plan, scratch, z, z_xi, z_tile, vector, y, bias, residual, trs, tcs, rows, columns):
-    """Transform one vector of output channels of a block back and finish it: `rows` by `columns` pixels of y."""
+def write_block(plan, scratch, z, z_xi, start, width, y, bias, residual, trs, tcs, rows, columns):
+    """Transform one panel's sums of a block back and finish them: `rows` by `columns` pixels of y, from its first."""
     lanes, item, after = peek(plan, LANES), peek(plan, ITEM), peek(plan, AFTER)
     mh, mw, dh, dw = peek(plan, MH), peek(plan, MW), peek(plan, DH), peek(plan, DW)
-    pixel, high, wide = lanes * item, mh * dh, tcs * mw * dw
+    pixel, high, wide, z_tile = lanes * item, mh * dh, tcs * mw * dw, width * lanes * item
     y_row, y_pixel, y_channel = peek(plan, Y_ROW), peek(plan, Y_PIXEL), peek(plan, Y_CHANNEL)
-    valid = min(lanes, peek(plan, OUTPUTS) - vector * lanes)
-    kernel = peek(plan, WGOUT_TAIL) if valid < lanes else peek(plan, WGOUT)
     direct = after == output.NOTHING
     stage, lines = scratch + peek(plan, STAGE_AT), scratch + peek(plan, LINES_AT)
     for i in range(trs):
         left = rows - i * high
-        to = y + i * high * y_row
-        beside = residual + i * high * y_row if residual != 0 else 0
-        sums, sums_row, sums_pixel, extra = stage, wide * pixel, pixel, 0
-        if direct:
-            sums, sums_row, sums_pixel, extra = to, y_row, y_pixel, beside
-        for a in range(dh):
-            for b in range(dw):
-                line, place = ((i * dh + a) * dw + b) * tcs, a * sums_row + b * sums_pixel
-                invoke(
-                    kernel,
-                    (
-                        z + line * z_tile, z_xi, z_tile, tcs, sums + place, dh * sums_row, dw * sums_pixel,
-                        (left - a + dh - 1) // dh, (columns - b + dw - 1) // dw, scratch + DUMP,
-                        bias, extra + place if extra != 0 else 0, peek(plan, ACTIVATION), valid,
-                    ),
-                )  # fmt: skip
-        if not direct:
-            # Rows that are whole follow one another in y and in the stage: they are finished as one.
-            left = min(high, left)
-            together = left if wide == columns and y_row == columns * y_pixel else 1
-            for j in range(0, left, together):
-                output.finish_run(
-                    after, False, peek(plan, FINISH), peek(plan, SLOPE), peek(plan, TRANSPOSE), item, lines,
-                    stage + j * wide * pixel, pixel, item, to + j * y_row, y_pixel, y_channel,
-                    beside + j * y_row if beside != 0 else 0, 0, valid, together * columns,
-                )  # fmt: skip
+        for j in range(width):
+            valid, at = min(lanes, peek(plan, OUTPUTS) - (start + j) * lanes), i * high * y_row + j * lanes * y_channel
+            kernel = peek(plan, WGOUT_TAIL) if valid < lanes else peek(plan, WGOUT)
+            to, beside = y + at, residual + at if residual != 0 else 0
+            sums, sums_row, sums_pixel, extra = stage, wide * pixel, pixel, 0
+            if direct:
+                sums, sums_row, sums_pixel, extra = to, y_row, y_pixel, beside
+            for a in range(dh):
+                for b in range(dw):
+                    line, place = ((i * dh + a) * dw + b) * tcs, a * sums_row + b * sums_pixel
+                    invoke(
+                        kernel,
+                        (
+                            z + line * z_tile + j * pixel, z_xi, z_tile, tcs,
+                            sums + place, dh * sums_row, dw * sums_pixel,
+                            (left - a + dh - 1) // dh, (columns - b + dw - 1) // dw, scratch + DUMP,
+                            bias + j * pixel if bias != 0 else 0, extra + place if extra != 0 else 0,
+                            peek(plan, ACTIVATION), valid,
+                        ),
+                    )  # fmt: skip
+            if not direct:
+                # Rows that are whole follow one another in y and in the stage: they are finished as one.
+                some = min(high, left)
+                together = some if wide == columns and y_row == columns * y_pixel else 1
+                for row in range(0, some, together):
+                    output.finish_run(
+                        after, False, peek(plan, FINISH), peek(plan, SLOPE), peek(plan, TRANSPOSE), item, lines,
+                        stage + row * wide * pixel, pixel, item, to + row * y_row, y_pixel, y_channel,
+                        beside + row * y_row if beside != 0 else 0, 0, valid, together * columns,
+                    )  # fmt: skip
 
 
 @native("winograd", 4)
@@ -148,43 +185,20 @@ def winograd(plan, call, scratch, task):
     item, y_channel = peek(plan, ITEM), peek(plan, Y_CHANNEL)
     z, pixel = scratch + peek(plan, Z_AT), lanes * item
     place = n * peek(plan, Y_N) + g * peek(plan, Y_G) + oh0 * peek(plan, Y_ROW) + ow0 * peek(plan, Y_PIXEL)
-    panel0 = channel_block * peek(plan, PANELS_A_BLOCK)
+    panel0, raw = channel_block * peek(plan, PANELS_A_BLOCK), peek(plan, RAW)
     for panel in range(panel0, min(panel0 + peek(plan, PANELS_A_BLOCK), peek(plan, PANELS))):
-        number, base, larger = peek(plan, PANEL_START) + panel, peek(plan, PANEL_BASE), peek(plan, PANEL_LARGER)
-        start, width = tile_start(number, base, larger), base + (1 if number < larger else 0)
+        start = tile_start(panel, peek(plan, PANEL_BASE), peek(plan, PANEL_LARGER))
+        width = peek(plan, PANEL_BASE) + (1 if panel < peek(plan, PANEL_LARGER) else 0)
+        if raw != 0:
+            u = scratch + peek(plan, U_AT)
+            for c in range(0, peek(plan, CHANNELS), peek(raw, P_BLOCK)):
+                transform_weights(raw, peek(call, W), u, scratch + peek(plan, TAPS_AT), g, start, width, c)
+        else:
+            u = peek(call, W) + g * peek(plan, U_G) + panel * peek(plan, U_PANEL)
         z_xi = between_products(tiles * width * pixel)
-        u = peek(call, W) + g * peek(plan, U_G) + panel * peek(plan, U_PANEL)
         multiply(plan, scratch + peek(plan, V_AT), u, z, z_xi, tiles, width)
-        for j in range(width):
-            k = (start + j) * lanes
-            bias = peek(call, BIAS) + (g * peek(plan, OUTPUTS) + k) * item if peek(call, BIAS) != 0 else 0
-            residual = peek(call, RESIDUAL) + place + k * y_channel if peek(call, RESIDUAL) != 0 else 0
-            write_block(plan, scratch, z + j * pixel, z_xi, width * pixel, start + j,
-                        peek(call, Y) + place + k * y_channel, bias, residual, trs, tcs, rows, columns)  # fmt: skip
-
-
-(
-    P_CHANNELS, P_BLOCK, P_BLOCKS, P_TAPS, P_OUTPUTS, P_LANES, P_ITEM, P_SOURCE_ITEM, P_TRANSPOSE, P_KERNEL,
-    P_START, P_PANELS, P_BASE, P_LARGER, P_U_G, P_U_PANEL, P_FIELDS,
-) = range(17)  # fmt: skip
-
-
-@native("winograd_weights", 4)
-def winograd_weights(plan, call, scratch, task):
-    """Transform the weights of one panel's output channels and some input channels of one group."""
-    blocks, panels, lanes, item = peek(plan, P_BLOCKS), peek(plan, P_PANELS), peek(plan, P_LANES), peek(plan, P_ITEM)
-    c0, task = task % blocks * peek(plan, P_BLOCK), task // blocks
-    panel, g = task % panels, task // panels
-    number, base, larger = peek(plan, P_START) + panel, peek(plan, P_BASE), peek(plan, P_LARGER)
-    k0, width = tile_start(number, base, larger) * lanes, base + (1 if number < larger else 0)
-    channels, outputs, taps = peek(plan, P_CHANNELS), peek(plan, P_OUTPUTS), peek(plan, P_TAPS)
-    some, pixel = min(peek(plan, P_BLOCK), channels - c0), lanes * item
-    length, source_item, wide = channels * taps, peek(plan, P_SOURCE_ITEM), width * pixel
-    source = peek(call, X) + ((g * outputs + k0) * length + c0 * taps) * source_item
-    rows = min(width * lanes, outputs - k0)
-    invoke(peek(plan, P_TRANSPOSE), (source, length * source_item, scratch, wide, rows, some * taps))
-    u = peek(call, Y) + g * peek(plan, P_U_G) + panel * peek(plan, P_U_PANEL) + c0 * wide
-    u_xi = between_products(channels * wide)
-    for j in range(width):
-        at = j * pixel
-        invoke(peek(plan, P_KERNEL), (scratch + at, wide, taps * wide, some, u + at, u_xi, wide))
+        k, bias, residual = start * lanes, peek(call, BIAS), peek(call, RESIDUAL)
+        there = place + k * y_channel
+        write_block(plan, scratch, z, z_xi, start, width, peek(call, Y) + there,
+                    bias + (g * peek(plan, OUTPUTS) + k) * item if bias != 0 else 0,
+                    residual + there if residual != 0 else 0, trs, tcs, rows, columns)  # fmt: skip
