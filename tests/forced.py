@@ -23,7 +23,7 @@ def values_of(member):
 
 def times_of(member):
     """How many times the error of a plain sum a member's may be, by its class of precision."""
-    return 16 if values_of(member) <= 12 else 64
+    return 16 if values_of(member) <= 14 else 64
 
 
 @contextmanager

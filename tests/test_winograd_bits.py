@@ -9,9 +9,12 @@ from arrays import layout_of
 from forced import MEMBERS, forget, member, only, times_of, values_of
 
 import fastconv as fc
+from fastconv import conv
 from fastconv.algorithm.winograd import plan
 from fastconv.algorithm.winograd.members import family
 from fastconv.microkernels.winograd import TILES
+from fastconv.problem import conv2d_problem
+from fastconv.target import host
 
 COUNT = int(os.environ.get("FASTCONV_RANDOM_PROBLEMS", "60"))
 LAYOUTS = pytest.mark.parametrize("layout", ["channels_first", "channels_last"])
@@ -66,27 +69,35 @@ def test_member_does_not_depend_on_the_batch(rng):
 
 @pytest.mark.parametrize("groups", [1, 3])
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
-def test_slices_of_weights(rng, monkeypatch, groups, activation):
-    """Weights transformed in many slices give the bits of those transformed at once."""
-    x, w, bias = operands(rng, (2, 6 * groups, 13, 15), (119 * groups, 6, 3, 3), "channels_first")
+def test_where_weights_are_transformed(rng, monkeypatch, groups, activation):
+    """By each task or beforehand, for a call or for a layer: the bits are the same."""
+    x, w, bias = operands(rng, (2, 70 * groups, 13, 15), (119 * groups, 70, 3, 3), "channels_first")
     residual = rng.normal(size=(2, 119 * groups, 13, 15)).astype(np.float32)
     options = {"padding": 1, "groups": groups, "algorithm": "winograd", "activation": activation}
+    costs = plan.Cut.cycles
     with only(member("4x4k3x3")):
-        for count in (1, 3):
-            with fc.num_threads(count):
-                monkeypatch.undo()
-                forget()
-                expected = fc.conv2d(x, w, bias, residual=residual, **options)
-                for size in (1, 30_000):
-                    made = []
-                    make = plan._weights
-                    monkeypatch.setattr(plan, "SLICE_BYTES", size)
-                    monkeypatch.setattr(plan, "_weights", lambda *a, make=make, made=made: made.append(a) or make(*a))
+        expected = fc.Conv2d(w, bias, **options)(x, residual=residual)
+        for raw in (False, True):
+            monkeypatch.setattr(
+                plan.Cut, "cycles", lambda cut, *a, raw=raw: costs(cut, *a) + 1e12 * (cut.raw_weights != raw)
+            )
+            for count in (1, 3):
+                with fc.num_threads(count):
                     forget()
                     y = fc.conv2d(x, w, bias, residual=residual, **options)
-                    assert len(made) > 1
+                    (call,) = conv._calls.values()
+                    assert (call.execution.weights is None) == raw
                     np.testing.assert_array_equal(y, expected)
-                    monkeypatch.undo()
+
+
+def test_large_weights_are_transformed_by_tasks(monkeypatch):
+    """The buffer for all of them has a limit."""
+    problem = conv2d_problem((1, 64, 30, 30), (64, 64, 3, 3), dtype="float32")
+    for limit, raw in ((1, {True}), (1 << 40, {False, True})):
+        monkeypatch.setattr(plan, "MOST_WEIGHT_BYTES", limit)
+        cuts = [plan.Cut.of(problem, m, host(), n, False) for m in family(3, 3, "fast") for n in (1, 2, 64)]
+        assert {cut.raw_weights for cut in cuts} <= raw
+        assert not any(plan.Cut.of(problem, m, host(), 2, True).raw_weights for m in family(3, 3, "fast"))
 
 
 def reached(which, size, taps, tile, dilation, pads, mode, at):
@@ -161,7 +172,7 @@ def test_precisions_members():
     for r in TILES:
         for s in TILES:
             assert family(r, s, "strict") == ()
-            assert all(values_of(m) <= 12 for m in family(r, s, "default"))
+            assert all(values_of(m) <= 14 for m in family(r, s, "default"))
             assert set(family(r, s, "default")) <= set(family(r, s, "fast"))
     assert sum(len(family(r, s, "fast")) for r in TILES for s in TILES) == len(MEMBERS)
     assert member("4x4k3x3") in family(3, 3, "default") and member("6x6k3x3") not in family(3, 3, "default")

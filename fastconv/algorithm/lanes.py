@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastconv.algorithm import strips
 from fastconv.algorithm.common import Steps, move_name
-from fastconv.algorithm.strips import MODES, ZEROS, inside
+from fastconv.algorithm.strips import MODES, ZEROS, inside, source_index
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import helper
 from fastconv.microkernels.inventory import microkernel
 from fastconv.problem import Problem
 from fastconv.target import Target
 
-# The first words of a plan say where x's elements lie; steps in bytes. The padding ends at rows H_END and columns W_END.
+# The first words of a plan say where x's elements lie; steps in bytes. The padding ends at row H_END and column W_END.
 # GATHER transposes where the pixels of an image row are side by side; it is 0 where a pixel's channels are.
 X_C, X_H, X_W, H, W, H_END, W_END, MODE, PIXEL, GATHER, SPREAD, LANES_FIELDS = range(12)
 
 
 @helper
-def source_index(i, size, end, mode):
-    """The input index at position i; -1 for a zero, and past the padding, where no window but only a tile reaches."""
-    return strips.source_index(i, size, mode) if i < end else -1
+def source_before(end, i, size, mode):
+    """The input index at position i, or -1 for a zero: also past the padding, where a tile reaches but no window."""
+    return source_index(i, size, mode) if i < end else -1
 
 
 @helper
@@ -32,7 +31,7 @@ def pack_lanes(plan, x, strip, rows, row0, columns, column0, valid):
     low, high = inside(columns, column0, 1, width)
     for j in range(rows):
         line = strip + j * columns * pixel
-        h = source_index(row0 + j, peek(plan, H), peek(plan, H_END), mode)
+        h = source_before(peek(plan, H_END), row0 + j, peek(plan, H), mode)
         if h < 0:
             invoke(spread, (x, 0, line, pixel, columns, 0))
             continue
@@ -45,7 +44,7 @@ def pack_lanes(plan, x, strip, rows, row0, columns, column0, valid):
         else:
             for i in range(columns):
                 if i < low or i >= high:
-                    w = source_index(column0 + i, width, peek(plan, W_END), mode)
+                    w = source_before(peek(plan, W_END), column0 + i, width, mode)
                     some = valid if w >= 0 else 0
                     source, to = row + max(w, 0) * x_w, line + i * pixel
                     if gather != 0 and w >= 0:
@@ -63,9 +62,10 @@ def put_input(plan: np.ndarray, problem: Problem, x: Steps, target: Target) -> N
     """Write those words."""
     gather = microkernel(move_name("transpose", problem, target, "columns")).address if x.w == problem.itemsize else 0
     for index, value in (
-        (X_C, x.c), (X_H, x.h), (X_W, x.w), (H, problem.h), (W, problem.w), (MODE, MODES[problem.padding_mode]),
-        (PIXEL, target.vector_bytes), (GATHER, gather),
+        (X_C, x.c), (X_H, x.h), (X_W, x.w), (H, problem.h), (W, problem.w),
         (H_END, problem.h + problem.padding[0][1]), (W_END, problem.w + problem.padding[1][1]),
+        (MODE, MODES[problem.padding_mode]),
+        (PIXEL, target.vector_bytes), (GATHER, gather),
         (SPREAD, microkernel(move_name("spread", problem, target)).address),
     ):  # fmt: skip
         plan[index] = value
