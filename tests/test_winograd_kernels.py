@@ -1,0 +1,142 @@
+"""Winograd's transforms against NumPy, on every instruction set this CPU can run."""
+
+import numpy as np
+import pytest
+from forced import member
+from test_microkernels import ISAS, aligned
+from test_toomcook import Exact
+
+from fastconv import threads
+from fastconv.codegen.emit import invoke, peek
+from fastconv.codegen.jit import native
+from fastconv.job import Job
+from fastconv.microkernels import toomcook
+from fastconv.microkernels.inventory import microkernel
+from fastconv.microkernels.names import parse
+
+pytestmark = [
+    pytest.mark.parametrize("isa", ISAS),
+    pytest.mark.parametrize("dtype", ["f32", "f64"]),
+    pytest.mark.parametrize("which", [member(w) for w in ("2x2k3x3", "4x4k3x3", "6x6k3x3", "4x4k2x3", "2x2k5x3",
+                                                          "1x6k1x3", "4x1k4x1", "2x2k7x7")],
+                            ids=lambda m: m.variant),
+]  # fmt: skip
+TILES, UNTOUCHED = 3, -7777.0
+
+
+@native("call_seven", 4)
+def call_seven(plan, call, scratch, task):
+    """Call the kernel at plan[0] with the operands plan[1:8]."""
+    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
+                           peek(plan, 7)))  # fmt: skip
+
+
+@native("call_fourteen", 4)
+def call_fourteen(plan, call, scratch, task):
+    """Call the kernel at plan[0] with the operands plan[1:15]."""
+    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
+                           peek(plan, 7), peek(plan, 8), peek(plan, 9), peek(plan, 10), peek(plan, 11),
+                           peek(plan, 12), peek(plan, 13), peek(plan, 14)))  # fmt: skip
+
+
+def call(caller, name, *operands):
+    """Run the kernel of this name."""
+    plan = np.array([microkernel(name).address, *operands], np.int64)
+    threads.run(Job(caller.address, plan, 1, 0, 0))
+
+
+class Float64(Exact):
+    """`toomcook.Ops` on float64 arrays."""
+
+    def mul(self, value, number):
+        return value * float(number)
+
+    def fma(self, value, number, addend):
+        return value * float(number) + addend
+
+
+def both(transform, values, sizes):
+    """A transform along the first two axes of an array, whose `sizes` are (m, r) of each."""
+    ops = Float64()
+    rows = np.array(transform(ops, list(values.astype(np.float64)), *sizes[0]))
+    return np.stack(transform(ops, list(np.moveaxis(rows, 1, 0)), *sizes[1]), axis=1)
+
+
+def near(found, expected, kind, largest):
+    """Equal but for rounding on the way: a few units of the largest value there."""
+    np.testing.assert_allclose(found, expected, rtol=0, atol=64 * np.finfo(kind).eps * max(1.0, largest))
+
+
+def made(isa, dtype, op, which, *variants):
+    """(name, NumPy's type, lanes, bytes of a vector)."""
+    name = "_".join([op, dtype, isa, which.variant, *variants])
+    kind = np.float32 if dtype == "f32" else np.float64
+    lanes = parse(name).lanes
+    return name, kind, lanes, lanes * np.dtype(kind).itemsize
+
+
+def axes(which):
+    """(m, r) of both axes, and how many values a tile has along them."""
+    return ((which.mh, which.r), (which.mw, which.s)), which.mh + which.r - 1, which.mw + which.s - 1
+
+
+def test_input(rng, isa, dtype, which):
+    name, kind, lanes, pixel = made(isa, dtype, "wgin", which)
+    sizes, high, wide = axes(which)
+    columns = TILES * which.mw + which.s - 1
+    x = aligned((high, columns, lanes), kind)
+    x[...] = rng.normal(size=x.shape)
+    v = aligned((high * wide, TILES + 1, lanes), kind)
+    v[...] = UNTOUCHED
+    call(call_seven, name, x.ctypes.data, columns * pixel, pixel, TILES, v.ctypes.data, v.strides[0], v.strides[1])
+    for t in range(TILES):
+        expected = both(toomcook.transform_input, x[:, t * which.mw : t * which.mw + wide], sizes)
+        near(v[:, t], expected.reshape(v[:, t].shape), kind, np.abs(expected).max())
+    assert (v[:, TILES] == UNTOUCHED).all()
+
+
+def test_weight(rng, isa, dtype, which):
+    name, kind, lanes, pixel = made(isa, dtype, "wgweight", which)
+    sizes, high, wide = axes(which)
+    w = aligned((TILES, which.r, which.s, lanes), kind)
+    w[...] = rng.normal(size=w.shape)
+    u = aligned((high * wide, TILES + 1, lanes), kind)
+    u[...] = UNTOUCHED
+    call(call_seven, name, w.ctypes.data, pixel, w.strides[0], TILES, u.ctypes.data, u.strides[0], u.strides[1])
+    for c in range(TILES):
+        expected = both(toomcook.transform_weight, w[c], sizes).reshape(u[:, c].shape)
+        # Computed in float64 and rounded once.
+        np.testing.assert_allclose(u[:, c], expected, rtol=2 * np.finfo(kind).eps, atol=1e-13)
+    assert (u[:, TILES] == UNTOUCHED).all()
+
+
+@pytest.mark.parametrize("tail", [False, True], ids=["whole", "tail"])
+def test_output(rng, isa, dtype, which, tail):
+    name, kind, lanes, _ = made(isa, dtype, "wgout", which, *["tail"] * tail)
+    sizes, high, wide = axes(which)
+    last = max(1, lanes - 3) if tail else lanes
+    z = aligned((high * wide, TILES, lanes), kind)
+    z[...] = rng.normal(size=z.shape)
+    sums = [both(toomcook.transform_output, z[:, t].reshape(high, wide, lanes), sizes) for t in range(TILES)]
+    sums = np.concatenate(sums, axis=1)[..., :last]
+    dump, slope = aligned((lanes,), kind), np.full(1, 0.5, kind)
+    bias = rng.normal(size=last).astype(kind)
+    for rows, columns in ((which.mh, TILES * which.mw), (1, TILES * which.mw - 1), (which.mh, 1)):
+        # As in channels-last memory: pixels are more channels apart than a vector, rows longer than the tiles.
+        y = np.full((which.mh + 1, TILES * which.mw + 1, lanes + 5), UNTOUCHED, kind)
+        residual = rng.normal(size=y.shape).astype(kind)
+        for with_bias, with_residual, act in ((0, 0, 0), (1, 0, 1), (1, 1, 2), (0, 1, slope.ctypes.data)):
+            y[...] = UNTOUCHED
+            call(call_fourteen, name, z.ctypes.data, z.strides[0], z.strides[1], TILES, y.ctypes.data, y.strides[0],
+                 y.strides[1], rows, columns, dump.ctypes.data, bias.ctypes.data * with_bias,
+                 residual.ctypes.data * with_residual, act, last)  # fmt: skip
+            inside = (slice(rows), slice(columns), slice(last))
+            expected = sums[:rows, :columns] + with_bias * bias + with_residual * residual[inside]
+            largest = np.abs(z).max() * np.abs(sums).max()
+            if act in (1, 2):
+                expected = np.clip(expected, 0, 6 if act == 2 else None)
+            elif act:
+                expected = np.where(expected < 0, expected / 2, expected)
+            near(y[inside], expected, kind, largest)
+            y[inside] = UNTOUCHED
+            assert (y == UNTOUCHED).all(), "written outside"
