@@ -71,9 +71,8 @@ def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)
     (dh, dw), channels = problem.dilation, problem.c // problem.groups
     c_vectors, k_vectors = -(-channels // lanes), -(-(problem.k // problem.groups) // lanes)
-    high, wide = -(-cut.windows[0] // cut.row_blocks), -(-cut.windows[1] // cut.column_blocks)
-    strip_rows = (high * member.mh + problem.r - 1) * dh
-    strip = strip_rows * (wide * member.mw + problem.s - 1) * dw
+    strip_rows = (cut.high * member.mh + problem.r - 1) * dh
+    strip = strip_rows * (cut.wide * member.mw + problem.s - 1) * dw
     tiles_in, tiles_out = c_vectors * cut.tiles, k_vectors * cut.tiles / cut.channel_blocks
     steps = sum(
         count * times * (blocking.tile_cycles(size, width) * channels * C.winograd_step + C.winograd_tile)
@@ -84,11 +83,12 @@ def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float
     # Every panel of output channels reads the transformed tiles again.
     tiles = member.products * cut.tiles * c_vectors * target.vector_bytes
     panels = -(-k_vectors // cut.vectors)
+    # L3 has to hold the weights of all tasks and the tiles of some threads; what it does not hold comes from memory.
     far_weights = min(1.0, max(0.0, problem.groups * weights / target.l3 - 0.25))
     far_tiles = min(1.0, max(0.0, 2.5 * tiles / target.l3 - 0.3))
     return (
         c_vectors * (strip * C.winograd_pack + strip_rows * C.winograd_row)
-        + high * dh * dw * (c_vectors + k_vectors / cut.channel_blocks) * C.winograd_line
+        + cut.high * dh * dw * (c_vectors + k_vectors / cut.channel_blocks) * C.winograd_line
         + tiles_in * member.products * C.winograd_in
         + tiles_out * (member.products * C.winograd_out + member.mh * member.mw * C.winograd_write)
         + member.products * steps / cut.channel_blocks
