@@ -41,7 +41,7 @@ def plot(path: str, data: dict) -> None:
         axes[0].set_ylabel("GFLOP/s")
     handles, labels = figure.axes[0].get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda i: labels[i] != OURS)  # ours is drawn last, but named first
-    figure.legend([handles[i] for i in order], [labels[i] for i in order], loc="outside lower center", ncols=6,
+    figure.legend([handles[i] for i in order], [labels[i] for i in order], loc="outside lower center", ncols=3,
                   frameon=False, handletextpad=0.3, columnspacing=1.4)  # fmt: skip
     figure.suptitle(_title(data), fontsize=9)
     metadata = {"Date": None} if path.endswith(".svg") else None  # the same run gives the same file
