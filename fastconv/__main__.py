@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument("--threads", type=int, default=None)
     tune.add_argument("--batch", type=int, default=1)
     tune.add_argument("--api", default="both", choices=["both", "function", "layer"])
+    tune.add_argument("--model", action="store_true", help="instead: fit the cost model of auto to this machine")
     tune.add_argument("--merge", metavar="FILE", help="add the winners of another tuning file, the newer of each")
     info = commands.add_parser("info", help="versions, CPU, threads, cache folder")
     info.set_defaults(run=lambda _: fc.show_config() or 0)
@@ -154,8 +155,13 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _tune(options: argparse.Namespace) -> int:
-    from fastconv.bench import tune
+    from fastconv.bench import fit, tune
 
+    if options.model:
+        if options.network or options.merge:
+            raise ValueError("--model: goes without a network and without --merge")
+        fit.run()
+        return 0
     return tune.run(options)
 
 

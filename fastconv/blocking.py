@@ -34,12 +34,16 @@ def tile_shapes(target: Target) -> Iterator[tuple[int, int]]:
         yield rows, most_vectors(rows, target)
 
 
-def tile_cycles(rows: int, vectors: int) -> float:
-    """Cycles of one step of a tile: two multiply-adds a cycle, latency four, vectors from L2 at 20 bytes a cycle.
+def tile_cycles(rows: int, vectors: int, near: bool = False) -> float:
+    """Cycles of one step of a tile: two multiply-adds a cycle, latency four, seven loads in four cycles, and vectors
+    from L2 at 20 bytes a cycle, or twice that if they are near.
 
     The last term breaks ties: each load that can be saved saves a twentieth of a cycle.
     """
-    return max(rows * vectors / 2, 4.0, vectors * 3.2) + (rows + vectors) / 20
+    return (
+        max(rows * vectors / 2, 4.0, (rows + vectors + 1) / 1.75, vectors * (1.6 if near else 3.2))
+        + (rows + vectors) / 20
+    )
 
 
 @functools.lru_cache(maxsize=4096)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass, replace
 
+from fastconv import cost
 from fastconv import target as targets
 from fastconv.algorithm.common import Algorithm, Execution, Steps
 from fastconv.algorithm.depthwise import Depthwise
@@ -15,6 +16,8 @@ from fastconv.algorithm.pointwise import Pointwise
 from fastconv.algorithm.winograd import Winograd
 from fastconv.problem import Problem
 from fastconv.target import Target
+
+cost.use()  # constants fitted on this machine, if somebody did that
 
 # Read from top to bottom; the last accepts everything.
 CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {

@@ -21,6 +21,7 @@ ORDER = [
     ("cost", "peak"),
     ("threads",),
     ("microkernels",),
+    ("constants",),
     ("blocking", "workspace", "batch_norm", "winners"),
     ("codegen",),
     ("problem", "target", "networks", "job"),

@@ -20,14 +20,14 @@ class Depthwise:
         return depthwise_channels.refuses(problem, x)
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
-        return self._best(problem, x, target)[0]
+        return self._best(problem, x, target, packed)[0]
 
     def build(self, problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
-        return self._best(problem, x, target)[1].build(problem, x, target, threads)
+        return self._best(problem, x, target, packed)[1].build(problem, x, target, threads)
 
-    def _best(self, problem: Problem, x: Steps, target: Target):
+    def _best(self, problem: Problem, x: Steps, target: Target, packed: bool):
         """The cheaper form that can do the problem, after its cycles; pixels in the lanes if equal."""
-        channels = depthwise_channels_cycles(problem, target), depthwise_channels
+        channels = depthwise_channels_cycles(problem, target, packed), depthwise_channels
         if depthwise_pixels.refuses(problem, x, target):
             return channels
         pixels = depthwise_pixels_cycles(problem, target), depthwise_pixels

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from fastconv import cost
 from fastconv.algorithm.common import Execution, Steps, names_of
 from fastconv.algorithm.dense import Part, Shape, dense, whole
 from fastconv.algorithm.im2col import execution, shapes
-from fastconv.cost import LAUNCH, TASK, dense_cycles
+from fastconv.cost import dense_cycles
 from fastconv.problem import Problem
 from fastconv.target import Target
 
@@ -75,5 +76,5 @@ class Direct:
         cycles = share * dense_cycles(problem, shape, target, packed)
         parts = border(problem, inside) if share < 1 else []
         # Narrow rectangles fill few lanes and rows of a tile, and each has a task for every group.
-        starts = len(parts) * (LAUNCH + 2 * TASK * problem.groups)
+        starts = len(parts) * (cost.C.launch + 2 * cost.C.task * problem.groups)
         return cycles + 2 * (1 - share) * dense_cycles(problem, beside, target, packed) + starts

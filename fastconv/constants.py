@@ -1,0 +1,93 @@
+"""The cost model's constants: measured once for everybody, or fitted by `python -m fastconv tune --model`.
+
+Cycles of one core, measured on Zen 5 and checked against the ordering on Cascade Lake; docs/regret.md shows what they
+are worth. A fit is kept as `model.json` beside the tuning file, for the machine that it was made on.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from fastconv import winners
+from fastconv.target import Target
+
+FORMAT, VERSION = "fastconv cost model", 1
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What one of each thing costs."""
+
+    move: float = 0.4  # to pack one element of a channels-last strip
+    plane: float = 40.0  # to pack one channel of a channels-first strip, besides its rows
+    line: float = 8.0  # to pack one vector of a row of it, for each vector that is read
+    transpose: float = 0.65  # to write one output element through a transpose
+    store: float = 0.12  # to write one output element straight from a tile
+    pack_weight: float = 2.5  # to pack one weight into a buffer, and read it there from another core's cache
+    packing: float = 6_000.0  # to start a launch that packs
+    pack_panel: float = 0.5  # to pack one weight into a panel that is used at once
+    tile: float = 30.0  # to enter and leave a tile
+    in_place_step: float = 0.05  # extra share of a step's time when each vector of x comes from another page
+    in_place_strided: float = 0.2  # the same when windows overlap little
+    conflict: float = 0.8  # extra share when windows in place have pixels that fall into two sets of L1, or one
+    winograd_pack: float = 4.0  # to pack one vector of a strip
+    winograd_row: float = 45.0  # to start one row of it
+    winograd_line: float = 80.0  # to start a line of tiles, in or out
+    winograd_in: float = 3.2  # to transform one vector of x to a product
+    winograd_out: float = 2.6  # to transform one vector of sums
+    winograd_write: float = 4.0  # to write one vector of y
+    winograd_step: float = 1.1  # share of a register tile's step, with broadcasts from rows apart
+    winograd_tile: float = 100.0  # to enter and leave a register tile
+    winograd_weight: float = 0.004  # to read a byte of transformed weights from L3
+    winograd_far_weight: float = 0.09  # and more where they do not fit there
+    winograd_far_tile: float = 0.5  # to read a byte of transformed tiles that L3 does not hold for all threads
+    winograd_transform: float = 8.0  # to transform the weights of a vector of channels to a product
+    winograd_shared_transform: float = 24.0  # the same where other cores hold the memory and will read it
+    task: float = 500.0  # to start a task
+    nest: float = 3_000.0  # to take scratch for a dense plan and read its numbers
+    launch: float = 10_000.0  # to launch a kernel on threads
+
+    def __post_init__(self):
+        for name, value in asdict(self).items():
+            if type(value) not in (int, float) or not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be a number of cycles, not {value!r}")
+
+
+def path() -> Path | None:
+    """Where a fit is kept; None: nowhere."""
+    beside = winners.path()
+    return None if beside is None else beside.with_name("model.json")
+
+
+def machine(target: Target) -> str:
+    """What a fit holds for."""
+    return f"{target.name} {target.isa} L1 {target.l1} L2 {target.l2} L3 {target.l3}"
+
+
+def load(target: Target) -> Constants:
+    """The constants that were fitted for this machine, else those for everybody."""
+    where = path()
+    try:
+        data = json.loads(where.read_text()) if where is not None else {}
+        if (data["format"], data["version"], data["machine"]) == (FORMAT, VERSION, machine(target)):
+            return Constants(**data["constants"])
+    except (OSError, ValueError, TypeError, KeyError):
+        pass  # none, or one of another version: fitting anew replaces it
+    return Constants()
+
+
+def save(fitted: Constants, target: Target) -> Path:
+    """Keep a fit for this machine."""
+    where = path()
+    if where is None:
+        raise ValueError("--model: there is no folder for a fitted model; set FASTCONV_TUNING_FILE")
+    data = {"format": FORMAT, "version": VERSION, "machine": machine(target), "constants": asdict(fitted)}
+    where.parent.mkdir(parents=True, exist_ok=True)
+    new = where.with_name(f"{where.name}.{os.getpid()}")
+    new.write_text(json.dumps(data, indent=1) + "\n")
+    os.replace(new, where)
+    return where
