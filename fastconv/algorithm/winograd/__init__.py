@@ -29,8 +29,10 @@ class Winograd:
             return "stride"
         if problem.precision == "strict":
             return "precision='strict' keeps to plain sums"
-        if not self._members(problem):
+        if not self._family(problem):
             return f"no member for a kernel of {problem.r}x{problem.s} within precision={problem.precision!r}"
+        if not self._members(problem):
+            return f"the tiles of one window take more than {plan.MOST_BYTES >> 20} MB"
         if not self.only and problem.c // problem.groups < LEAST_CHANNELS:
             return f"a group has fewer than {LEAST_CHANNELS} input channels"
         if problem.itemsize not in (x.w, x.c):
@@ -46,8 +48,11 @@ class Winograd:
         member = min(self._members(problem), key=lambda member: _cycles(image, member, target, packed))
         return plan.execution(problem, x, member, target, threads, packed)
 
-    def _members(self, problem: Problem) -> tuple[Member, ...]:
+    def _family(self, problem: Problem) -> tuple[Member, ...]:
         return (self.only,) if self.only else family(problem.r, problem.s, problem.precision)
+
+    def _members(self, problem: Problem) -> tuple[Member, ...]:
+        return tuple(m for m in self._family(problem) if plan.window_bytes(problem, m) <= plan.MOST_BYTES)
 
 
 def _cycles(problem: Problem, member: Member, target: Target, packed: bool) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,12 @@ MOST_BYTES = 48 << 20  # of all threads' transformed tiles
 # Weights that are new at each call are transformed beforehand, if they take no more than this, or by each task.
 MOST_WEIGHT_BYTES = 16 << 20
 WEIGHT_CHANNELS = 16  # input channels that are transformed at a time
+
+
+def window_bytes(problem: Problem, member: Member) -> int:
+    """The transformed tiles of one window, which no block can be smaller than: many with a large dilation."""
+    _, _, item = names_of(problem)
+    return math.prod(problem.dilation) * member.products * max(problem.c // problem.groups, 16) * item
 
 
 @dataclass(frozen=True)
