@@ -35,13 +35,13 @@ def tile_shapes(target: Target) -> Iterator[tuple[int, int]]:
 
 
 def tile_cycles(rows: int, vectors: int, near: bool = False) -> float:
-    """Cycles of one step of a tile: two multiply-adds a cycle, latency four, seven loads in four cycles, and vectors
-    from L2 at 20 bytes a cycle, or twice that if they are near.
+    """Cycles of one step of a tile: two multiply-adds a cycle, latency four, seven loads or prefetches in four cycles,
+    and vectors from L2 at 20 bytes a cycle, or twice that if they are near.
 
     The last term breaks ties: each load that can be saved saves a twentieth of a cycle.
     """
     return (
-        max(rows * vectors / 2, 4.0, (rows + vectors + 1) / 1.75, vectors * (1.6 if near else 3.2))
+        max(rows * vectors / 2, 4.0, (rows + 2 * vectors + 2) / 1.75, vectors * (1.6 if near else 3.2))
         + (rows + vectors) / 20
     )
 

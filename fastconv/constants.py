@@ -31,7 +31,7 @@ class Constants:
     packing: float = 6_000.0  # to start a launch that packs
     pack_panel: float = 0.5  # to pack one weight into a panel that is used at once
     tile: float = 30.0  # to enter and leave a tile
-    in_place_step: float = 0.05  # extra share of a step's time when each vector of x comes from another page
+    panel: float = 2.0  # to pack one vector of pixels into a panel that is used at once
     in_place_strided: float = 0.2  # the same when windows overlap little
     conflict: float = 0.8  # extra share when windows in place have pixels that fall into two sets of L1, or one
     winograd_pack: float = 4.0  # to pack one vector of a strip

@@ -36,19 +36,19 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     step, tiles = 0.0, 0
     for size, count in blocking.counted(rows, shape.rows):
         for width, times in blocking.counted(vectors, shape.vectors):
-            near = shape.lanes == "pixels" and not shape.in_place  # in strips that were just packed
+            near = shape.lanes == "pixels"  # in strips or a panel that were just packed
             step += count * times * blocking.tile_cycles(size, width, near)
             tiles += count * times
     chunks = -(-channels // blocking.chunk_channels(channels, problem.r * problem.s))
     slower = 0.0
-    if shape.in_place and shape.lanes == "pixels":
-        slower = C.in_place_step
-    elif shape.in_place and problem.layout == "channels_last" and problem.r * problem.s > 1:
+    if shape.in_place and problem.layout == "channels_last" and problem.r * problem.s > 1:
         slower = C.conflict * (problem.c * problem.stride[1] * item % 2048 == 0)
-    elif shape.in_place and problem.r * problem.s > 1:
+    elif shape.in_place and shape.lanes == "channels" and problem.r * problem.s > 1:
         slower = C.in_place_strided * (problem.stride[1] > 1)
     cycles = runs * (step * depth * (1 + slower) + tiles * chunks * C.tile)
-    if not shape.in_place:
+    if shape.in_place and shape.lanes == "pixels":
+        cycles += runs * vectors * depth * C.panel
+    elif not shape.in_place:
         sh, sw = problem.stride
         height = oh * min(sh, problem.r) + (problem.r - 1) * problem.dilation[0] // sh
         if problem.layout == "channels_first":

@@ -21,18 +21,29 @@ ISAS = list(dict.fromkeys(ISAS))
 GOLDEN = Path(__file__).parent / "golden"
 
 
-@native("call_thirteen", 4)
-def call_thirteen(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:14]."""
+@native("call_fourteen", 4)
+def call_fourteen(plan, call, scratch, task):
+    """Call the kernel at plan[0] with the operands plan[1:15]."""
     invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
                            peek(plan, 7), peek(plan, 8), peek(plan, 9), peek(plan, 10), peek(plan, 11),
-                           peek(plan, 12), peek(plan, 13)))  # fmt: skip
+                           peek(plan, 12), peek(plan, 13), peek(plan, 14)))  # fmt: skip
 
 
 def call(kernel, *operands):
     """Run one gemm kernel."""
     plan = np.array([kernel.address, *operands], np.int64)
-    threads.run(Job(call_thirteen.address, plan, 1, 0, 0))
+    threads.run(Job(call_fourteen.address, plan, 1, 0, 0))
+
+
+@native("call_six", 4)
+def call_the_six(plan, call, scratch, task):
+    """Call the kernel at plan[0] with the operands plan[1:7]."""
+    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6)))
+
+
+def call_six(kernel, *operands):
+    """Run one kernel of six operands."""
+    threads.run(Job(call_the_six.address, np.array([kernel.address, *operands], np.int64), 1, 0, 0))
 
 
 def aligned(shape, dtype):
@@ -68,15 +79,14 @@ def tiles():
 
 
 @pytest.mark.parametrize("tail", [False, True], ids=["whole", "tail"])
-@pytest.mark.parametrize("strided", [False, True], ids=["packed", "strided"])
-@pytest.mark.parametrize("lanes_are", ["px", "ch"])
+@pytest.mark.parametrize("words", [words for words in gemm.VARIANTS if words[-1] != "tail"], ids="-".join)
 @pytest.mark.parametrize("dtype", ["f32", "f64"])
 @pytest.mark.parametrize(("isa", "rows", "vectors"), list(tiles()))
-def test_gemm(rng, isa, rows, vectors, dtype, lanes_are, strided, tail):
+def test_gemm(rng, isa, rows, vectors, dtype, words, tail):
     kind = np.float32 if dtype == "f32" else np.float64
     item = np.dtype(kind).itemsize
-    variants = [lanes_are] + ["strided"] * strided + ["tail"] * tail
-    kernel = microkernel(gemm_name(dtype, rows, vectors, Target(isa), *variants))
+    lanes_are, strided, panel = words[0], "strided" in words, "panel" in words
+    kernel = microkernel(gemm_name(dtype, rows, vectors, Target(isa), *words, *["tail"] * tail))
     lanes = parse(kernel.name).lanes
     last = max(1, lanes - 3) if tail else lanes
     columns, depth = (vectors - 1) * lanes + last, 7
@@ -89,6 +99,8 @@ def test_gemm(rng, isa, rows, vectors, dtype, lanes_are, strided, tail):
     if lanes_are == "px":
         table = np.arange(depth, dtype=np.int64) * held.strides[0]
         x, w = held, side
+        if panel:
+            table[:] = -64  # for fetching ahead only, which never faults
     else:
         table = np.arange(depth, dtype=np.int64) * (item if strided else rows * item)
         x, w = side, held
@@ -107,13 +119,32 @@ def test_gemm(rng, isa, rows, vectors, dtype, lanes_are, strided, tail):
     ):
         y = before.copy()
         call(kernel, *operands, y.ctypes.data, y.strides[0], first, bias.ctypes.data * with_bias,
-             residual.ctypes.data * with_residual, residual.strides[0], act, last)  # fmt: skip
+             residual.ctypes.data * with_residual, residual.strides[0], act, last, x.ctypes.data)  # fmt: skip
         expected = product + (0 if first else before) + with_bias * wide + with_residual * residual
         if act in (1, 2):
             expected = np.clip(expected, 0, 6 if act == 2 else None)
         elif act:
             expected = np.where(expected < 0, expected / 2, expected)
         np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.parametrize("kinds", ["f32", "f64"])
+@pytest.mark.parametrize("isa", ISAS)
+def test_panel(rng, isa, kinds):
+    """Any rows of an array, side by side in whole vectors, zeros behind them; nothing else is written."""
+    kernel, kind = microkernel(f"panel_{kinds}_{isa}"), np.dtype(kinds.replace("f", "float"))
+    lanes = parse(kernel.name).lanes
+    source = rng.normal(size=(9, 9 * lanes)).astype(kind)
+    picks = rng.integers(0, 9, 5)
+    table = picks * source.strides[0]
+    for vectors in range(1, 9):
+        for last in {1, lanes // 2, lanes}:
+            valid, panel = (vectors - 1) * lanes + last, aligned((6, vectors * lanes), kind)
+            panel[:] = 7
+            call_six(kernel, source.ctypes.data, table.ctypes.data, 5, panel.ctypes.data, vectors,
+                     valid)  # fmt: skip
+            np.testing.assert_array_equal(panel[:5, :valid], source[picks, :valid])
+            assert not panel[:5, valid:].any() and (panel[5] == 7).all()
 
 
 @pytest.mark.skipif(host().isa != "avx512", reason="AVX-512 assembly")
@@ -128,7 +159,7 @@ def test_golden_ir():
     """One kernel's emitted IR: a change of the emitters shows in review; delete the file to accept a new one."""
     name = "gemm_f32_2x8_generic_px_tail"
     module = ir.Module("golden")
-    kernel = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * 13), name)
+    kernel = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * 14), name)
     builder = ir.IRBuilder(kernel.append_basic_block())
     gemm.gemm(builder, name, list(kernel.args))
     builder.ret_void()

@@ -92,7 +92,7 @@ def dense(problem: Problem, x: Steps, shape: Shape, target: Target, threads: int
     _put_input(put, problem, x, shape, cut, target, keep)
     _put_output(put, problem, cut, shape, target, keep)
     scratch = int(plan[n_.STRIP_BYTES] + plan[n_.STAGE_BYTES]) + cut.line_bytes
-    if plan[n_.W_PACK]:
+    if plan[n_.W_PACK] or plan[n_.X_PACK]:
         put(PANEL_AT=scratch)
         scratch += shape.vectors * cut.lanes * cut.chunk * problem.r * problem.s * cut.item
     flops = problem.flops * part.pixels // (problem.oh * problem.ow)
@@ -149,7 +149,8 @@ class Cut:
         runs, run = (1, part.pixels) if flat else (part.bottom - part.top, part.right - part.left)
         transposes = not along_pixels and problem.layout == "channels_first"
         stages = transposes or stored != computing
-        per_pixel = chunk * problem.stride[1] * min(problem.stride[0], problem.r) * item
+        panels = along_pixels and shape.in_place  # hold the pixels of one tile
+        per_pixel = 0 if panels else chunk * problem.stride[1] * min(problem.stride[0], problem.r) * item
         unit = shape.vectors * lanes if along_pixels else shape.rows
         planes, weights = problem.n * problem.groups, problem.k * channels * problem.r * problem.s
         heavy = weights > problem.c * problem.h * problem.w
@@ -157,7 +158,7 @@ class Cut:
         repacks = shape.raw_weights and not along_pixels
         if transposes or chunk < channels:
             per_pixel += outputs * item // (threads if repacks and heavy and planes < threads else 1)
-        fit = -(-runs * run * per_pixel // (target.l2 * 3 // 4 if repacks else target.l2 // 3))
+        fit = -(-max(1, runs * run * per_pixel) // (target.l2 * 3 // 4 if repacks else target.l2 // 3))
         blocks, channel_blocks = fit, 1
         if threads > 1 and problem.flops > 1e6 and planes * fit < 4 * threads:
             wanted = threads // math.gcd(planes * fit, threads)
@@ -198,8 +199,13 @@ def _put_tiles(put, problem, shape, cut, target, keep):
     along_pixels, taps = shape.lanes == "pixels", problem.r * problem.s
     strided = shape.raw_weights if along_pixels else (not shape.in_place and problem.layout == "channels_last")
     strided = strided or (not along_pixels and shape.in_place)
+    panels = along_pixels and shape.in_place
+    if panels:
+        put(X_PACK=microkernel(f"panel_{computing}_{target.isa}").address)
     kernels = np.zeros(15 * n_.VECTORS_TABLED * 2, np.int64)
     variants = ["px" if along_pixels else "ch"] + ["strided"] * strided
+    if shape.in_place:
+        variants.append("panel" if along_pixels else "far")
     for rows, vectors, tail in _tiles_used(shape, cut):
         kernel = microkernel(gemm_name(computing, rows, vectors, target, *variants, *["tail"] * tail))
         kernels[(rows * n_.VECTORS_TABLED + vectors) * 2 + tail] = kernel.address

@@ -69,22 +69,16 @@ def _eighteen(name):
     return native(name, 18)(kernel)
 
 
-def _thirteen(name):
-    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m):  # noqa: E741
-        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m))
-
-    return native(name, 13)(kernel)
-
-
 # Compiled functions have a fixed number of operands, so there is one of these for each number.
 OPERANDS = {
-    "gemm": _thirteen,
+    "gemm": _fourteen,
     "depthwise": _sixteen,
     "stencil": _eighteen,
     "wgin": _seven,
     "wgweight": _seven,
     "wgout": _fourteen,
     "plane": _eight,
+    "panel": _six,
     "dot": _eight,
     "row": _six,
     "spread": _six,
@@ -112,10 +106,8 @@ def names(target: Target) -> Iterator[str]:
     for dtype in ("f32", "f64"):
         for rows in range(1, 15 if target.registers == 32 else 7):
             for vectors in range(1, most_vectors(rows, target) + 1):
-                for lanes in ("px", "ch"):
-                    for strided in ((), ("strided",)):
-                        for tail in ((), ("tail",)):
-                            yield gemm_name(dtype, rows, vectors, target, lanes, *strided, *tail)
+                for words in gemm.VARIANTS:
+                    yield gemm_name(dtype, rows, vectors, target, *words)
     kinds_of = [f"{size}s{stride}" for size in depthwise.SIZES for stride in (1, 2)]
     for dtype in ("f32", "f64"):
         lanes = VECTOR_BYTES[target.isa] // (8 if dtype == "f64" else 4)
@@ -131,6 +123,7 @@ def names(target: Target) -> Iterator[str]:
             yield f"wgweight_{dtype}_{target.isa}_{word}"
             yield f"wgout_{dtype}_{target.isa}_{word}"
             yield f"wgout_{dtype}_{target.isa}_{word}_tail"
+        yield f"panel_{dtype}_{target.isa}"
         for rows in range(1, dot.most_rows(lanes) + 1):
             yield str(Name("dot", dtype, dtype, rows, lanes, target.isa, ()))
     for kinds in ("f32", "f64", "f16f32", "bf16f32"):

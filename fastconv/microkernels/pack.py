@@ -4,6 +4,7 @@ row        dst[0:left] = 0, dst[left + i] = src[i * step], dst[left + n : left +
 plane      rows of one image plane, every stride-th column, zeros outside
 transpose  dst[j, i] = src[i, j]
 spread     dst[i, 0:valid] = src[i, 0:valid], zeros in the other lanes
+panel      dst[i, 0:valid] = src[table[i] + 0:valid], zeros up to whole vectors
 """
 
 from __future__ import annotations
@@ -126,6 +127,7 @@ def row(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     _fill_zero(v, dst, end, b.add(end, right))
 
 
+MOST_VECTORS = 8  # of a panel's rows
 PLANE_STRIDES = (1, 2, 3, 4)  # strides with vector code of their own; others go element by element
 
 
@@ -300,3 +302,29 @@ def spread(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     with v.loop_or_none(count, v.pointer(src), v.pointer(dst)) as (_, (at, to), following):
         v.store(source.vector(at, mask), to, align=v.bytes)
         following += [v.offset(at, src_pitch), v.offset(to, dst_pitch)]
+
+
+@emitter("panel")
+def panel(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: src, table (byte offsets from src), count, dst, vectors, valid."""
+    spec = parse(name)
+    v = Vectors(b, spec.dtype, spec.lanes)
+    src, table, count, dst, vectors, valid = args
+    src, table, dst = v.pointer(src), v.pointer(table), v.pointer(dst)
+    done = b.append_basic_block("packed")
+    for wide in range(1, MOST_VECTORS + 1):
+        here, following = (b.append_basic_block(f"{word}{wide}") for word in ("vectors", "not"))
+        b.cbranch(b.icmp_signed("==", vectors, integer(wide)), here, following)
+        b.position_at_end(here)
+        mask = v.first_lanes(b.sub(valid, integer((wide - 1) * v.lanes)))
+        with v.loop(count, table, dst) as (_, (at, to), moved):
+            line = v.offset(src, v.load_integer(at))
+            for j in range(wide):
+                from_ = v.offset(line, j * v.bytes)
+                loaded = v.load_masked(from_, mask) if j == wide - 1 else v.load(from_)
+                v.store(loaded, v.offset(to, j * v.bytes), align=v.bytes)
+            moved += [v.offset(at, 8), v.offset(to, wide * v.bytes)]
+        b.branch(done)
+        b.position_at_end(following)
+    b.branch(done)
+    b.position_at_end(done)
