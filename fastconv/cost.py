@@ -43,7 +43,7 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     slower = 0.0
     if shape.in_place and problem.layout == "channels_last" and problem.r * problem.s > 1:
         slower = C.conflict * (problem.c * problem.stride[1] * item % 2048 == 0)
-    elif shape.in_place and shape.lanes == "channels" and problem.r * problem.s > 1:
+    elif shape.in_place and problem.layout == "channels_first":
         slower = C.in_place_strided * (problem.stride[1] > 1)
     cycles = runs * (step * depth * (1 + slower) + tiles * chunks * C.tile)
     if shape.in_place and shape.lanes == "pixels":

@@ -94,7 +94,8 @@ def dense(problem: Problem, x: Steps, shape: Shape, target: Target, threads: int
     scratch = int(plan[n_.STRIP_BYTES] + plan[n_.STAGE_BYTES]) + cut.line_bytes
     if plan[n_.W_PACK] or plan[n_.X_PACK]:
         put(PANEL_AT=scratch)
-        scratch += shape.vectors * cut.lanes * cut.chunk * problem.r * problem.s * cut.item
+        panel = shape.vectors * cut.lanes * cut.chunk * problem.r * problem.s * cut.item
+        scratch += panel * int(plan[n_.BLOCK_TILES])
     flops = problem.flops * part.pixels // (problem.oh * problem.ow)
     return Job(n_.nest.address, plan, cut.tasks, scratch, flops, keep)
 
@@ -199,9 +200,14 @@ def _put_tiles(put, problem, shape, cut, target, keep):
     along_pixels, taps = shape.lanes == "pixels", problem.r * problem.s
     strided = shape.raw_weights if along_pixels else (not shape.in_place and problem.layout == "channels_last")
     strided = strided or (not along_pixels and shape.in_place)
-    panels = along_pixels and shape.in_place
-    if panels:
-        put(X_PACK=microkernel(f"panel_{computing}_{target.isa}").address)
+    if along_pixels and shape.in_place:
+        # Panels of several tiles, if L1 holds them, so that each plane of y gets a longer run.
+        panel = shape.vectors * cut.lanes * cut.chunk * taps * item
+        most = -(-cut.block_run // cut.lanes // max(1, shape.vectors - 1))
+        put(X_PACK=microkernel(f"panel_{computing}_{target.isa}").address,
+            BLOCK_TILES=max(1, min(most, target.l1 // panel)))  # fmt: skip
+    else:
+        put(BLOCK_TILES=1)
     kernels = np.zeros(15 * n_.VECTORS_TABLED * 2, np.int64)
     variants = ["px" if along_pixels else "ch"] + ["strided"] * strided
     if shape.in_place:

@@ -29,13 +29,13 @@ from fastconv.codegen.jit import helper, native
     X_N, X_G, X_C, X_ROW, X_COLUMN, X_CORNER,       # steps in place; X_CORNER from x to output pixel 0's first product
     X_RUN, X_PIXEL,                                 # steps of the runs, in place or packed
     W_G, W_CHUNK_CHANNEL, W_TILE_CHANNEL,           # W_TILE_CHANNEL = 0: packed, a tile's channels step by its depth
-    W_PACK, X_PACK, PANEL_AT,                       # panels of weights, or of pixels, are packed just before their use
+    W_PACK, X_PACK, BLOCK_TILES, PANEL_AT,          # panels, of weights or pixels, are packed just before their use
     Y_N, Y_G, Y_RUN, Y_PIXEL, Y_CHANNEL,
     ACTIVATION, SLOPE,
     STAGED, STAGE_PIXEL, STAGE_CHANNEL, STAGE_BYTES,    # tiles go to scratch, not to y
     AFTER, FINISH, TRANSPOSE,
     NEST_FIELDS,
-) = range(59)  # fmt: skip
+) = range(60)  # fmt: skip
 
 VECTORS_TABLED = 9  # the kernel table has rows of 2 * 9 addresses: 0 to 8 vectors, whole or with a masked tail
 # The arrays of one call, as the launcher lays them out.
@@ -68,7 +68,8 @@ def run_tiles(plan, depth, x, w, w_channel, y, y_run, y_pixel, y_channel, first,
     # Tiles turn over pixels inside channels, or the other way round: a span of 1 for the loop that is not there.
     pixels_outer = (peek(plan, LANES_OUTER) != 0) == along_pixels
     outer_tiles, inner_tiles = (1, tile1 - tile0) if pixels_outer else (tile1 - tile0, 1)
-    w_pack, x_pack = peek(plan, W_PACK), peek(plan, X_PACK)
+    w_pack, x_pack, block_tiles = peek(plan, W_PACK), peek(plan, X_PACK), peek(plan, BLOCK_TILES)
+    x_panel = depth * peek(plan, VECTOR_MOST) * lanes * item
     for outer in range(outer_tiles):
         if w_pack != 0:
             start = tile_start(tile0 + outer, vector_base, vector_larger) * lanes
@@ -76,36 +77,42 @@ def run_tiles(plan, depth, x, w, w_channel, y, y_run, y_pixel, y_channel, first,
             invoke(w_pack, (w + start * w_channel, w_channel, panel, wide * item, min(wide, channels - start), depth))
         for line in range(runs):
             x_line, y_line, r_line = x + line * x_run, y + line * y_run, residual + line * r_run
-            for part in range(pixel_parts):
+            for part0 in range(0, pixel_parts, block_tiles):
+                part1 = min(part0 + block_tiles, pixel_parts)
+                if x_pack != 0:
+                    for part in range(part0, part1):
+                        p = tile_start(part, vector_base, vector_larger) * lanes
+                        width = vector_base + (1 if part < vector_larger else 0)
+                        invoke(x_pack, (x_line + p * x_pixel, table, depth, panel + (part - part0) * x_panel, width,
+                                        min(run - p, width * lanes)))  # fmt: skip
                 for inner in range(inner_tiles):
-                    i, j = tile0 + outer + inner, part
-                    if not along_pixels:
-                        i, j = j, i
-                    row, rows = tile_start(i, row_base, row_larger), row_base + (1 if i < row_larger else 0)
-                    lane = tile_start(j, vector_base, vector_larger) * lanes
-                    width = vector_base + (1 if j < vector_larger else 0)
-                    last = min(lane_extent - lane - (width - 1) * lanes, lanes)
-                    p, k = (lane, row) if along_pixels else (row, lane)
-                    kernel = peek(kernels, (rows * VECTORS_TABLED + width) * 2 + (1 if last < lanes else 0))
-                    # Each step of a tile fetches a line of the next pixels: the last of them, or with pixels in the
-                    # lanes one of a vector, as the tiles of the same pixels share this work.
-                    source = x_line + p * x_pixel
-                    ahead = source + (min(i, width - 1) * lanes if along_pixels else rows - 1) * x_pixel
-                    if part + 1 < pixel_parts:
-                        ahead += (width * lanes if along_pixels else rows) * x_pixel
-                    if x_pack != 0:
-                        if inner == 0:
-                            invoke(x_pack, (source, table, depth, panel, width, (width - 1) * lanes + last))
-                        source = panel
-                    invoke(
-                        kernel,
-                        (
-                            depth, source, table, panel if w_pack != 0 else w + k * w_channel, pitch,
-                            y_line + p * y_pixel + k * y_channel, y_pitch, first,
-                            bias + k * item if bias != 0 else 0,
-                            r_line + p * r_pixel + k * r_channel if residual != 0 else 0, r_pitch, act, last, ahead,
-                        ),
-                    )  # fmt: skip
+                    for part in range(part0, part1):
+                        i, j = tile0 + outer + inner, part
+                        if not along_pixels:
+                            i, j = j, i
+                        row, rows = tile_start(i, row_base, row_larger), row_base + (1 if i < row_larger else 0)
+                        lane = tile_start(j, vector_base, vector_larger) * lanes
+                        width = vector_base + (1 if j < vector_larger else 0)
+                        last = min(lane_extent - lane - (width - 1) * lanes, lanes)
+                        p, k = (lane, row) if along_pixels else (row, lane)
+                        kernel = peek(kernels, (rows * VECTORS_TABLED + width) * 2 + (1 if last < lanes else 0))
+                        # Each step of a tile fetches a line of the next pixels: the last of them, or with pixels in
+                        # the lanes one of a vector, as the tiles of the same pixels share this work.
+                        source = x_line + p * x_pixel
+                        ahead = source + (min(i, width - 1) * lanes if along_pixels else rows - 1) * x_pixel
+                        if part1 < pixel_parts:
+                            ahead += block_tiles * (width * lanes if along_pixels else rows) * x_pixel
+                        if x_pack != 0:
+                            source = panel + (part - part0) * x_panel
+                        invoke(
+                            kernel,
+                            (
+                                depth, source, table, panel if w_pack != 0 else w + k * w_channel, pitch,
+                                y_line + p * y_pixel + k * y_channel, y_pitch, first,
+                                bias + k * item if bias != 0 else 0,
+                                r_line + p * r_pixel + k * r_channel if residual != 0 else 0, r_pitch, act, last, ahead,
+                            ),
+                        )  # fmt: skip
 
 
 @native("nest", 4)
