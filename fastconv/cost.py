@@ -57,6 +57,7 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
             cycles += channels * height * ow * min(sw, problem.s) * C.move
     transposed = shape.lanes == "channels" and problem.layout == "channels_first"
     cycles += outputs * pixels * (C.transpose if transposed else C.store) * (1 + 0.5 * (chunks - 1) / chunks)
+    cycles += outputs * depth * item * C.weight_byte
     cycles = n * groups * (cycles + C.task) + C.nest
     if not packed and not shape.raw_weights:
         cycles += problem.k * depth * C.pack_weight + C.packing
@@ -92,7 +93,7 @@ def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float
         + tiles_in * member.products * C.winograd_in
         + tiles_out * (member.products * C.winograd_out + member.mh * member.mw * C.winograd_write)
         + member.products * steps / cut.channel_blocks
-        + weights * (C.winograd_weight + far_weights * C.winograd_far_weight) / cut.channel_blocks
+        + weights * (C.weight_byte + far_weights * C.winograd_far_weight) / cut.channel_blocks
         + panels * tiles * far_tiles * C.winograd_far_tile / cut.channel_blocks
         + member.products * channels * k_vectors * C.winograd_transform * cut.raw_weights / cut.channel_blocks
         + C.task

@@ -128,6 +128,30 @@ def test_gemm(rng, isa, rows, vectors, dtype, words, tail):
         np.testing.assert_array_equal(y, expected)
 
 
+@pytest.mark.parametrize("variant", ["rows", "columns"])
+@pytest.mark.parametrize("kinds", ["f32", "f64"])
+@pytest.mark.parametrize("isa", ISAS)
+def test_transpose(rng, isa, kinds, variant):
+    """Exact, and `rows` fills whole vectors with zeros: denormals that lay there would slow down whoever computes."""
+    kernel, kind = microkernel(f"transpose_{kinds}_{isa}_{variant}"), np.dtype(kinds.replace("f", "float"))
+    lanes = parse(kernel.name).lanes
+    for rows in sorted({1, lanes - 1, lanes, lanes + 1, 2 * lanes + 3}):
+        for columns in sorted({1, lanes, lanes + 2}):
+            source = rng.normal(size=(rows, columns + 1)).astype(kind)
+            whole = -(-rows // lanes) * lanes
+            for pitch in (whole, whole + 1):
+                found = aligned((columns + 1, pitch), kind)
+                found[:] = 1e-310 if kinds == "f64" else 1e-40
+                before = found.copy()
+                call_six(kernel, source.ctypes.data, source.strides[0], found.ctypes.data, found.strides[0], rows,
+                         columns)  # fmt: skip
+                np.testing.assert_array_equal(found[:columns, :rows], source[:, :columns].T)
+                filled = whole if variant == "rows" and pitch == whole else rows
+                assert not found[:columns, rows:filled].any()
+                np.testing.assert_array_equal(found[:columns, filled:], before[:columns, filled:])
+                np.testing.assert_array_equal(found[columns], before[columns])
+
+
 @pytest.mark.parametrize("kinds", ["f32", "f64"])
 @pytest.mark.parametrize("isa", ISAS)
 def test_panel(rng, isa, kinds):

@@ -24,8 +24,11 @@ def source_before(end, i, size, mode):
 
 
 @helper
-def pack_lanes(plan, x, strip, rows, row0, columns, column0, valid):
-    """Rows from row0 and columns from column0 on of the `valid` channels from x on; the other lanes hold anything."""
+def pack_lanes(plan, x, strip, rows, row0, columns, column0, valid, lanes):
+    """Rows from row0 and columns from column0 on of the `valid` channels from x on; the other lanes are zero.
+
+    What lay there could be denormal numbers, with which some processors compute a hundred times more slowly.
+    """
     x_c, x_h, x_w, pixel = peek(plan, X_C), peek(plan, X_H), peek(plan, X_W), peek(plan, PIXEL)
     gather, spread, mode, width = peek(plan, GATHER), peek(plan, SPREAD), peek(plan, MODE), peek(plan, W)
     low, high = inside(columns, column0, 1, width)
@@ -36,6 +39,8 @@ def pack_lanes(plan, x, strip, rows, row0, columns, column0, valid):
             invoke(spread, (x, 0, line, pixel, columns, 0))
             continue
         row = x + h * x_h
+        if gather != 0 and valid < lanes:
+            invoke(spread, (x, 0, line, pixel, columns, 0))
         if mode == ZEROS:
             if low > 0:
                 invoke(spread, (x, 0, line, pixel, low, 0))

@@ -229,8 +229,9 @@ def transposed(v: Vectors, rows: list[ir.Value]) -> list[ir.Value]:
 def transpose(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     """Arguments: src, src_pitch, dst, dst_pitch, rows, columns; pitches in bytes, elements side by side in a row.
 
-    Variant `rows` reads a band of source rows to its end before the next (for many columns far from memory); variant
-    `columns` writes a band of destination rows to its end.
+    Variant `rows` reads a band of source rows to its end before the next (for many columns far from memory), and where
+    dst_pitch is whole vectors it fills the last one with zeros; variant `columns` writes a band of destination rows to
+    its end.
     """
     spec = parse(name)
     v = Vectors(b, spec.dtype, spec.lanes)
@@ -262,6 +263,15 @@ def transpose(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 squares(lambda i, j: _square(v, spec.source, args, i, j, False, False))
         with otherwise:
             squares(lambda i, j: _square(v, spec.source, args, i, j, False, False))
+    if "rows" in spec.variants:
+        dst, dst_pitch = args[2:4]
+        beyond = b.srem(b.neg(rows), lanes)  # 0 or less
+        beyond = b.select(b.icmp_signed("<", beyond, zero), b.add(beyond, lanes), zero)
+        whole_vectors = b.icmp_signed("==", b.urem(dst_pitch, integer(v.bytes)), zero)
+        mask = v.first_lanes(beyond)
+        with b.if_then(b.and_(whole_vectors, b.icmp_signed(">", beyond, zero))), each(v, zero, columns, 1) as j:
+            to = v.offset(v.pointer(dst), b.add(b.mul(j, dst_pitch), b.mul(rows, integer(v.size))))
+            v.store_masked(v.zero(), to, mask)
 
 
 def _square(v: Vectors, stored: str, args, i, j, high: bool, wide: bool):

@@ -85,7 +85,8 @@ def transform_block(plan, x, scratch, tr0, tc0, trs, tcs):
     rows, columns = trs * high + (peek(plan, R) - 1) * dh, tcs * wide + (peek(plan, S) - 1) * dw
     top, left, row = tr0 * high - peek(plan, TOP), tc0 * wide - peek(plan, LEFT), columns * pixel
     for c in range(0, channels, lanes):
-        pack_lanes(plan, x + c * peek(plan, X_C), strip, rows, top, columns, left, min(lanes, channels - c))
+        pack_lanes(plan, x + c * peek(plan, X_C), strip, rows, top, columns, left, min(lanes, channels - c),
+                   lanes)  # fmt: skip
         to = v + c // lanes * peek(plan, V_C)
         for i in range(trs):
             for a in range(dh):
