@@ -24,12 +24,12 @@ class Constants:
 
     move: float = 0.4  # to pack one element of a channels-last strip
     plane: float = 40.0  # to pack one channel of a channels-first strip, besides its rows
-    line: float = 8.0  # to pack one vector of a row of it, for each vector that is read
+    line: float = 3.5  # to pack one vector of a row of it, for each vector that is read
     transpose: float = 0.65  # to write one output element through a transpose
     store: float = 0.12  # to write one output element straight from a tile
     pack_weight: float = 2.5  # to pack one weight into a buffer, and read it there from another core's cache
-    packing: float = 6_000.0  # to start a launch that packs
-    pack_panel: float = 0.5  # to pack one weight into a panel that is used at once
+    packing: float = 12_000.0  # to start a launch that packs
+    pack_panel: float = 0.35  # to pack one weight into a panel that is used at once
     weight_byte: float = 0.14  # to read a byte of packed weights from L3, which gives Intel's cores 7 a cycle
     tile: float = 30.0  # to enter and leave a tile
     panel: float = 2.0  # to pack one vector of pixels into a panel that is used at once
@@ -48,7 +48,7 @@ class Constants:
     winograd_transform: float = 8.0  # to transform the weights of a vector of channels to a product
     winograd_shared_transform: float = 24.0  # the same where other cores hold the memory and will read it
     task: float = 500.0  # to start a task
-    nest: float = 3_000.0  # to take scratch for a dense plan and read its numbers
+    nest: float = 8_000.0  # to take scratch for a dense plan and read its numbers
     launch: float = 10_000.0  # to launch a kernel on threads
 
     def __post_init__(self):
@@ -59,7 +59,8 @@ class Constants:
 
 # Where a line says otherwise: processors by how LLVM's name for them begins.
 SPECIAL: dict[str, dict[str, float]] = {
-    "znver": {"weight_byte": 0.004},  # fetched ahead, they come from L3 as fast as they are used
+    # Weights fetched ahead come from L3 as fast as they are used.
+    "znver": {"weight_byte": 0.004, "line": 8.0, "pack_panel": 0.5, "packing": 6_000.0, "nest": 3_000.0},
 }
 
 
