@@ -39,7 +39,7 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
             near = shape.lanes == "pixels" and not shape.in_place  # in strips that were just packed
             step += count * times * blocking.tile_cycles(size, width, near)
             tiles += count * times
-    chunks = -(-channels // blocking.chunk_channels(channels, problem.r * problem.s))
+    chunks = blocking.chunk_of(channels, problem.r, problem.s).count(channels, problem.r, problem.s)
     slower = 0.0
     if shape.in_place and shape.lanes == "pixels":
         slower = C.in_place_step
