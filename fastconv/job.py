@@ -35,7 +35,7 @@ class Job:
         # Odd lines apart: workers do not share cache sets.
         self.step = -(-self.scratch // PAGE) * PAGE + LINE if self.scratch else 0
         # The most threads that may work at once: a call's scratch is bounded, however many there are.
-        self.room = max(1, workspace.MOST_SCRATCH_BYTES // self.step) if self.step else sys.maxsize
+        self.room = room(self.scratch)
         plan = self.plan if isinstance(self.plan, int) else self.plan.ctypes.data
         self.words = np.array([self.kernel, plan, self.step, self.tasks], np.int64)
         self.address = self.words.ctypes.data
@@ -43,6 +43,11 @@ class Job:
     def workspace(self, threads: int) -> int:
         """Bytes of scratch when it runs on `threads` threads."""
         return self.step * min(threads, self.room, self.tasks)
+
+
+def room(scratch: int) -> int:
+    """How many workers may have so much scratch each; one always."""
+    return max(1, workspace.MOST_SCRATCH_BYTES // (-(-scratch // PAGE) * PAGE + LINE)) if scratch else sys.maxsize
 
 
 def share(threads: int) -> int:

@@ -46,7 +46,8 @@ def depthwise_channels(plan, call, scratch, task):
 
     x = peek(call, X) + n * peek(plan, X_N) + c0 * peek(plan, X_C)
     top = oh0 * peek(plan, STRIDE_H) - peek(plan, TOP)
-    pack_lanes(plan, x, scratch, peek(plan, ROWS), top, peek(plan, COLUMNS), -peek(plan, LEFT), valid)
+    rows = peek(plan, ROWS)
+    pack_lanes(plan, x, scratch, rows, top, rows, 0, peek(plan, COLUMNS), -peek(plan, LEFT), valid)
 
     y_pixel, after, multiplier = peek(plan, Y_PIXEL), peek(plan, AFTER), peek(plan, MULTIPLIER)
     stage, place_of_bias = scratch + peek(plan, STAGE_AT), scratch + peek(plan, BIAS_AT)

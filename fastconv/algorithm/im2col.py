@@ -14,8 +14,8 @@ from fastconv.target import Target
 def shapes(problem: Problem, target: Target, in_place: bool, packed: bool) -> list[Shape]:
     """The dense plans that can do `problem`: either orientation, weights packed beforehand or read as they are.
 
-    With channels in the lanes, weights "as they are" are packed a panel at a time, just before the panel is used; so are,
-    in a call, weights that would take too much memory all packed.
+    With channels in the lanes, weights "as they are" are packed a panel at a time, just before the panel is used. That
+    is the only way for those of a call that would take too much memory all packed.
     """
     _, _, item = names_of(problem)
     lanes = target.lanes(item)

@@ -24,14 +24,17 @@ def source_before(end, i, size, mode):
 
 
 @helper
-def pack_lanes(plan, x, strip, rows, row0, columns, column0, valid):
-    """Rows from row0 and columns from column0 on of the `valid` channels from x on; the other lanes hold anything."""
+def pack_lanes(plan, x, strip, rows, row0, group, step, columns, column0, valid):
+    """Rows from row0 and columns from column0 on of the `valid` channels from x on; the other lanes hold anything.
+
+    Rows come in groups of `group` that follow one another, and the groups `step` apart.
+    """
     x_c, x_h, x_w, pixel = peek(plan, X_C), peek(plan, X_H), peek(plan, X_W), peek(plan, PIXEL)
     gather, spread, mode, width = peek(plan, GATHER), peek(plan, SPREAD), peek(plan, MODE), peek(plan, W)
     low, high = inside(columns, column0, 1, width)
     for j in range(rows):
         line = strip + j * columns * pixel
-        h = source_before(peek(plan, H_END), row0 + j, peek(plan, H), mode)
+        h = source_before(peek(plan, H_END), row0 + j // group * step + j % group, peek(plan, H), mode)
         if h < 0:
             invoke(spread, (x, 0, line, pixel, columns, 0))
             continue
