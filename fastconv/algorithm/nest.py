@@ -143,30 +143,32 @@ def nest(plan, call, scratch, task):
     pack, packed = peek(plan, PACK), peek(scratch, 0) == block
     channels, r, s = peek(plan, CHANNELS), peek(plan, R), peek(plan, S)
     chunk_c, chunk_r, chunk_s = peek(plan, CHUNK), peek(plan, CHUNK_R), peek(plan, CHUNK_S)
-    chunks, index = peek(plan, CHUNKS), 0
-    for c0 in range(0, channels, chunk_c):
-        for r0 in range(0, r, chunk_r):
-            for s0 in range(0, s, chunk_s):
-                some = min(chunk_c, channels - c0)
-                depth, last = some * min(chunk_r, r - r0) * min(chunk_s, s - s0), index == chunks - 1
-                source = x + c0 * peek(plan, X_C)
-                above, before = top + r0 * peek(plan, DH), left + s0 * peek(plan, DW)
-                if pack != 0:
-                    strips = scratch + peek(plan, STRIPS_AT) + index * peek(plan, STRIP_CHUNK)
-                    if not packed:
-                        invoke(pack, (peek(plan, PACK_PLAN), source, strips, scratch + 64, some, above, before))
-                    source = strips
-                else:
-                    source += above * peek(plan, X_ROW) + before * peek(plan, X_COLUMN)
-                w_channel = peek(plan, W_TILE_CHANNEL)
-                run_tiles(
-                    plan, depth, source, w + ((c0 * r + r0) * s + s0) * peek(plan, W_PRODUCT),
-                    w_channel if w_channel != 0 else depth * item,
-                    sums, sums_run, sums_pixel, sums_channel, 1 if index == 0 else 0,
-                    bias if last else 0, residual if last and not staged else 0,
-                    peek(plan, ACTIVATION) if last else 0, tile0, tile1, runs, run, scratch + peek(plan, PANEL_AT),
-                )  # fmt: skip
-                index += 1
+    chunks, c0, r0, s0 = peek(plan, CHUNKS), 0, 0, 0
+    for index in range(chunks):
+        some, last = min(chunk_c, channels - c0), index == chunks - 1
+        depth = some * min(chunk_r, r - r0) * min(chunk_s, s - s0)
+        source = x + c0 * peek(plan, X_C)
+        above, before = top + r0 * peek(plan, DH), left + s0 * peek(plan, DW)
+        if pack != 0:
+            strips = scratch + peek(plan, STRIPS_AT) + index * peek(plan, STRIP_CHUNK)
+            if not packed:
+                invoke(pack, (peek(plan, PACK_PLAN), source, strips, scratch + 64, some, above, before))
+            source = strips
+        else:
+            source += above * peek(plan, X_ROW) + before * peek(plan, X_COLUMN)
+        w_channel = peek(plan, W_TILE_CHANNEL)
+        run_tiles(
+            plan, depth, source, w + ((c0 * r + r0) * s + s0) * peek(plan, W_PRODUCT),
+            w_channel if w_channel != 0 else depth * item,
+            sums, sums_run, sums_pixel, sums_channel, 1 if index == 0 else 0,
+            bias if last else 0, residual if last and not staged else 0,
+            peek(plan, ACTIVATION) if last else 0, tile0, tile1, runs, run, scratch + peek(plan, PANEL_AT),
+        )  # fmt: skip
+        s0 += chunk_s
+        if s0 >= s:
+            s0, r0 = 0, r0 + chunk_r
+        if r0 >= r:
+            r0, c0 = 0, c0 + chunk_c
     # Blocks of channels follow one another over the same pixels: keep the strips if all chunks have room of their own.
     if peek(plan, STRIP_CHUNK) > 0 or chunks == 1:
         poke(scratch, 0, block)
