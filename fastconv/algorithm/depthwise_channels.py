@@ -121,7 +121,7 @@ def refuses(problem: Problem, x: Steps, target: Target) -> str | None:
         return "x's channels are not contiguous"
     if problem.layout == "channels_first" and x.w != problem.itemsize:
         return "x's rows are not contiguous"
-    if Cut.of(problem, target, 1, True).scratch(target) > job.share(1):
+    if Cut(problem, True, problem.oh, _most_columns(problem)).scratch(target) > job.share(1):
         return f"the input of a few pixels takes more than {workspace.MOST_SCRATCH_BYTES >> 20} MiB"
     return None
 
@@ -196,21 +196,25 @@ class Cut:
         """Blocks whose input stays in a quarter of L2, whose border is the smaller part of it, within all threads'
         share of memory; some for each thread."""
         _, _, item = names_of(problem)
-        most_columns = max(1, problem.ow // MOST_PIXELS)  # a block is at least one tile of the kernel wide
-        above = (problem.r - 1) * problem.dilation[0]
+        above, most_columns = (problem.r - 1) * problem.dilation[0], _most_columns(problem)
         cut, share = cls(problem, raw_weights, 1, 1), job.share(threads)
-
-        def too_large() -> bool:
-            return cut.parts(target)[0] > target.l2 // 4 or cut.scratch(target) > share
-
-        while too_large() and (cut.height > 1 or cut.column_blocks < most_columns):
+        while cut.height > 1 or cut.column_blocks < most_columns:
+            over = max(cut.parts(target)[0] / (target.l2 // 4), cut.scratch(target) / max(share, 1))
+            if over <= 1:
+                break
             beside = cut.height * problem.stride[0] < above and cut.column_blocks < most_columns
             if cut.height > 1 and not beside:
-                cut = replace(cut, row_blocks=-(-problem.oh // (cut.height - -(-cut.height // 8))))
+                less = -(-cut.height // (2 if over > 3 else 8))
+                cut = replace(cut, row_blocks=-(-problem.oh // (cut.height - less)))
             else:
                 cut = replace(cut, column_blocks=min(2 * cut.column_blocks, most_columns))
         tasks = problem.n * -(-problem.c // target.lanes(item)) * cut.column_blocks
         return replace(cut, row_blocks=max(cut.row_blocks, min(problem.oh // 4, -(-4 * threads // max(1, tasks)))))
+
+
+def _most_columns(problem: Problem) -> int:
+    """Blocks of columns that are at least one tile of the kernel wide."""
+    return max(1, problem.ow // MOST_PIXELS)
 
 
 def _main(problem: Problem, x: Steps, cut: Cut, packing: np.ndarray, target: Target) -> Job:

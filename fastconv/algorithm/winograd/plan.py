@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,7 @@ MOST_VECTORS = 8  # of a register tile
 WEIGHT_CHANNELS = 16  # input channels that are transformed at a time
 
 
-@dataclass(frozen=True)
-class Panels:
+class Panels(NamedTuple):
     """The panels of a group's output channels: `larger` of base + 1 vectors, the others of base.
 
     Transformed, one has `size` bytes, and those of all groups `total`.
@@ -57,8 +56,7 @@ def _between_products(size: int) -> int:
     return t_.between_products.py_func(size)
 
 
-@dataclass(frozen=True)
-class Cut:
+class Cut(NamedTuple):
     """How one problem is cut into blocks of windows, and output channels into panels as wide as a register tile."""
 
     windows: tuple[int, int]
@@ -72,26 +70,10 @@ class Cut:
     channel_blocks: int
     raw_weights: bool
     u_channels: int  # input channels whose weights a task transforms together
-
-    @property
-    def high(self) -> int:
-        """Rows of windows of the largest block."""
-        return -(-self.windows[0] // self.row_blocks)
-
-    @property
-    def wide(self) -> int:
-        """Columns of windows of the largest block."""
-        return -(-self.windows[1] // self.column_blocks)
-
-    @property
-    def classes(self) -> int:
-        """Row classes of the largest block."""
-        return -(-self.row_classes // self.class_blocks)
-
-    @property
-    def tiles(self) -> int:
-        """Tiles of the largest block."""
-        return self.high * self.wide * self.classes * self.column_classes
+    high: int  # rows of windows of the largest block
+    wide: int  # its columns of windows
+    classes: int  # its row classes
+    tiles: int
 
     def tasks(self, problem: Problem) -> int:
         """How many there are."""
@@ -110,11 +92,13 @@ class Cut:
         """The cut that leaves the busiest thread the fewest cycles, as the cost model counts them."""
         best = None
         for cut, panels in cls._cuts(problem, member, target, threads, packed):
-            workers = min(threads, job.room(Scratch.of(problem, member, cut, target).size))
-            for blocks in _splits(panels.count, workers):
-                if blocks > 1 and cut.tasks(problem) >= 8 * workers:
-                    break  # enough to share
-                split = replace(cut, channel_blocks=blocks)
+            workers = 1
+            if threads > 1:
+                workers = min(threads, job.room(Scratch.of(problem, member, cut, panels, target).size))
+            # Blocks that are enough to share need no cut of the channels.
+            enough = cut.tasks(problem) >= 8 * workers
+            for blocks in (1,) if enough else _splits(panels.count, workers):
+                split = cut if blocks == 1 else cut._replace(channel_blocks=blocks)
                 cycles = split.cycles(problem, member, target, workers, packed)
                 if best is None or cycles < best[0]:
                     best = cycles, split
@@ -145,14 +129,15 @@ class Cut:
             if tried == (row_blocks, class_blocks):
                 continue  # no fewer blocks than with one line less
             tried = row_blocks, class_blocks
-            tiles = -(-down // row_blocks) * wide * -(-row_classes // class_blocks) * column_classes
+            high, classes = -(-down // row_blocks), -(-row_classes // class_blocks)
+            tiles = high * wide * classes * column_classes
             rows, vectors, _ = blocking.choose_tile(tiles, k_vectors, target)
             panels = Panels.of(problem, member, vectors, target)
-            together = _together(problem, member, panels.widest, target, share)
+            together = 0 if packed else _together(problem, member, panels.widest, target, share)
             for raw in (False,) if packed else (True, False):
                 if packed or raw or panels.total <= workspace.MOST_WEIGHT_BYTES:
                     yield cls((down, across), row_blocks, column_blocks, class_blocks, row_classes, column_classes,
-                              rows, vectors, 1, raw, together), panels  # fmt: skip
+                              rows, vectors, 1, raw, together, high, wide, classes, tiles), panels  # fmt: skip
 
 
 def _most_tiles(problem: Problem, member: Member, target: Target, share: int) -> int:
@@ -183,12 +168,15 @@ def _splits(panels: int, most: int) -> list[int]:
 
 def fits(problem: Problem, member: Member, target: Target) -> bool:
     """Whether a block of one window, of one row class, has room."""
-    cut, _ = next(Cut._cuts(problem, member, target, 1 << 30, False))
-    return Scratch.of(problem, member, cut, target).size <= job.share(1)
+    _, _, item = names_of(problem)
+    tile = member.products * (max(problem.c // problem.groups, target.lanes(item)) * item + MOST_VECTORS * 64)
+    if tile * min(problem.dilation[1], problem.ow) <= job.share(1) // 8:
+        return True  # nearly always, and quick to see
+    cut, panels = next(Cut._cuts(problem, member, target, 1 << 30, False))
+    return Scratch.of(problem, member, cut, panels, target).size <= job.share(1)
 
 
-@dataclass(frozen=True)
-class Scratch:
+class Scratch(NamedTuple):
     """Where a task's parts lie in its scratch, one after the other: strip, v, z, stage, lines, taps, u."""
 
     v_at: int
@@ -201,11 +189,11 @@ class Scratch:
     size: int
 
     @classmethod
-    def of(cls, problem: Problem, member: Member, cut: Cut, target: Target) -> Scratch:
+    def of(cls, problem: Problem, member: Member, cut: Cut, panels: Panels, target: Target) -> Scratch:
         """The scratch of the largest block's tasks."""
         _, _, item = names_of(problem)
         pixel, dw, channels = target.vector_bytes, problem.dilation[1], problem.c // problem.groups
-        widest = Panels.of(problem, member, cut.vectors, target).widest
+        widest = panels.widest
         columns = (cut.wide * member.mw + problem.s - 2) * dw + cut.column_classes
         strip = (cut.high * member.mh + problem.r - 1) * cut.classes * columns * pixel
         v_xi = _between_products(-(-channels // target.lanes(item)) * cut.tiles * pixel)
@@ -283,7 +271,7 @@ def _main(
     put_input(plan, problem, x, target)
     _put_kernels(put, problem, member, cut, panels, target, keep)
     _put_output(put, problem, target, keep)
-    scratch = Scratch.of(problem, member, cut, target)
+    scratch = Scratch.of(problem, member, cut, panels, target)
     put(
         V_AT=scratch.v_at, V_XI=scratch.v_xi, V_C=cut.tiles * target.vector_bytes, Z_AT=scratch.z_at,
         STAGE_AT=scratch.stage_at, LINES_AT=scratch.lines_at, TAPS_AT=scratch.taps_at, U_AT=scratch.u_at,
