@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from fastconv.target import Target
 
+CHUNK = 640  # products of a sum, at most about
+
 
 def split(extent: int, most: int) -> tuple[int, int, int]:
     """Cut `extent` into the fewest near-equal parts of at most `most`: (parts, smaller size, how many are larger)."""
@@ -69,14 +71,41 @@ def counted(extent: int, most: int) -> list[tuple[int, int]]:
     return [(size, count) for size, count in ((base + 1, larger), (base, parts - larger)) if count]
 
 
-def chunk_channels(channels: int, taps: int) -> int:
-    """Input channels in one chunk of the reduction.
+@dataclass(frozen=True)
+class Chunk:
+    """A part of the reduction: input channels with all taps, or rows of one channel's taps, or a piece of one row."""
 
-    A chunk of about 512 products keeps a tile's weights in L1 and the cost of adding up chunks below 1 %; it depends
-    on nothing but the problem, because it fixes the order of the sum.
+    channels: int
+    rows: int
+    columns: int
+
+    @property
+    def products(self) -> int:
+        """Products of a whole chunk."""
+        return self.channels * self.rows * self.columns
+
+    def count(self, channels: int, r: int, s: int) -> int:
+        """How many chunks there are in all."""
+        return -(-channels // self.channels) * -(-r // self.rows) * -(-s // self.columns)
+
+
+def chunk_of(channels: int, r: int, s: int) -> Chunk:
+    """The chunks of the reduction over `channels` channels of r x s taps.
+
+    A chunk of about 512 products keeps a tile's weights in L1 and the cost of adding up chunks below 1 %; kernels with
+    more taps than two chunks are cut too, so that nothing that is packed grows with them. A chunk depends on nothing
+    but the problem, because it fixes the order of the sum.
     """
-    parts = -(-channels * taps // 640)
-    return -(-channels // min(parts, channels)) if parts > 1 else channels
+
+    def part(extent: int, each: int) -> int:
+        parts = -(-extent * each // CHUNK)
+        return -(-extent // min(parts, extent)) if parts > 1 else extent
+
+    if r * s <= 2 * CHUNK:
+        return Chunk(part(channels, r * s), r, s)
+    if s <= 2 * CHUNK:
+        return Chunk(1, part(r, s), s)
+    return Chunk(1, 1, part(s, 1))
 
 
 def chunk_winograd(channels: int) -> int:
@@ -89,28 +118,71 @@ def chunk_winograd(channels: int) -> int:
 
 
 @dataclass(frozen=True)
-class Strips:
-    """Which input rows a block of output rows needs: their offsets, and where each kernel row's run of them starts."""
+class Runs:
+    """Input lines of a strip along one axis: their offsets, and where each tap's run of them starts."""
 
-    rows: tuple[int, ...]
+    lines: tuple[int, ...]
     starts: tuple[int, ...]
 
 
-def strip_rows(height: int, r: int, stride: int, dilation: int) -> Strips:
-    """The fewest rows such that kernel row j reads `height` of them in sequence, `stride` input rows apart."""
-    classes: dict[int, int] = {}
-    for j in range(r):
-        residue, step = (j * dilation) % stride, (j * dilation) // stride
-        classes[residue] = max(classes.get(residue, 0), step)
-    if sum(height + top for top in classes.values()) > r * height:
-        rows = [i * stride + j * dilation for j in range(r) for i in range(height)]
-        return Strips(tuple(rows), tuple(j * height for j in range(r)))
-    rows, base = [], {}
+def runs_of(height: int, taps: int, stride: int, dilation: int) -> Runs:
+    """The fewest input lines such that each tap reads `height` of them in sequence, `stride` input lines apart."""
+    classes = _classes(taps, stride, dilation)
+    if _apart(height, taps, classes):
+        lines = [i * stride + j * dilation for j in range(taps) for i in range(height)]
+        return Runs(tuple(lines), tuple(j * height for j in range(taps)))
+    lines, base = [], {}
     for residue, top in classes.items():
-        base[residue] = len(rows)
-        rows += [i * stride + residue for i in range(height + top)]
-    starts = [base[(j * dilation) % stride] + (j * dilation) // stride for j in range(r)]
-    return Strips(tuple(rows), tuple(starts))
+        base[residue] = len(lines)
+        lines += [i * stride + residue for i in range(height + top)]
+    starts = [base[(j * dilation) % stride] + (j * dilation) // stride for j in range(taps)]
+    return Runs(tuple(lines), tuple(starts))
+
+
+def count_lines(height: int, taps: int, stride: int, dilation: int) -> int:
+    """How many lines `runs_of` lists."""
+    classes = _classes(taps, stride, dilation)
+    return taps * height if _apart(height, taps, classes) else sum(height + top for top in classes.values())
+
+
+def _classes(taps: int, stride: int, dilation: int) -> dict[int, int]:
+    """Each residue of a tap's offset by the stride, and its last tap's offset in strides."""
+    return {(j * dilation) % stride: (j * dilation) // stride for j in range(taps)}
+
+
+def _apart(height: int, taps: int, classes: dict[int, int]) -> bool:
+    """Whether it takes fewer lines if no two taps share them."""
+    return sum(height + top for top in classes.values()) > taps * height
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Input columns of a strip: pieces of `width` columns, `step` apart, and where each tap's run of them starts."""
+
+    firsts: tuple[int, ...]
+    width: int
+    step: int
+    parts: tuple[int, ...]  # of a tap: its piece, and the place in it
+    places: tuple[int, ...]
+
+
+def columns_of(run: int, taps: int, stride: int, dilation: int, *, contiguous: bool) -> Columns:
+    """Columns such that each tap reads `run` of them: as x has them, or with those side by side that a tap reads.
+
+    Where taps lie so far apart that most columns between them would be packed for nothing, each has its own.
+    """
+    across = [j * dilation for j in range(taps)]
+    if contiguous:
+        width = (run - 1) * stride + across[-1] + 1
+        found, limit = Columns((0,), width, 1, (0,) * taps, tuple(across)), 2 * taps * run
+    else:
+        firsts = sorted({a % stride for a in across})
+        parts = tuple(firsts.index(a % stride) for a in across)
+        width = run + across[-1] // stride
+        found, limit = Columns(tuple(firsts), width, stride, parts, tuple(a // stride for a in across)), taps * run
+    if len(found.firsts) * width <= limit:
+        return found
+    return Columns(tuple(across), run, stride, tuple(range(taps)), (0,) * taps)
 
 
 def even_parts(extent: int, parts: int, multiple: int) -> int:

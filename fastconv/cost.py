@@ -39,7 +39,7 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
             near = shape.lanes == "pixels"  # in strips or a panel that were just packed
             step += count * times * blocking.tile_cycles(size, width, near)
             tiles += count * times
-    chunks = -(-channels // blocking.chunk_channels(channels, problem.r * problem.s))
+    chunks = blocking.chunk_of(channels, problem.r, problem.s).count(channels, problem.r, problem.s)
     slower = 0.0
     if shape.in_place and problem.layout == "channels_last" and problem.r * problem.s > 1:
         slower = C.conflict * (problem.c * problem.stride[1] * item % 2048 == 0)
@@ -70,9 +70,9 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
 def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float:
     """One task of a fused Winograd convolution: its strip, its tiles in and out, its share of the products."""
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)
-    (dh, dw), channels = problem.dilation, problem.c // problem.groups
+    dw, channels = problem.dilation[1], problem.c // problem.groups
     c_vectors, k_vectors = -(-channels // lanes), -(-(problem.k // problem.groups) // lanes)
-    strip_rows = (cut.high * member.mh + problem.r - 1) * dh
+    strip_rows = (cut.high * member.mh + problem.r - 1) * cut.classes
     strip = strip_rows * (cut.wide * member.mw + problem.s - 1) * dw
     tiles_in, tiles_out = c_vectors * cut.tiles, k_vectors * cut.tiles / cut.channel_blocks
     steps = sum(
@@ -89,7 +89,7 @@ def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float
     far_tiles = min(1.0, max(0.0, 2.5 * tiles / target.l3 - 0.3))
     return (
         c_vectors * (strip * C.winograd_pack + strip_rows * C.winograd_row)
-        + cut.high * dh * dw * (c_vectors + k_vectors / cut.channel_blocks) * C.winograd_line
+        + cut.high * cut.classes * cut.column_classes * (c_vectors + k_vectors / cut.channel_blocks) * C.winograd_line
         + tiles_in * member.products * C.winograd_in
         + tiles_out * (member.products * C.winograd_out + member.mh * member.mw * C.winograd_write)
         + member.products * steps / cut.channel_blocks

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from fastconv import workspace
+
 # NumPy's C interface: an array object is a Python object's header followed by the address of its first element. Reading
 # that address in compiled code costs nothing, where `ctypes.data` costs 0.7 us, a sixth of a small convolution.
 DATA_AT = object.__basicsize__
+
+PAGE, LINE = 4096, 64
 
 # The words of a job, as launchers read them.
 KERNEL, PLAN, STEP, TASKS, JOB_WORDS = range(5)
@@ -28,10 +33,26 @@ class Job:
 
     def __post_init__(self):
         # Odd lines apart: workers do not share cache sets.
-        self.step = -(-self.scratch // 4096) * 4096 + 64 if self.scratch else 0
+        self.step = -(-self.scratch // PAGE) * PAGE + LINE if self.scratch else 0
+        # The most threads that may work at once: a call's scratch is bounded, however many there are.
+        self.room = room(self.scratch)
         plan = self.plan if isinstance(self.plan, int) else self.plan.ctypes.data
         self.words = np.array([self.kernel, plan, self.step, self.tasks], np.int64)
         self.address = self.words.ctypes.data
+
+    def workspace(self, threads: int) -> int:
+        """Bytes of scratch when it runs on `threads` threads."""
+        return self.step * min(threads, self.room, self.tasks)
+
+
+def room(scratch: int) -> int:
+    """How many workers may have so much scratch each; one always."""
+    return max(1, workspace.MOST_SCRATCH_BYTES // (-(-scratch // PAGE) * PAGE + LINE)) if scratch else sys.maxsize
+
+
+def share(threads: int) -> int:
+    """The most scratch with which all of `threads` threads have room."""
+    return max(0, (workspace.MOST_SCRATCH_BYTES // threads - LINE) // PAGE * PAGE)
 
 
 def place(array: np.ndarray | None) -> int:

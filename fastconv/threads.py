@@ -245,7 +245,7 @@ def workers(tasks: int, flops: int) -> int:
 
 def run(job: Job, x=None, w=None, bias=None, residual=None, y=None) -> None:
     """Run a job's tasks on these arrays; each worker has scratch of its own."""
-    count = workers(job.tasks, job.flops)
+    count = min(workers(job.tasks, job.flops), job.room)
     exclusive = count > 1 and _layer == "workqueue"
     if exclusive and not _workqueue.acquire(blocking=False):
         count, exclusive = 1, False
@@ -253,7 +253,7 @@ def run(job: Job, x=None, w=None, bias=None, residual=None, y=None) -> None:
     try:
         address = 0
         if job.step:
-            block = workspace.take(job.step * min(count, job.tasks))
+            block = workspace.take(job.workspace(count))
             address = block.address
         arrays = (place(x), place(w), place(bias), place(residual), place(y))
         if count > 1:

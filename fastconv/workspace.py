@@ -9,6 +9,10 @@ from collections.abc import Callable
 import numpy as np
 
 KEPT_BYTES = 128 << 20  # what may lie idle between calls, in all
+# The most that a call takes beyond its output, whatever the sizes: weights that it packs, and scratch of all threads.
+MOST_BYTES = 64 << 20
+MOST_WEIGHT_BYTES = 16 << 20
+MOST_SCRATCH_BYTES = MOST_BYTES - MOST_WEIGHT_BYTES
 ALIGNMENT = 64
 # Results from this size on are reused. The system takes such memory back when it is freed, and giving it anew, page by
 # page and zeroed, can cost as much as the convolution: 64 channels of 572x572 took twice the time.

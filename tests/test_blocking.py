@@ -27,17 +27,34 @@ def test_tiles_fit_the_registers(rows, vectors, isa):
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 4), st.integers(1, 5))
 def test_strip_rows_are_affine(height, r, stride, dilation):
-    strips = blocking.strip_rows(height, r, stride, dilation)
-    assert len(strips.rows) <= r * height
+    strips = blocking.runs_of(height, r, stride, dilation)
+    assert len(strips.lines) == blocking.count_lines(height, r, stride, dilation) <= r * height
     for j, start in enumerate(strips.starts):
-        assert [strips.rows[start + i] for i in range(height)] == [i * stride + j * dilation for i in range(height)]
+        assert [strips.lines[start + i] for i in range(height)] == [i * stride + j * dilation for i in range(height)]
 
 
-@given(st.integers(1, 4000), st.integers(1, 200))
-def test_chunks_are_bounded(channels, taps):
-    chunk = blocking.chunk_channels(channels, taps)
-    assert 1 <= chunk <= channels
-    assert chunk == 1 or chunk * taps <= 640 + taps
+@given(st.integers(1, 99), st.integers(1, 9), st.integers(1, 4), st.integers(1, 70), st.booleans())
+def test_strip_columns_are_affine(run, s, stride, dilation, contiguous):
+    """A tap's columns lie in its piece, evenly, and are those that its outputs read."""
+    found = blocking.columns_of(run, s, stride, dilation, contiguous=contiguous)
+    assert len(found.firsts) * found.width <= 2 * s * run
+    assert stride % found.step == 0
+    for tap, (part, place) in enumerate(zip(found.parts, found.places, strict=True)):
+        for i in range(run):
+            column = place + i * (stride // found.step)
+            assert 0 <= column < found.width
+            assert found.firsts[part] + column * found.step == tap * dilation + i * stride
+
+
+@given(st.integers(1, 4000), st.integers(1, 200), st.integers(1, 5000))
+def test_chunks_are_bounded(channels, r, s):
+    """They cover the reduction, and the products of each lie side by side in the weights."""
+    chunk = blocking.chunk_of(channels, r, s)
+    assert 1 <= chunk.channels <= channels and 1 <= chunk.rows <= r and 1 <= chunk.columns <= s
+    assert chunk.products <= 2 * blocking.CHUNK
+    assert chunk.products >= min(channels * r * s, blocking.CHUNK // 2) or chunk.channels > 1
+    assert chunk.channels == 1 or (chunk.rows, chunk.columns) == (r, s)
+    assert chunk.rows == 1 or chunk.columns == s
 
 
 @given(st.integers(1, 5000))

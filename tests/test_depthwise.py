@@ -22,10 +22,10 @@ PIXELS = host().isa in ("avx512", "avx2")
 def executions(problem):
     """The executions of every form that can do a problem."""
     x = dispatch.contiguous_steps(problem)
-    if depthwise_channels.refuses(problem, x) is None:
-        yield depthwise_channels.build(problem, x, host(), get_num_threads())
+    if depthwise_channels.refuses(problem, x, host()) is None:
+        yield depthwise_channels.build(problem, x, host(), get_num_threads(), False)
     if depthwise_pixels.refuses(problem, x, host()) is None:
-        yield depthwise_pixels.build(problem, x, host(), get_num_threads())
+        yield depthwise_pixels.build(problem, x, host(), get_num_threads(), False)
 
 
 def check(x, w, bias, residual, **options):

@@ -22,9 +22,10 @@ ORDER = [
     ("threads",),
     ("microkernels",),
     ("constants",),
-    ("blocking", "workspace", "batch_norm", "winners"),
+    ("blocking", "batch_norm", "winners"),
     ("codegen",),
-    ("problem", "target", "networks", "job"),
+    ("job",),
+    ("problem", "target", "networks", "workspace"),
     ("checks", "version"),
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}

@@ -17,13 +17,13 @@ class Depthwise:
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
         if not problem.depthwise:
             return "a group has more than one input channel"
-        return depthwise_channels.refuses(problem, x)
+        return depthwise_channels.refuses(problem, x, target)
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
         return self._best(problem, x, target, packed)[0]
 
     def build(self, problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
-        return self._best(problem, x, target, packed)[1].build(problem, x, target, threads)
+        return self._best(problem, x, target, packed)[1].build(problem, x, target, threads, packed)
 
     def _best(self, problem: Problem, x: Steps, target: Target, packed: bool):
         """The cheaper form that can do the problem, after its cycles; pixels in the lanes if equal."""

@@ -76,7 +76,7 @@ def refuses(problem: Problem, x: Steps, target: Target) -> str | None:
     return None if x.w == problem.itemsize else "x's rows are not contiguous"
 
 
-def build(problem: Problem, x: Steps, target: Target, threads: int) -> Execution:
+def build(problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
     """The execution for this problem, with weights as they are."""
     _, computing, item = names_of(problem)
     lanes, (oh, ow) = target.lanes(item), (problem.oh, problem.ow)

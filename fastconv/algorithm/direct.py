@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fastconv import cost
 from fastconv.algorithm.common import Execution, Steps, names_of
-from fastconv.algorithm.dense import Part, Shape, dense, whole
+from fastconv.algorithm.cut import Part, Shape, whole
+from fastconv.algorithm.dense import dense
 from fastconv.algorithm.im2col import execution, shapes
 from fastconv.cost import dense_cycles
 from fastconv.problem import Problem

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from fastconv import blocking
+from fastconv import blocking, workspace
 from fastconv.algorithm.common import Execution, Steps, names_of
-from fastconv.algorithm.dense import Part, Shape, dense, dense_weights
+from fastconv.algorithm.cut import Part, Shape
+from fastconv.algorithm.dense import dense, dense_weights, packed_bytes
 from fastconv.cost import dense_cycles
 from fastconv.problem import Problem
 from fastconv.target import Target
@@ -13,7 +14,8 @@ from fastconv.target import Target
 def shapes(problem: Problem, target: Target, in_place: bool, packed: bool) -> list[Shape]:
     """The dense plans that can do `problem`: either orientation, weights packed beforehand or read as they are.
 
-    With channels in the lanes, weights "as they are" are packed a panel at a time, just before the panel is used.
+    With channels in the lanes, weights "as they are" are packed a panel at a time, just before the panel is used. That
+    is the only way for those of a call that would take too much memory all packed.
     """
     _, _, item = names_of(problem)
     lanes = target.lanes(item)
@@ -21,16 +23,17 @@ def shapes(problem: Problem, target: Target, in_place: bool, packed: bool) -> li
     flat = (problem.r, problem.s) == (1, 1) and problem.stride == (1, 1) and problem.padding_zero
     run = problem.oh * problem.ow if flat else problem.ow
     narrow = item != problem.itemsize
-    found = []
+    tiles = {}
     if problem.layout == "channels_first" and not (in_place and problem.stride[1] != 1):
-        rows, vectors, _ = blocking.choose_tile(outputs, -(-run // lanes), target)
-        found.append(Shape("pixels", in_place, False, rows, vectors))
-        if not packed and not narrow:
-            found.append(Shape("pixels", in_place, True, rows, vectors))
-    rows, vectors, _ = blocking.choose_tile(run, -(-outputs // lanes), target)
-    found.append(Shape("channels", in_place, False, rows, vectors))
-    if not packed:
-        found.append(Shape("channels", in_place, True, rows, vectors))
+        tiles["pixels"] = blocking.choose_tile(outputs, -(-run // lanes), target)[:2]
+    tiles["channels"] = blocking.choose_tile(run, -(-outputs // lanes), target)[:2]
+    found = []
+    for along, tile in tiles.items():
+        shape = Shape(along, in_place, False, *tile)
+        if packed or packed_bytes(problem, shape, target) <= workspace.MOST_WEIGHT_BYTES:
+            found.append(shape)
+        if not packed and not (narrow and along == "pixels"):
+            found.append(Shape(along, in_place, True, *tile))
     return found
 
 

@@ -24,17 +24,18 @@ def source_before(end, i, size, mode):
 
 
 @helper
-def pack_lanes(plan, x, strip, rows, row0, columns, column0, valid, lanes):
+def pack_lanes(plan, x, strip, rows, row0, group, step, columns, column0, valid, lanes):
     """Rows from row0 and columns from column0 on of the `valid` channels from x on; the other lanes are zero.
 
-    What lay there could be denormal numbers, with which some processors compute a hundred times more slowly.
+    Rows come in groups of `group` that follow one another, and the groups `step` apart. What lay in lanes without a
+    channel could be denormal numbers, with which some processors compute a hundred times more slowly.
     """
     x_c, x_h, x_w, pixel = peek(plan, X_C), peek(plan, X_H), peek(plan, X_W), peek(plan, PIXEL)
     gather, spread, mode, width = peek(plan, GATHER), peek(plan, SPREAD), peek(plan, MODE), peek(plan, W)
     low, high = inside(columns, column0, 1, width)
     for j in range(rows):
         line = strip + j * columns * pixel
-        h = source_before(peek(plan, H_END), row0 + j, peek(plan, H), mode)
+        h = source_before(peek(plan, H_END), row0 + j // group * step + j % group, peek(plan, H), mode)
         if h < 0:
             invoke(spread, (x, 0, line, pixel, columns, 0))
             continue

@@ -19,23 +19,24 @@ from fastconv.codegen.jit import helper, native
 (
     GROUPS, CHANNEL_BLOCKS,                         # tasks, besides images and pixels
     ROW_BLOCKS, ROW_BASE, ROW_LARGER, COLUMN_BLOCKS, COLUMN_BASE, COLUMN_LARGER,
-    CHANNELS, CHUNK, TAPS,                          # reduction: channels of a group, of a chunk; taps of the kernel
+    CHANNELS, CHUNK, R, CHUNK_R, S, CHUNK_S, CHUNKS,    # reduction: channels of a group, of a chunk; taps
     PIXELS_ARE_LANES, LANES, ITEM,
     ROW_MOST, VECTOR_MOST, CHANNEL_TILES, TILES_A_BLOCK,    # tiles; channels are cut for all blocks at once
     GROUP_CHANNELS, KERNELS, LANES_OUTER,
     TABLE, PITCH,
     PACK, PACK_PLAN, STRIPS_AT, STRIP_CHUNK, STRIP_BYTES,   # PACK = 0: x is read in place
     OH_START, OW_START,                             # where the plan's part of the output starts
-    X_N, X_G, X_C, X_ROW, X_COLUMN, X_CORNER,       # steps in place; X_CORNER from x to output pixel 0's first product
+    STRIDE_H, STRIDE_W, TOP, LEFT, DH, DW,
+    X_N, X_G, X_C, X_ROW, X_COLUMN,                 # steps in place
     X_RUN, X_PIXEL,                                 # steps of the runs, in place or packed
-    W_G, W_CHUNK_CHANNEL, W_TILE_CHANNEL,           # W_TILE_CHANNEL = 0: packed, a tile's channels step by its depth
+    W_G, W_PRODUCT, W_TILE_CHANNEL,                 # W_TILE_CHANNEL = 0: packed, a tile's channels step by its depth
     W_PACK, X_PACK, BLOCK_TILES, PANEL_AT,          # panels, of weights or pixels, are packed just before their use
     Y_N, Y_G, Y_RUN, Y_PIXEL, Y_CHANNEL,
     ACTIVATION, SLOPE,
     STAGED, STAGE_PIXEL, STAGE_CHANNEL, STAGE_BYTES,    # tiles go to scratch, not to y
     AFTER, FINISH, TRANSPOSE,
     NEST_FIELDS,
-) = range(60)  # fmt: skip
+) = range(69)  # fmt: skip
 
 VECTORS_TABLED = 9  # the kernel table has rows of 2 * 9 addresses: 0 to 8 vectors, whole or with a masked tail
 # The arrays of one call, as the launcher lays them out.
@@ -153,30 +154,40 @@ def nest(plan, call, scratch, task):
         sums_run = run * sums_pixel
         sums = scratch + peek(plan, STRIP_BYTES) - k0 * sums_channel
 
-    channels, chunk, taps = peek(plan, CHANNELS), peek(plan, CHUNK), peek(plan, TAPS)
+    top, left = oh0 * peek(plan, STRIDE_H) - peek(plan, TOP), ow0 * peek(plan, STRIDE_W) - peek(plan, LEFT)
     x = peek(call, X) + n * peek(plan, X_N) + g * peek(plan, X_G)
     w = peek(call, W) + g * peek(plan, W_G)
     pack, packed = peek(plan, PACK), peek(scratch, 0) == block
-    for c0 in range(0, channels, chunk):
-        some = min(chunk, channels - c0)
-        depth, last = some * taps, c0 + some == channels
+    channels, r, s = peek(plan, CHANNELS), peek(plan, R), peek(plan, S)
+    chunk_c, chunk_r, chunk_s = peek(plan, CHUNK), peek(plan, CHUNK_R), peek(plan, CHUNK_S)
+    chunks, c0, r0, s0 = peek(plan, CHUNKS), 0, 0, 0
+    for index in range(chunks):
+        some, last = min(chunk_c, channels - c0), index == chunks - 1
+        depth = some * min(chunk_r, r - r0) * min(chunk_s, s - s0)
         source = x + c0 * peek(plan, X_C)
+        above, before = top + r0 * peek(plan, DH), left + s0 * peek(plan, DW)
         if pack != 0:
-            strips = scratch + peek(plan, STRIPS_AT) + c0 // chunk * peek(plan, STRIP_CHUNK)
+            strips = scratch + peek(plan, STRIPS_AT) + index * peek(plan, STRIP_CHUNK)
             if not packed:
-                invoke(pack, (peek(plan, PACK_PLAN), source, strips, scratch + 64, some, oh0, ow0))
+                invoke(pack, (peek(plan, PACK_PLAN), source, strips, scratch + 64, some, above, before))
             source = strips
         else:
-            source += peek(plan, X_CORNER) + oh0 * peek(plan, X_ROW) + ow0 * peek(plan, X_COLUMN)
+            source += above * peek(plan, X_ROW) + before * peek(plan, X_COLUMN)
         w_channel = peek(plan, W_TILE_CHANNEL)
         run_tiles(
-            plan, depth, source, w + c0 * peek(plan, W_CHUNK_CHANNEL), w_channel if w_channel != 0 else depth * item,
-            sums, sums_run, sums_pixel, sums_channel, 1 if c0 == 0 else 0,
+            plan, depth, source, w + ((c0 * r + r0) * s + s0) * peek(plan, W_PRODUCT),
+            w_channel if w_channel != 0 else depth * item,
+            sums, sums_run, sums_pixel, sums_channel, 1 if index == 0 else 0,
             bias if last else 0, residual if last and not staged else 0,
             peek(plan, ACTIVATION) if last else 0, tile0, tile1, runs, run, scratch + peek(plan, PANEL_AT),
         )  # fmt: skip
+        s0 += chunk_s
+        if s0 >= s:
+            s0, r0 = 0, r0 + chunk_r
+        if r0 >= r:
+            r0, c0 = 0, c0 + chunk_c
     # Blocks of channels follow one another over the same pixels: keep the strips if all chunks have room of their own.
-    if peek(plan, STRIP_CHUNK) > 0 or chunk == channels:
+    if peek(plan, STRIP_CHUNK) > 0 or chunks == 1:
         poke(scratch, 0, block)
     after = peek(plan, AFTER)
     if after != NOTHING:

@@ -2,9 +2,11 @@
 
 channels_first   strip[c][class][row][column]   a class holds every stride_w-th column from a residue on, so that the
                                                 pixels of any kernel column are side by side
-channels_last    strip[row][column][c]          the input's own order with its border; pixels are stride_w columns apart
+channels_last    strip[row][class][column][c]   the input's own order with its border, one class of all columns; pixels
+                                                are stride_w columns apart
 
-`row` runs over the input rows that blocking.strip_rows lists.
+Where dilation is large each kernel column has a class of its own (`blocking.columns_of`), in both layouts. `row` runs
+over the input rows that `blocking.runs_of` lists.
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import helper, native
 
 (
-    H, WIDTH, STRIDE_H, STRIDE_W, TOP, LEFT, MODE,
+    H, WIDTH, STEP, MODE,
     ROWS, ROW_OFFSETS, CLASSES, CLASS_FIRST, COLUMNS,
     X_C, X_H, X_W, PIXEL_BYTES, ITEM_BYTES, ROW_MOVE, PLANE_MOVE,
     STRIP_FIELDS,
-) = range(20)  # fmt: skip
+) = range(17)  # fmt: skip
 
 ZEROS, REFLECT, REPLICATE, CIRCULAR = range(4)
 MODES = {"zeros": ZEROS, "reflect": REFLECT, "replicate": REPLICATE, "circular": CIRCULAR}
@@ -49,61 +51,64 @@ def inside(columns, first, stride, size):
 
 
 @helper
-def row_table(plan, oh0, table):
+def row_table(plan, top, table):
     """Where each strip row's input row lies in its plane, in bytes; -1 for a row of zeros."""
     offsets, x_h = peek(plan, ROW_OFFSETS), peek(plan, X_H)
-    top = oh0 * peek(plan, STRIDE_H) - peek(plan, TOP)
     for j in range(peek(plan, ROWS)):
         h = source_index(top + peek(offsets, j), peek(plan, H), peek(plan, MODE))
         poke(table, j, h * x_h if h >= 0 else -1)
 
 
 @native("strips_first", 7)
-def strips_first(plan, x, strip, table, channels, oh0, ow0):
-    """Pack strips from channels-first input for `channels` channels; `table` has room for an integer a row."""
+def strips_first(plan, x, strip, table, channels, top, left):
+    """Pack strips from channels-first input for `channels` channels, from (top, left) on, which may be in the padding.
+
+    `table` has room for an integer a row.
+    """
     move, plane, item = peek(plan, ROW_MOVE), peek(plan, PLANE_MOVE), peek(plan, ITEM_BYTES)
-    stride, width, mode = peek(plan, STRIDE_W), peek(plan, WIDTH), peek(plan, MODE)
+    step, width, mode = peek(plan, STEP), peek(plan, WIDTH), peek(plan, MODE)
     x_c, x_w = peek(plan, X_C), peek(plan, X_W)
     rows, columns, classes = peek(plan, ROWS), peek(plan, COLUMNS), peek(plan, CLASSES)
-    row_table(plan, oh0, table)
+    row_table(plan, top, table)
     for part in range(classes):
-        first = ow0 * stride + peek(peek(plan, CLASS_FIRST), part) - peek(plan, LEFT)
-        low, high = inside(columns, first, stride, width)
+        first = left + peek(peek(plan, CLASS_FIRST), part)
+        low, high = inside(columns, first, step, width)
         for c in range(channels):
             dst = strip + (c * classes + part) * rows * columns * item
             source = x + c * x_c
-            invoke(plane, (source + first * x_w, table, rows, stride * x_w, dst, columns, low, high))
+            invoke(plane, (source + first * x_w, table, rows, step * x_w, dst, columns, low, high))
             if mode != ZEROS and (low > 0 or high < columns):
                 for j in range(rows):
                     line = source + peek(table, j)
                     for i in range(columns):
                         if (i < low or i >= high) and peek(table, j) != -1:
-                            at = source_index(first + i * stride, width, mode)
+                            at = source_index(first + i * step, width, mode)
                             if at >= 0:
                                 invoke(move, (line + at * x_w, x_w, dst + (j * columns + i) * item, 0, 1, 0))
 
 
 @native("strips_last", 7)
-def strips_last(plan, x, strip, table, channels, oh0, ow0):
-    """Pack strips from channels-last input for `channels` channels; `table` has room for an integer a row."""
+def strips_last(plan, x, strip, table, channels, top, left):
+    """Pack strips from channels-last input; see `strips_first`."""
     move, item, pixel = peek(plan, ROW_MOVE), peek(plan, ITEM_BYTES), peek(plan, PIXEL_BYTES)
-    width, mode, columns = peek(plan, WIDTH), peek(plan, MODE), peek(plan, COLUMNS)
-    x_w, x_c = peek(plan, X_W), peek(plan, X_C)
-    row_table(plan, oh0, table)
-    first = ow0 * peek(plan, STRIDE_W) - peek(plan, LEFT)
-    low, high = inside(columns, first, 1, width)
-    one_run = x_w == channels * x_c and pixel == channels * item
-    for j in range(peek(plan, ROWS)):
-        line, dst = x + peek(table, j), strip + j * columns * pixel
-        if peek(table, j) == -1:
-            invoke(move, (x, x_c, dst, columns * pixel // item, 0, 0))
-        elif one_run and mode == ZEROS:
-            invoke(move, (line + (first + low) * x_w, x_c, dst, low * channels, (high - low) * channels,
-                          (columns - high) * channels))  # fmt: skip
-        else:
-            for i in range(columns):
-                at = source_index(first + i, width, mode)
-                if at < 0:
-                    invoke(move, (x, x_c, dst + i * pixel, channels, 0, 0))
-                else:
-                    invoke(move, (line + at * x_w, x_c, dst + i * pixel, 0, channels, 0))
+    width, mode, columns, step = peek(plan, WIDTH), peek(plan, MODE), peek(plan, COLUMNS), peek(plan, STEP)
+    x_w, x_c, classes = peek(plan, X_W), peek(plan, X_C), peek(plan, CLASSES)
+    row_table(plan, top, table)
+    one_run = x_w == channels * x_c and pixel == channels * item and step == 1 and mode == ZEROS
+    for part in range(classes):
+        first = left + peek(peek(plan, CLASS_FIRST), part)
+        low, high = inside(columns, first, step, width)
+        for j in range(peek(plan, ROWS)):
+            line, dst = x + peek(table, j), strip + (j * classes + part) * columns * pixel
+            if peek(table, j) == -1:
+                invoke(move, (x, x_c, dst, columns * pixel // item, 0, 0))
+            elif one_run:
+                invoke(move, (line + (first + low) * x_w, x_c, dst, low * channels, (high - low) * channels,
+                              (columns - high) * channels))  # fmt: skip
+            else:
+                for i in range(columns):
+                    at = source_index(first + i * step, width, mode)
+                    if at < 0:
+                        invoke(move, (x, x_c, dst + i * pixel, channels, 0, 0))
+                    else:
+                        invoke(move, (line + at * x_w, x_c, dst + i * pixel, 0, channels, 0))

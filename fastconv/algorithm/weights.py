@@ -7,26 +7,36 @@ follow one another, so the panel of the tile that starts at channel k lies k * d
 from __future__ import annotations
 
 from fastconv.codegen.emit import invoke, peek
-from fastconv.codegen.jit import native
+from fastconv.codegen.jit import helper, native
 
 (
-    GROUPS, CHANNELS, CHUNK, TAPS, CHUNKS, GROUP_CHANNELS, UNIT, PADDED, TILES, TILE_BASE, TILE_LARGER,
+    CHANNELS, CHUNK, R, CHUNK_R, S, CHUNK_S, GROUP_CHANNELS, UNIT, PADDED, TILES, TILE_BASE, TILE_LARGER,
     SOURCE_ITEM, ITEM, TRANSPOSE, W_FIELDS,
-) = range(15)  # fmt: skip
+) = range(16)  # fmt: skip
+
+
+@helper
+def chunk_at(task, extent, chunk):
+    """Where along an axis the chunk of a task starts, how much of the axis it has, and the task's number without it."""
+    chunks = (extent + chunk - 1) // chunk
+    start = task % chunks * chunk
+    return start, min(chunk, extent - start), task // chunks
 
 
 @native("weights", 4)
 def pack_weights(plan, call, scratch, task):
     """Pack one tile's panel of one chunk of one group, from call[0] to call[4]."""
-    tiles, chunks, chunk = peek(plan, TILES), peek(plan, CHUNKS), peek(plan, CHUNK)
-    tile, task = task % tiles, task // tiles
-    c0, g = task % chunks * chunk, task // chunks
+    channels, r, s = peek(plan, CHANNELS), peek(plan, R), peek(plan, S)
+    tile, task = task % peek(plan, TILES), task // peek(plan, TILES)
+    s0, columns, task = chunk_at(task, s, peek(plan, CHUNK_S))
+    r0, rows, task = chunk_at(task, r, peek(plan, CHUNK_R))
+    c0, some, g = chunk_at(task, channels, peek(plan, CHUNK))
     base, larger, unit = peek(plan, TILE_BASE), peek(plan, TILE_LARGER), peek(plan, UNIT)
-    channels, taps, outputs = peek(plan, CHANNELS), peek(plan, TAPS), peek(plan, GROUP_CHANNELS)
     k = (tile * base + min(tile, larger)) * unit
     wide = (base + (1 if tile < larger else 0)) * unit
-    rows, depth = min(wide, outputs - k), min(chunk, channels - c0) * taps
-    length, item, source_item = channels * taps, peek(plan, ITEM), peek(plan, SOURCE_ITEM)
-    source = peek(call, 0) + ((g * outputs + k) * length + c0 * taps) * source_item
-    panel = peek(call, 4) + (peek(plan, PADDED) * (g * length + c0 * taps) + k * depth) * item
-    invoke(peek(plan, TRANSPOSE), (source, length * source_item, panel, wide * item, rows, depth))
+    depth, length, outputs = some * rows * columns, channels * r * s, peek(plan, GROUP_CHANNELS)
+    first, item, source_item = (c0 * r + r0) * s + s0, peek(plan, ITEM), peek(plan, SOURCE_ITEM)
+    source = peek(call, 0) + ((g * outputs + k) * length + first) * source_item
+    panel = peek(call, 4) + (peek(plan, PADDED) * (g * length + first) + k * depth) * item
+    held = min(wide, outputs - k)
+    invoke(peek(plan, TRANSPOSE), (source, length * source_item, panel, wide * item, held, depth))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fastconv import workspace
 from fastconv.algorithm.common import Execution, Steps
 from fastconv.algorithm.winograd import plan
 from fastconv.algorithm.winograd.members import LEAST_CHANNELS, Member, family
@@ -31,8 +32,8 @@ class Winograd:
             return "precision='strict' keeps to plain sums"
         if not self._family(problem):
             return f"no member for a kernel of {problem.r}x{problem.s} within precision={problem.precision!r}"
-        if not self._members(problem):
-            return f"the tiles of one window take more than {plan.MOST_BYTES >> 20} MB"
+        if not self._members(problem, target):
+            return f"the tiles of one window take more than {workspace.MOST_SCRATCH_BYTES >> 20} MiB"
         if not self.only and problem.c // problem.groups < LEAST_CHANNELS:
             return f"a group has fewer than {LEAST_CHANNELS} input channels"
         if problem.itemsize not in (x.w, x.c):
@@ -40,19 +41,19 @@ class Winograd:
         return None
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
-        return min(_cycles(problem, member, target, packed) for member in self._members(problem))
+        return min(_cycles(problem, member, target, packed) for member in self._members(problem, target))
 
     def build(self, problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
         # The member decides the bits, which must not depend on how a batch is split.
         image = replace(problem, n=1)
-        member = min(self._members(problem), key=lambda member: _cycles(image, member, target, packed))
+        member = min(self._members(problem, target), key=lambda member: _cycles(image, member, target, packed))
         return plan.execution(problem, x, member, target, threads, packed)
 
     def _family(self, problem: Problem) -> tuple[Member, ...]:
         return (self.only,) if self.only else family(problem.r, problem.s, problem.precision)
 
-    def _members(self, problem: Problem) -> tuple[Member, ...]:
-        return tuple(m for m in self._family(problem) if plan.window_bytes(problem, m) <= plan.MOST_BYTES)
+    def _members(self, problem: Problem, target: Target) -> tuple[Member, ...]:
+        return tuple(m for m in self._family(problem) if plan.fits(problem, m, target))
 
 
 def _cycles(problem: Problem, member: Member, target: Target, packed: bool) -> float:

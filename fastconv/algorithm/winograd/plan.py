@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
-from fastconv import blocking
+from fastconv import blocking, job, workspace
 from fastconv.algorithm import output
 from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, finish_name, move_name, names_of
 from fastconv.algorithm.lanes import put_input
@@ -21,93 +21,11 @@ from fastconv.problem import Problem
 from fastconv.target import Target
 
 MOST_TILES = 112  # of a block: more gain nothing, and their products leave L2
-MOST_BYTES = 48 << 20  # of all threads' transformed tiles
-# Weights that are new at each call are transformed beforehand, if they take no more than this, or by each task.
-MOST_WEIGHT_BYTES = 16 << 20
+MOST_VECTORS = 8  # of a register tile
 WEIGHT_CHANNELS = 16  # input channels that are transformed at a time
 
 
-def window_bytes(problem: Problem, member: Member) -> int:
-    """The transformed tiles of one window, which no block can be smaller than: many with a large dilation."""
-    _, _, item = names_of(problem)
-    return math.prod(problem.dilation) * member.products * max(problem.c // problem.groups, 16) * item
-
-
-@dataclass(frozen=True)
-class Cut:
-    """How one problem is cut into blocks of windows, and output channels into panels as wide as a register tile."""
-
-    windows: tuple[int, int]
-    row_blocks: int
-    column_blocks: int
-    tiles: int  # of the largest block
-    rows: int  # of a register tile
-    vectors: int
-    channel_blocks: int
-    raw_weights: bool
-
-    @property
-    def high(self) -> int:
-        """Rows of windows of the largest block."""
-        return -(-self.windows[0] // self.row_blocks)
-
-    @property
-    def wide(self) -> int:
-        """Columns of windows of the largest block."""
-        return -(-self.windows[1] // self.column_blocks)
-
-    def tasks(self, problem: Problem) -> int:
-        """How many there are."""
-        return problem.n * problem.groups * self.row_blocks * self.column_blocks * self.channel_blocks
-
-    def cycles(self, problem: Problem, member: Member, target: Target, threads: int, packed: bool) -> float:
-        """What the busiest of `threads` threads has to do."""
-        cycles = -(-self.tasks(problem) // threads) * winograd_task_cycles(problem, member, self, target)
-        if packed or self.raw_weights:
-            return cycles
-        return cycles + winograd_weight_cycles(problem, member, target, threads)
-
-    @classmethod
-    def of(cls, problem: Problem, member: Member, target: Target, threads: int, packed: bool) -> Cut:
-        """The cut that leaves the busiest thread the fewest cycles, as the cost model counts them."""
-        _, _, item = names_of(problem)
-        subgrids = problem.dilation[0] * problem.dilation[1]
-        k_vectors = -(-problem.k // problem.groups // target.lanes(item))
-        most = MOST_BYTES // threads // (member.products * problem.c // problem.groups * item)
-        most = max(1, min(MOST_TILES, most) // subgrids)
-        (down, across), best = member.windows(problem), None
-        column_blocks = -(-across // most)
-        wide = -(-across // column_blocks)
-        for high in range(1, max(1, min(most // wide, down)) + 1):
-            row_blocks = -(-down // high)
-            if high > 1 and row_blocks == -(-down // (high - 1)):
-                continue  # no fewer blocks than with one row less
-            tiles = high * wide * subgrids
-            rows, vectors, _ = blocking.choose_tile(tiles, k_vectors, target)
-            for split in range(1, min(threads, -(-k_vectors // vectors)) + 1):
-                for raw in (False,) if packed else (False, True):
-                    cut = cls((down, across), row_blocks, column_blocks, tiles, rows, vectors, split, raw)
-                    if not packed and not raw and _Panels.of(problem, member, cut, target).total > MOST_WEIGHT_BYTES:
-                        continue
-                    cycles = cut.cycles(problem, member, target, threads, packed)
-                    if best is None or cycles < best[0]:
-                        best = cycles, cut
-        return best[1]
-
-
-def execution(problem: Problem, x: Steps, member: Member, target: Target, threads: int, packed: bool) -> Execution:
-    """The launches: the convolution, and before it the weights' transform, unless tasks do it."""
-    cut = Cut.of(problem, member, target, threads, packed)
-    panels = _Panels.of(problem, member, cut, target)
-    weights = _weights(problem, member, panels, target)
-    main = _main(problem, x, member, cut, panels, weights, target)
-    if cut.raw_weights:
-        return Execution([main], None, 0, ())
-    return Execution([main], weights, panels.total, ("winograd", member, cut.vectors))
-
-
-@dataclass(frozen=True)
-class _Panels:
+class Panels(NamedTuple):
     """The panels of a group's output channels: `larger` of base + 1 vectors, the others of base.
 
     Transformed, one has `size` bytes, and those of all groups `total`.
@@ -119,11 +37,17 @@ class _Panels:
     size: int
     total: int
 
+    @property
+    def widest(self) -> int:
+        """Vectors of the widest."""
+        return self.base + (self.larger > 0)
+
     @classmethod
-    def of(cls, problem: Problem, member: Member, cut: Cut, target: Target) -> _Panels:
+    def of(cls, problem: Problem, member: Member, vectors: int, target: Target) -> Panels:
+        """The panels of at most `vectors` vectors."""
         _, _, item = names_of(problem)
         outputs, channels = problem.k // problem.groups, problem.c // problem.groups
-        count, base, larger = blocking.split(-(-outputs // target.lanes(item)), cut.vectors)
+        count, base, larger = blocking.split(-(-outputs // target.lanes(item)), vectors)
         size = member.products * _between_products(channels * (base + (larger > 0)) * target.vector_bytes)
         return cls(count, base, larger, size, problem.groups * count * size)
 
@@ -132,7 +56,176 @@ def _between_products(size: int) -> int:
     return t_.between_products.py_func(size)
 
 
-def _weights(problem: Problem, member: Member, panels: _Panels, target: Target) -> Job:
+class Cut(NamedTuple):
+    """How one problem is cut into blocks of windows, and output channels into panels as wide as a register tile."""
+
+    windows: tuple[int, int]
+    row_blocks: int
+    column_blocks: int
+    class_blocks: int  # more than one only where a block has one row of windows
+    row_classes: int
+    column_classes: int
+    rows: int  # of a register tile
+    vectors: int
+    channel_blocks: int
+    raw_weights: bool
+    u_channels: int  # input channels whose weights a task transforms together
+    high: int  # rows of windows of the largest block
+    wide: int  # its columns of windows
+    classes: int  # its row classes
+    tiles: int
+
+    def tasks(self, problem: Problem) -> int:
+        """How many there are."""
+        blocks = self.row_blocks * self.column_blocks * self.class_blocks * self.channel_blocks
+        return problem.n * problem.groups * blocks
+
+    def cycles(self, problem: Problem, member: Member, target: Target, threads: int, packed: bool) -> float:
+        """What the busiest of `threads` threads has to do."""
+        cycles = -(-self.tasks(problem) // threads) * winograd_task_cycles(problem, member, self, target)
+        if packed or self.raw_weights:
+            return cycles
+        return cycles + winograd_weight_cycles(problem, member, target, threads)
+
+    @classmethod
+    def of(cls, problem: Problem, member: Member, target: Target, threads: int, packed: bool) -> Cut:
+        """The cut that leaves the busiest thread the fewest cycles, as the cost model counts them."""
+        best = None
+        for cut, panels in cls._cuts(problem, member, target, threads, packed):
+            workers = 1
+            if threads > 1:
+                workers = min(threads, job.room(Scratch.of(problem, member, cut, panels, target).size))
+            # Blocks that are enough to share need no cut of the channels.
+            enough = cut.tasks(problem) >= 8 * workers
+            for blocks in (1,) if enough else _splits(panels.count, workers):
+                split = cut if blocks == 1 else cut._replace(channel_blocks=blocks)
+                cycles = split.cycles(problem, member, target, workers, packed)
+                if best is None or cycles < best[0]:
+                    best = cycles, split
+        return best[1]
+
+    @classmethod
+    def _cuts(
+        cls, problem: Problem, member: Member, target: Target, threads: int, packed: bool
+    ) -> Iterator[tuple[Cut, Panels]]:
+        """All blocks that are worth trying, with weights transformed beforehand or not."""
+        _, _, item = names_of(problem)
+        lanes, (dh, dw), (down, across) = target.lanes(item), problem.dilation, member.windows(problem)
+        row_classes, column_classes = min(dh, problem.oh), min(dw, problem.ow)
+        k_vectors, share = -(-problem.k // problem.groups // lanes), job.share(threads)
+        most = _most_tiles(problem, member, target, share)
+        most = max(1, most // column_classes)
+        fewest = -(-across // most)
+        # Few rows of windows may leave threads without a task: columns are cut as well.
+        needed = min(across, -(-threads // (problem.n * problem.groups * down * row_classes)))
+        for column_blocks in sorted({fewest, max(fewest, needed)}):
+            wide = -(-across // column_blocks)
+            tried = None
+            for lines in range(1, max(1, min(most // wide, down * row_classes)) + 1):
+                # Some classes of one row of windows, or whole rows of them.
+                if lines < row_classes:
+                    row_blocks, class_blocks = down, -(-row_classes // lines)
+                elif lines % row_classes == 0:
+                    row_blocks, class_blocks = -(-down // (lines // row_classes)), 1
+                else:
+                    continue
+                if tried == (row_blocks, class_blocks):
+                    continue  # no fewer blocks than with one line less
+                tried = row_blocks, class_blocks
+                high, classes = -(-down // row_blocks), -(-row_classes // class_blocks)
+                tiles = high * wide * classes * column_classes
+                rows, vectors, _ = blocking.choose_tile(tiles, k_vectors, target)
+                panels = Panels.of(problem, member, vectors, target)
+                together = 0 if packed else _together(problem, member, panels.widest, target, share)
+                for raw in (False,) if packed else (True, False):
+                    if packed or raw or panels.total <= workspace.MOST_WEIGHT_BYTES:
+                        yield cls((down, across), row_blocks, column_blocks, class_blocks, row_classes, column_classes,
+                                  rows, vectors, 1, raw, together, high, wide, classes, tiles), panels  # fmt: skip
+
+
+def _most_tiles(problem: Problem, member: Member, target: Target, share: int) -> int:
+    """The most tiles of a block whose scratch is within `share`, or 1."""
+    _, _, item = names_of(problem)
+    pixel, channels = target.vector_bytes, problem.c // problem.groups
+    widest = min(MOST_VECTORS, -(-problem.k // problem.groups // target.lanes(item)))
+    values, outputs = -(-channels // target.lanes(item)) + widest, member.mh * member.mw
+    each = (values + 1) * member.products * pixel + outputs * (pixel + output.LINES * item)
+    fixed = 4096 + member.products * 256
+    together = _together(problem, member, widest, target, share)
+    fixed += widest * pixel * (member.products * together + problem.r * problem.s * WEIGHT_CHANNELS)
+    return max(1, min(MOST_TILES, (share - fixed) // each))
+
+
+def _together(problem: Problem, member: Member, vectors: int, target: Target, share: int) -> int:
+    """Input channels whose weights for a panel are transformed together: whole chunks, that stay in L2."""
+    channels = problem.c // problem.groups
+    chunk = blocking.chunk_winograd(channels)
+    size = member.products * chunk * vectors * target.vector_bytes
+    return min(channels, max(1, min(target.l2 // 4, share // 3) // size) * chunk)
+
+
+def _splits(panels: int, most: int) -> list[int]:
+    """Numbers of blocks, at most `most`, that leave each block fewer panels than the one before."""
+    return sorted({-(-panels // -(-panels // blocks)) for blocks in range(1, min(most, panels) + 1)})
+
+
+def fits(problem: Problem, member: Member, target: Target) -> bool:
+    """Whether a block of one window, of one row class, has room."""
+    _, _, item = names_of(problem)
+    tile = member.products * (max(problem.c // problem.groups, target.lanes(item)) * item + MOST_VECTORS * 64)
+    if tile * min(problem.dilation[1], problem.ow) <= job.share(1) // 8:
+        return True  # nearly always, and quick to see
+    cut, panels = next(Cut._cuts(problem, member, target, 1 << 30, False))
+    return Scratch.of(problem, member, cut, panels, target).size <= job.share(1)
+
+
+class Scratch(NamedTuple):
+    """Where a task's parts lie in its scratch, one after the other: strip, v, z, stage, lines, taps, u."""
+
+    v_at: int
+    v_xi: int
+    z_at: int
+    stage_at: int
+    lines_at: int
+    taps_at: int
+    u_at: int
+    size: int
+
+    @classmethod
+    def of(cls, problem: Problem, member: Member, cut: Cut, panels: Panels, target: Target) -> Scratch:
+        """The scratch of the largest block's tasks."""
+        _, _, item = names_of(problem)
+        pixel, dw, channels = target.vector_bytes, problem.dilation[1], problem.c // problem.groups
+        widest = panels.widest
+        columns = (cut.wide * member.mw + problem.s - 2) * dw + cut.column_classes
+        strip = (cut.high * member.mh + problem.r - 1) * cut.classes * columns * pixel
+        v_xi = _between_products(-(-channels // target.lanes(item)) * cut.tiles * pixel)
+        z_xi = _between_products(cut.tiles * widest * pixel)
+        stage = member.mh * cut.classes * min(cut.wide * member.mw * dw, problem.ow)
+        v_at = t_.STRIP + strip
+        z_at = v_at + v_xi * member.products
+        stage_at = z_at + z_xi * member.products
+        lines_at = stage_at + stage * pixel
+        taps_at = lines_at + -(-output.LINES * stage * item // 64) * 64
+        u_at = size = taps_at
+        if cut.raw_weights:
+            u_at += widest * pixel * problem.r * problem.s * min(channels, WEIGHT_CHANNELS)
+            size = u_at + member.products * _between_products(cut.u_channels * widest * pixel)
+        return cls(v_at, v_xi, z_at, stage_at, lines_at, taps_at, u_at, size)
+
+
+def execution(problem: Problem, x: Steps, member: Member, target: Target, threads: int, packed: bool) -> Execution:
+    """The launches: the convolution, and before it the weights' transform, unless tasks do it."""
+    cut = Cut.of(problem, member, target, threads, packed)
+    panels = Panels.of(problem, member, cut.vectors, target)
+    weights = _weights(problem, member, panels, target)
+    main = _main(problem, x, member, cut, panels, weights, target)
+    if cut.raw_weights:
+        return Execution([main], None, 0, ())
+    return Execution([main], weights, panels.total, ("winograd", member, cut.vectors))
+
+
+def _weights(problem: Problem, member: Member, panels: Panels, target: Target) -> Job:
     """The launch that transforms the weights."""
     _, computing, item = names_of(problem)
     channels, taps = problem.c // problem.groups, problem.r * problem.s
@@ -148,12 +241,12 @@ def _weights(problem: Problem, member: Member, panels: _Panels, target: Target) 
         "U_G": panels.count * panels.size, "U_PANEL": panels.size,
     }.items():  # fmt: skip
         plan[getattr(t_, f"P_{name}")] = value
-    scratch = (panels.base + (panels.larger > 0)) * target.vector_bytes * taps * block
+    scratch = panels.widest * target.vector_bytes * taps * block
     return Job(t_.winograd_weights.address, plan, problem.groups * panels.count * blocks, scratch, 8 * panels.total)
 
 
 def _main(
-    problem: Problem, x: Steps, member: Member, cut: Cut, panels: _Panels, weights: Job, target: Target
+    problem: Problem, x: Steps, member: Member, cut: Cut, panels: Panels, weights: Job, target: Target
 ) -> Job:  # fmt: skip
     """The launch that convolves."""
     _, _, item = names_of(problem)
@@ -171,6 +264,8 @@ def _main(
         ROW_LARGER=cut.windows[0] % cut.row_blocks,
         COLUMN_BLOCKS=cut.column_blocks, COLUMN_BASE=cut.windows[1] // cut.column_blocks,
         COLUMN_LARGER=cut.windows[1] % cut.column_blocks,
+        CLASS_BLOCKS=cut.class_blocks, CLASS_BASE=cut.row_classes // cut.class_blocks,
+        CLASS_LARGER=cut.row_classes % cut.class_blocks, COLUMN_CLASSES=cut.column_classes,
         CHANNELS=channels, CHUNK=blocking.chunk_winograd(channels), OUTPUTS=outputs, LANES=target.lanes(item),
         ITEM=item, MH=member.mh, MW=member.mw, R=problem.r, S=problem.s, DH=dh, DW=dw, PRODUCTS=member.products,
         TOP=problem.padding[0][0], LEFT=problem.padding[1][0], OH=problem.oh, OW=problem.ow,
@@ -179,27 +274,32 @@ def _main(
     put_input(plan, problem, x, target)
     _put_kernels(put, problem, member, cut, panels, target, keep)
     _put_output(put, problem, target, keep)
-    scratch = _put_scratch(put, problem, member, cut, panels, target)
+    scratch = Scratch.of(problem, member, cut, panels, target)
+    put(
+        V_AT=scratch.v_at, V_XI=scratch.v_xi, V_C=cut.tiles * target.vector_bytes, Z_AT=scratch.z_at,
+        STAGE_AT=scratch.stage_at, LINES_AT=scratch.lines_at, TAPS_AT=scratch.taps_at, U_AT=scratch.u_at,
+        U_CHANNELS=cut.u_channels if cut.raw_weights else channels,
+    )  # fmt: skip
     if cut.raw_weights:
         keep.append(weights)
-        put(RAW=weights.plan.ctypes.data, TAPS_AT=scratch, U_AT=scratch + weights.scratch)
-        scratch += weights.scratch + panels.size
-    return Job(t_.winograd.address, plan, cut.tasks(problem), scratch, problem.flops, keep)
+        put(RAW=weights.plan.ctypes.data)
+    return Job(t_.winograd.address, plan, cut.tasks(problem), scratch.size, problem.flops, keep)
 
 
 def _put_kernels(put, problem, member, cut, panels, target, keep):
     """The transforms, the register tiles, and where a channel's values lie among the transformed tiles."""
     _, computing, item = names_of(problem)
-    lanes, subgrids = target.lanes(item), problem.dilation[0] * problem.dilation[1]
+    lanes = target.lanes(item)
     channels = np.arange(problem.c // problem.groups)
     table = np.ascontiguousarray(
         channels // lanes * cut.tiles * target.vector_bytes + channels % lanes * item, np.int64
     )
-    heights, widths = ({extent // blocks, -(-extent // blocks)} for extent, blocks in
-                       zip(cut.windows, (cut.row_blocks, cut.column_blocks), strict=True))  # fmt: skip
+    parts = ((cut.windows[0], cut.row_blocks), (cut.windows[1], cut.column_blocks), (cut.row_classes, cut.class_blocks))
+    heights, widths, classes = ({extent // blocks, -(-extent // blocks)} for extent, blocks in parts)
+    tiles = {h * w * a * cut.column_classes for h in heights for w in widths for a in classes}
     kernels = np.zeros(15 * VECTORS_TABLED * 2, np.int64)
-    for rows in {rows for h in heights for w in widths for rows in blocking.sizes(h * w * subgrids, cut.rows)}:
-        for vectors in {panels.base, panels.base + (panels.larger > 0)}:
+    for rows in {rows for count in tiles for rows in blocking.sizes(count, cut.rows)}:
+        for vectors in {panels.base, panels.widest}:
             kernel = microkernel(gemm_name(computing, rows, vectors, target, "ch", "strided"))
             kernels[(rows * VECTORS_TABLED + vectors) * 2] = kernel.address
     keep += [table, kernels]
@@ -229,20 +329,3 @@ def _put_output(put, problem, target, keep):
         Y_N=problem.k * problem.oh * problem.ow * step, Y_G=problem.k // problem.groups * y_channel,
         Y_ROW=problem.ow * y_pixel, Y_PIXEL=y_pixel, Y_CHANNEL=y_channel, AFTER=after, SLOPE=slope.ctypes.data,
     )  # fmt: skip
-
-
-def _put_scratch(put, problem, member, cut, panels, target):
-    """Where a task's strip, transformed tiles, sums and unfinished rows lie; the bytes they take."""
-    _, _, item = names_of(problem)
-    pixel, (dh, dw) = target.vector_bytes, problem.dilation
-    high, wide = cut.high * member.mh * dh, cut.wide * member.mw * dw
-    strip = (high + (problem.r - 1) * dh) * (wide + (problem.s - 1) * dw) * pixel
-    vectors = -(-(problem.c // problem.groups) // target.lanes(item))
-    v_xi = _between_products(vectors * cut.tiles * pixel)
-    z_xi = _between_products(cut.tiles * (panels.base + (panels.larger > 0)) * pixel)
-    stage = member.mh * dh * wide
-    z_at = t_.STRIP + strip + v_xi * member.products
-    stage_at = z_at + z_xi * member.products
-    lines_at = stage_at + stage * pixel
-    put(V_AT=t_.STRIP + strip, V_XI=v_xi, V_C=cut.tiles * pixel, Z_AT=z_at, STAGE_AT=stage_at, LINES_AT=lines_at)
-    return lines_at + output.LINES * stage * item

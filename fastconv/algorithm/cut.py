@@ -1,0 +1,251 @@
+"""How a dense convolution is cut: tasks, blocks of pixels, tiles, and the scratch that they take. Pure Python."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from fastconv import blocking, job
+from fastconv.algorithm import output
+from fastconv.algorithm.common import Steps, names_of
+from fastconv.blocking import Chunk
+from fastconv.problem import Problem
+from fastconv.target import Target
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The choices of one dense plan: what lies in a register's lanes, whether x and w are read in place, the tile."""
+
+    lanes: str  # "pixels" or "channels"
+    in_place: bool
+    raw_weights: bool
+    rows: int
+    vectors: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """A rectangle of output pixels: rows top..bottom, columns left..right."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels it has."""
+        return max(0, self.bottom - self.top) * max(0, self.right - self.left)
+
+
+def whole(problem: Problem) -> Part:
+    """All output pixels."""
+    return Part(0, problem.oh, 0, problem.ow)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How one dense problem is cut into tasks, runs and tiles."""
+
+    problem: Problem
+    shape: Shape
+    target: Target
+    item: int
+    lanes: int
+    outputs: int  # channels of a group
+    channels: int
+    chunk: Chunk
+    tiles: int  # channel tiles of a group
+    tiles_a_block: int
+    runs: int  # rows of output pixels, as runs see them
+    run: int  # pixels of a row
+    row_blocks: int
+    column_blocks: int
+    flat: bool  # the whole plane is one run
+    stages: bool
+    transposes: bool
+
+    @property
+    def block_runs(self) -> int:
+        """Rows of the largest block."""
+        return -(-self.runs // self.row_blocks)
+
+    @property
+    def block_run(self) -> int:
+        """Columns of the largest block."""
+        return -(-self.run // self.column_blocks)
+
+    @property
+    def tasks(self) -> int:
+        """How many there are."""
+        channel_blocks = -(-self.tiles // self.tiles_a_block)
+        return self.problem.n * self.problem.groups * self.row_blocks * self.column_blocks * channel_blocks
+
+    @property
+    def chunks(self) -> int:
+        """Parts of the reduction."""
+        return self.chunk.count(self.channels, self.problem.r, self.problem.s)
+
+    @property
+    def columns(self) -> blocking.Columns:
+        """Input columns of a block's strips."""
+        stride, dilation = self.problem.stride[1], self.problem.dilation[1]
+        last = self.problem.layout == "channels_last"
+        return blocking.columns_of(self.block_run, self.chunk.columns, stride, dilation, contiguous=last)
+
+    @property
+    def line(self) -> int:
+        """Bytes from one pixel of a strip to the next."""
+        if self.problem.layout == "channels_first":
+            return self.item
+        line = self.chunk.channels * self.item
+        return line + 64 if line % 1024 == 0 else line  # keeps a tile's pixels out of one another's cache sets
+
+    @property
+    def strip(self) -> int:
+        """Bytes of one chunk's strips. One vector past them may be read (never used) by a tile's last load."""
+        problem, columns = self.problem, self.columns
+        rows = blocking.count_lines(self.block_runs, self.chunk.rows, problem.stride[0], problem.dilation[0])
+        planes = self.chunk.channels if problem.layout == "channels_first" else 1
+        return _round(planes * rows * len(columns.firsts) * columns.width * self.line + self.target.vector_bytes)
+
+    @property
+    def strips_at(self) -> int:
+        """Where the strips start, after the number of their block and a table of their rows."""
+        problem = self.problem
+        rows = blocking.count_lines(self.block_runs, self.chunk.rows, problem.stride[0], problem.dilation[0])
+        return 64 + _round(8 * rows)
+
+    @property
+    def strips_kept(self) -> int:
+        """How many chunks' strips are kept: all, if blocks of channels use them in turn and they stay in L2, or one."""
+        all_stay = self.tiles_a_block < self.tiles and self.chunks * self.strip <= self.target.l2 * 5 // 8
+        return self.chunks if all_stay else 1
+
+    @property
+    def strip_bytes(self) -> int:
+        """Scratch for strips and what lies before them."""
+        return 64 if self.shape.in_place else self.strips_at + self.strips_kept * self.strip
+
+    @property
+    def stage_pitch(self) -> int:
+        """Bytes from one pixel (lanes are channels) or channel (lanes are pixels) of the stage to the next."""
+        if self.shape.lanes == "pixels":
+            return self.block_runs * self.block_run * self.item
+        return _round(self._most_outputs * self.item)
+
+    @property
+    def stage_bytes(self) -> int:
+        """Scratch for sums that are not yet what y holds."""
+        if not self.stages:
+            return 0
+        along_pixels = self.shape.lanes == "pixels"
+        return _round(self.stage_pitch * (self._most_outputs if along_pixels else self.block_runs * self.block_run))
+
+    @property
+    def _most_outputs(self) -> int:
+        """The most output channels that one task's tiles cover."""
+        along_pixels = self.shape.lanes == "pixels"
+        unit, most = (1, self.shape.rows) if along_pixels else (self.lanes, self.shape.vectors)
+        _parts, base, larger = blocking.split(-(-self.outputs // unit), most)
+        covered = self.tiles_a_block * (base + (larger > 0)) * unit
+        return min(self.outputs, covered) if along_pixels else covered
+
+    @property
+    def line_bytes(self) -> int:
+        """Scratch for transposed lines."""
+        return _round(output.LINES * self.block_run * self.item) if self.transposes else 0
+
+    @property
+    def panels(self) -> bool:
+        """Whether the pixels of some tiles are packed just before their use."""
+        return self.shape.in_place and self.shape.lanes == "pixels"
+
+    @property
+    def block_tiles(self) -> int:
+        """How many tiles' pixels: if L1 holds several, so that each plane of y gets a longer run."""
+        if not self.panels:
+            return 1
+        most = -(-self.block_run // self.lanes // max(1, self.shape.vectors - 1))
+        return max(1, min(most, self.target.l1 // self._panel))
+
+    @property
+    def _panel(self) -> int:
+        """Bytes of one panel, of pixels or weights."""
+        return self.shape.vectors * self.lanes * self.chunk.products * self.item
+
+    @property
+    def panel_bytes(self) -> int:
+        """Scratch for the panels of pixels, or for one of weights, that are packed just before their use."""
+        if self.panels:
+            return self._panel * self.block_tiles
+        return self._panel if self.shape.raw_weights and self.shape.lanes == "channels" else 0
+
+    @property
+    def scratch(self) -> int:
+        """Bytes that a task needs: strips, stage, lines, panels, one after the other."""
+        return self.strip_bytes + self.stage_bytes + self.line_bytes + self.panel_bytes
+
+    @classmethod
+    def of(cls, problem: Problem, x: Steps, shape: Shape, target: Target, threads: int, part: Part) -> Cut:
+        """Blocks that keep strips and sums in L2, as many as the threads need, and small enough for all of them."""
+        stored, computing, item = names_of(problem)
+        lanes = target.lanes(item)
+        outputs, channels = problem.k // problem.groups, problem.c // problem.groups
+        chunk = blocking.chunk_of(channels, problem.r, problem.s)
+        along_pixels = shape.lanes == "pixels"
+        extent = outputs if along_pixels else -(-outputs // lanes)
+        tiles = blocking.split(extent, shape.rows if along_pixels else shape.vectors)[0]
+        point = (problem.r, problem.s) == (1, 1) and problem.stride == (1, 1) and problem.padding_zero
+        flat = point and x.h == problem.w * x.w
+        runs, run = (1, part.pixels) if flat else (part.bottom - part.top, part.right - part.left)
+        transposes = not along_pixels and problem.layout == "channels_first"
+        stages = transposes or stored != computing
+        panels = along_pixels and shape.in_place
+        per_pixel = 0 if panels else chunk.channels * problem.stride[1] * min(problem.stride[0], chunk.rows) * item
+        unit = shape.vectors * lanes if along_pixels else shape.rows
+        planes, weights = problem.n * problem.groups, problem.k * channels * problem.r * problem.s
+        heavy = weights > problem.c * problem.h * problem.w
+        # Each block of pixels packs the panels it uses anew: better few blocks that fill L2 than many that fit well.
+        repacks = shape.raw_weights and not along_pixels
+        if stages or chunk.count(channels, problem.r, problem.s) > 1:
+            per_pixel += outputs * item // (threads if repacks and heavy and planes < threads else 1)
+        fit = -(-max(1, runs * run * per_pixel) // (target.l2 * 3 // 4 if repacks else target.l2 // 3))
+        blocks, channel_blocks = fit, 1
+        if threads > 1 and problem.flops > 1e6 and planes * fit < 4 * threads:
+            wanted = threads // math.gcd(planes * fit, threads)
+            pieces = runs if runs > 1 else -(-run // unit)
+            # Channels are cut where weights outweigh the input, unless that leaves threads with less to do.
+            by_channels, by_pixels = _largest_share(tiles, wanted), _largest_share(pieces, wanted)
+            if by_channels < by_pixels * (1.1 if heavy else 0.75):
+                channel_blocks = min(tiles, wanted)
+            else:
+                blocks = fit * wanted
+        row_blocks = min(runs, blocks)
+        column_blocks = min(-(-run // unit), -(-blocks // row_blocks)) if blocks > runs else 1
+        cut = cls(problem, shape, target, item, lanes, outputs, channels, chunk, tiles, -(-tiles // channel_blocks),
+                  runs, run, row_blocks, column_blocks, flat, stages, transposes)  # fmt: skip
+        return cut._within(job.share(threads), -(-run // unit))
+
+    def _within(self, limit: int, most_columns: int) -> Cut:
+        """With scratch of at most `limit`: fewer rows a block, then columns, then channels, as long as each helps."""
+        cut = self
+        for field, most in (("row_blocks", self.runs), ("column_blocks", most_columns), ("tiles_a_block", 1)):
+            while cut.scratch > limit:
+                now = getattr(cut, field)
+                less = -(-now // 2) if field == "tiles_a_block" else min(2 * now, most)
+                smaller = replace(cut, **{field: less})
+                if smaller.scratch > 0.9 * cut.scratch:
+                    break
+                cut = smaller
+        return cut
+
+
+def _largest_share(pieces: int, workers: int) -> float:
+    """The part of the work that the busiest of `workers` has, if it comes in equal pieces."""
+    return -(-pieces // workers) / pieces
+
+
+def _round(size: int) -> int:
+    return -(-int(size) // 64) * 64
