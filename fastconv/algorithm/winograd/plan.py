@@ -117,7 +117,7 @@ class Cut(NamedTuple):
         most = max(1, most // column_classes)
         fewest = -(-across // most)
         # Few rows of windows may leave threads without a task: columns are cut as well.
-        needed = min(across, -(-threads // (problem.n * problem.groups * down * row_classes)))
+        needed = min(across, -(-threads // max(1, problem.n * problem.groups * down * row_classes)))
         for column_blocks in sorted({fewest, max(fewest, needed)}):
             wide = -(-across // column_blocks)
             tried = None
