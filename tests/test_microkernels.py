@@ -21,18 +21,18 @@ ISAS = list(dict.fromkeys(ISAS))
 GOLDEN = Path(__file__).parent / "golden"
 
 
-@native("call_thirteen", 4)
-def call_thirteen(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:14]."""
+@native("call_fourteen", 4)
+def call_fourteen(plan, call, scratch, task):
+    """Call the kernel at plan[0] with the operands plan[1:15]."""
     invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
                            peek(plan, 7), peek(plan, 8), peek(plan, 9), peek(plan, 10), peek(plan, 11),
-                           peek(plan, 12), peek(plan, 13)))  # fmt: skip
+                           peek(plan, 12), peek(plan, 13), peek(plan, 14)))  # fmt: skip
 
 
 def call(kernel, *operands):
     """Run one gemm kernel."""
     plan = np.array([kernel.address, *operands], np.int64)
-    threads.run(Job(call_thirteen.address, plan, 1, 0, 0))
+    threads.run(Job(call_fourteen.address, plan, 1, 0, 0))
 
 
 def aligned(shape, dtype):
@@ -128,7 +128,7 @@ def test_golden_ir():
     """One kernel's emitted IR: a change of the emitters shows in review; delete the file to accept a new one."""
     name = "gemm_f32_2x8_generic_px_tail"
     module = ir.Module("golden")
-    kernel = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * 13), name)
+    kernel = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * 14), name)
     builder = ir.IRBuilder(kernel.append_basic_block())
     gemm.gemm(builder, name, list(kernel.args))
     builder.ret_void()

@@ -12,7 +12,7 @@ from fastconv.algorithm import nest as n_
 from fastconv.algorithm import output
 from fastconv.algorithm import strips as s_
 from fastconv.algorithm import weights as w_
-from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Steps, finish_name, move_name, names_of
+from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Steps, finish_name, move_name, names_of, sum_part
 from fastconv.job import Job
 from fastconv.microkernels.inventory import gemm_name, microkernel
 from fastconv.problem import Problem
@@ -198,8 +198,10 @@ def _put_tiles(put, problem, shape, cut, target, keep):
     along_pixels, taps = shape.lanes == "pixels", problem.r * problem.s
     strided = shape.raw_weights if along_pixels else (not shape.in_place and problem.layout == "channels_last")
     strided = strided or (not along_pixels and shape.in_place)
-    kernels = np.zeros(15 * n_.VECTORS_TABLED * 2, np.int64)
     variants = ["px" if along_pixels else "ch"] + ["strided"] * strided
+    part = sum_part(problem, cut.chunk * taps)
+    variants += ["parts"] * (part < cut.chunk * taps)
+    kernels = np.zeros(15 * n_.VECTORS_TABLED * 2, np.int64)
     for rows, vectors, tail in _tiles_used(shape, cut):
         kernel = microkernel(gemm_name(computing, rows, vectors, target, *variants, *["tail"] * tail))
         kernels[(rows * n_.VECTORS_TABLED + vectors) * 2 + tail] = kernel.address
@@ -214,9 +216,9 @@ def _put_tiles(put, problem, shape, cut, target, keep):
     vectors_fit = vectors_fit and cut.outputs * depth_bytes <= target.l2 // 2
     small_y = cut.outputs * problem.oh * problem.ow * item <= target.l2
     put(
-        PIXELS_ARE_LANES=along_pixels, LANES=cut.lanes, ITEM=item, ROW_MOST=shape.rows, VECTOR_MOST=shape.vectors,
-        CHANNEL_TILES=cut.tiles, TILES_A_BLOCK=cut.tiles_a_block, GROUP_CHANNELS=cut.outputs,
-        KERNELS=kernels.ctypes.data,
+        PIXELS_ARE_LANES=along_pixels, LANES=cut.lanes, ITEM=item, SUM_PART=part,
+        ROW_MOST=shape.rows, VECTOR_MOST=shape.vectors, CHANNEL_TILES=cut.tiles, TILES_A_BLOCK=cut.tiles_a_block,
+        GROUP_CHANNELS=cut.outputs, KERNELS=kernels.ctypes.data,
         LANES_OUTER=not along_pixels or shape.in_place or (vectors_fit and small_y),
     )  # fmt: skip
     if shape.raw_weights:

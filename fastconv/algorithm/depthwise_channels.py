@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastconv.algorithm import output
-from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, finish_name, move_name, names_of
+from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, finish_name, move_name, names_of, sum_part
 from fastconv.algorithm.lanes import LANES_FIELDS, X_C, pack_lanes, put_input
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
@@ -25,10 +25,10 @@ from fastconv.target import Target
     CHANNELS, MULTIPLIER, BLOCKS, ROW_BLOCKS, ROW_BASE, ROW_LARGER,
     STRIDE_H, TOP, ROWS, COLUMNS, LEFT,
     X_N, Y_N, Y_CHANNEL, Y_PIXEL, OW, ITEM, LANES,
-    BIAS_MOVE, KERNEL, TABLE, TAPS, X_ROW, X_RUN, X_PIXEL,
+    BIAS_MOVE, KERNEL, TABLE, TAPS, SUM_PART, X_ROW, X_RUN, X_PIXEL,
     AFTER, FINISH, TRANSPOSE, ACTIVATION, SLOPE, BIAS_AT, STAGE_AT, LINES_AT,
     DEPTHWISE_FIELDS,
-) = range(LANES_FIELDS, LANES_FIELDS + 34)  # fmt: skip
+) = range(LANES_FIELDS, LANES_FIELDS + 35)  # fmt: skip
 X, W, BIAS, RESIDUAL, Y = range(5)
 
 
@@ -66,7 +66,7 @@ def depthwise_channels(plan, call, scratch, task):
                 scratch, peek(plan, X_ROW), peek(plan, X_RUN), peek(plan, X_PIXEL), peek(plan, TABLE),
                 peek(plan, TAPS), peek(call, W) + (copy * peek(plan, BLOCKS) + block) * peek(plan, TAPS) * pixel,
                 sums, ow * sums_pixel, sums_pixel, bias, residual if direct else 0, peek(plan, ACTIVATION),
-                valid, runs, ow,
+                valid, runs, ow, peek(plan, SUM_PART),
             ),
         )  # fmt: skip
         if not direct:
@@ -132,8 +132,10 @@ def _main(problem: Problem, x: Steps, target: Target, threads: int) -> Job:
     height = -(-oh // row_blocks)
     rows = (height - 1) * sh + (problem.r - 1) * dh + 1
     tiles = min(MOST_PIXELS, ow)
-    kind = variant(problem.r, problem.s, sw, dw)
-    kernel = microkernel(str(Name("depthwise", computing, computing, tiles, lanes, target.isa, (kind,))))
+    taps = problem.r * problem.s
+    part = sum_part(problem, taps)
+    words = variant(problem.r, problem.s, sw, dw), *["parts"] * (part < taps)
+    kernel = microkernel(str(Name("depthwise", computing, computing, tiles, lanes, target.isa, words)))
     r, s = np.mgrid[: problem.r, : problem.s]
     table = np.ascontiguousarray((r * dh * columns + s * dw).ravel() * pixel, np.int64)
     slope = np.full(1, problem.slope, np.float64 if computing == "f64" else np.float32)
@@ -158,7 +160,7 @@ def _main(problem: Problem, x: Steps, target: Target, threads: int) -> Job:
         (Y_N, problem.k * oh * ow * item_stored), (Y_CHANNEL, item_stored if last else oh * ow * item_stored),
         (Y_PIXEL, problem.k * item_stored if last else item_stored), (OW, ow), (ITEM, item), (LANES, lanes),
         (BIAS_MOVE, microkernel(f"row_{computing}_{target.isa}").address),
-        (KERNEL, kernel.address), (TABLE, table.ctypes.data), (TAPS, problem.r * problem.s),
+        (KERNEL, kernel.address), (TABLE, table.ctypes.data), (TAPS, taps), (SUM_PART, part),
         (X_ROW, dh * columns * pixel), (X_RUN, sh * columns * pixel), (X_PIXEL, sw * pixel),
         (AFTER, after), (FINISH, finish.address if finish else 0), (SLOPE, slope.ctypes.data),
         (TRANSPOSE, 0 if last else microkernel(f"transpose_{computing}_{target.isa}_columns").address),

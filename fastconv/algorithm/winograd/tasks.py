@@ -113,7 +113,7 @@ def multiply(plan, v, u, z, z_xi, tiles, width):
                 invoke(
                     peek(kernels, (rows * VECTORS_TABLED + width) * 2),
                     (depth, source + row * pixel, table, u + xi * u_xi + c0 * wide, pixel,
-                     z + xi * z_xi + row * wide, wide, first, 0, 0, 0, 0, 0),
+                     z + xi * z_xi + row * wide, wide, first, 0, 0, 0, 0, 0, 0),
                 )  # fmt: skip
 
 
