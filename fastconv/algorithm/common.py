@@ -34,8 +34,7 @@ def sum_part(problem: Problem, products: int) -> int:
     """How many of `products` are added up before their sum is added to the rest: all, unless sums are to be strict."""
     if problem.precision != "strict":
         return products
-    few = problem.depthwise or problem.k == problem.groups or problem.oh * problem.ow == 1
-    return part_products(products, few)
+    return part_products(products, problem.k < 4 * problem.groups or problem.oh * problem.ow == 1)
 
 
 def move_name(kind: str, problem: Problem, target: Target, *variants: str) -> str:
