@@ -73,9 +73,22 @@ def tiles():
 @pytest.mark.parametrize("dtype", ["f32", "f64"])
 @pytest.mark.parametrize(("isa", "rows", "vectors"), list(tiles()))
 def test_gemm(rng, isa, rows, vectors, dtype, lanes_are, strided, tail):
+    check_gemm(rng, isa, rows, vectors, dtype, lanes_are, strided, tail)
+
+
+@pytest.mark.parametrize("tail", [False, True], ids=["whole", "tail"])
+@pytest.mark.parametrize(("dtype", "lanes_are", "strided"), [("f32", "px", False), ("f64", "ch", True)])
+@pytest.mark.parametrize(("isa", "rows", "vectors"), list(tiles()))
+def test_gemm_in_parts(rng, isa, rows, vectors, dtype, lanes_are, strided, tail):
+    for part in (1, 2, 4, 7, 9):
+        check_gemm(rng, isa, rows, vectors, dtype, lanes_are, strided, tail, part)
+
+
+def check_gemm(rng, isa, rows, vectors, dtype, lanes_are, strided, tail, part=0):
+    """One tile of a sum of seven products against NumPy, with all that may follow the sum."""
     kind = np.float32 if dtype == "f32" else np.float64
     item = np.dtype(kind).itemsize
-    variants = [lanes_are] + ["strided"] * strided + ["tail"] * tail
+    variants = [lanes_are] + ["strided"] * strided + ["parts"] * (part > 0) + ["tail"] * tail
     kernel = microkernel(gemm_name(dtype, rows, vectors, Target(isa), *variants))
     lanes = parse(kernel.name).lanes
     last = max(1, lanes - 3) if tail else lanes
@@ -107,7 +120,7 @@ def test_gemm(rng, isa, rows, vectors, dtype, lanes_are, strided, tail):
     ):
         y = before.copy()
         call(kernel, *operands, y.ctypes.data, y.strides[0], first, bias.ctypes.data * with_bias,
-             residual.ctypes.data * with_residual, residual.strides[0], act, last)  # fmt: skip
+             residual.ctypes.data * with_residual, residual.strides[0], act, last, part)  # fmt: skip
         expected = product + (0 if first else before) + with_bias * wide + with_residual * residual
         if act in (1, 2):
             expected = np.clip(expected, 0, 6 if act == 2 else None)
@@ -116,12 +129,30 @@ def test_gemm(rng, isa, rows, vectors, dtype, lanes_are, strided, tail):
         np.testing.assert_array_equal(y, expected)
 
 
+@pytest.mark.parametrize(("part", "expected"), [(9, 0), (8, 0), (4, 4), (3, 6), (2, 6), (1, 0)])
+def test_parts_are_summed_apart(part, expected):
+    """2^24 swallows a one that is added to it, but not the sum of a part of ones."""
+    kernel = microkernel(gemm_name("f32", 1, 1, host(), "px", "parts"))
+    products = np.array([2**24, *[1] * 7, -(2**24)], np.float32)
+    lanes = parse(kernel.name).lanes
+    x, y = (aligned((count, lanes), np.float32) for count in (len(products), 1))
+    x[...] = products[:, None]
+    w, table = np.ones(len(products), np.float32), np.arange(len(products), dtype=np.int64) * x.strides[0]
+    call(kernel, len(products), x.ctypes.data, table.ctypes.data, w.ctypes.data, 0, y.ctypes.data, 0, 1, 0, 0, 0, 0, 0,
+         part)  # fmt: skip
+    np.testing.assert_array_equal(y, expected)
+
+
 @pytest.mark.skipif(host().isa != "avx512", reason="AVX-512 assembly")
-def test_assembly_of_the_main_tile():
-    asm = microkernel("gemm_f32_8x48_avx512_px").inspect_asm()
-    loop = max(re.findall(r"(?s)\.LBB\d+_\d+:.*?\n\tj\w+\t\.LBB\d+_\d+", asm), key=lambda t: t.count("vfmadd"))
-    assert loop.count("vfmadd") >= 24 and "zmm" in loop
-    assert "%rsp" not in loop, "a register spills inside the loop"
+@pytest.mark.parametrize("word", ["px", "px_parts"])
+def test_assembly_of_the_main_tile(word):
+    asm = microkernel(f"gemm_f32_8x48_avx512_{word}").inspect_asm()
+    loops = [text for _, text in re.findall(r"(?s)(\.LBB\d+_\d+):((?:(?!\n\.LBB).)*)\n\tj\w+\t\1\n", asm)]
+    loops = [text for text in loops if "vfmadd" in text]
+    assert len(loops) == (2 if "parts" in word else 1), "the first part, and the others"
+    for loop in loops:
+        assert loop.count("vfmadd") >= 24 and "zmm" in loop
+        assert "%rsp" not in loop, "a register spills inside the loop"
 
 
 def test_golden_ir():
