@@ -108,6 +108,16 @@ def chunk_of(channels: int, r: int, s: int) -> Chunk:
     return Chunk(1, 1, part(s, 1))
 
 
+def part_products(products: int, few: bool) -> int:
+    """Products of one part of a strict sum of `products`; parts are added up by themselves, then to one another.
+
+    About four roots: rounding errors grow with the length of a part and with the number of parts. Two roots where there
+    are `few` outputs, which other libraries compute as the dot product of vectors, whose lanes are so many short sums.
+    """
+    most = max(16, 2 * math.isqrt(products)) * (1 if few else 2)
+    return -(-products // -(-products // most))
+
+
 def chunk_winograd(channels: int) -> int:
     """Input channels in one chunk of a Winograd product's sum: at most 64, in whole vectors of any machine.
 

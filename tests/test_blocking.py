@@ -57,6 +57,15 @@ def test_chunks_are_bounded(channels, r, s):
     assert chunk.rows == 1 or chunk.columns == s
 
 
+@given(st.integers(1, 200_000), st.booleans())
+def test_parts_are_short_and_few(products, few):
+    part = blocking.part_products(products, few)
+    parts, root = -(-products // part), products**0.5
+    assert 1 <= part <= products and parts * part < products + parts
+    assert part <= max(16, 2 * root) * (1 if few else 2)
+    assert parts <= 1 + root
+
+
 @given(st.integers(1, 5000))
 def test_chunks_of_winograd_are_whole_vectors(channels):
     chunk = blocking.chunk_winograd(channels)

@@ -57,6 +57,11 @@ def test_integers_are_exact(rng, case, layout, dtype):
             np.testing.assert_array_equal(y, exactly, err_msg=algorithm)
             ran += 1
     assert ran >= 2, "auto and the algorithm that accepts everything"
+    options["precision"] = "default"  # whose plain sums are not formed in parts
+    for algorithm in set(ALGORITHMS) - {"auto", "winograd"}:
+        y = run(algorithm, x, w, bias, residual, options)
+        if y is not None:
+            np.testing.assert_array_equal(y, exactly, err_msg=algorithm)
     for precision, times in (("default", 16), ("fast", 64)):
         options["precision"] = precision
         y = fc.conv2d(x, w, bias, residual=residual, **options)

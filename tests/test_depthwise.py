@@ -28,10 +28,10 @@ def executions(problem):
         yield depthwise_pixels.build(problem, x, host(), get_num_threads(), False)
 
 
-def check(x, w, bias, residual, **options):
+def check(x, w, bias, residual, precision, **options):
     """Every form's result against the definition, exactly."""
     problem = conv2d_problem(x.shape, w.shape, dtype=x.dtype.name, bias_shape=bias.shape,
-                             residual_shape=residual.shape, **options)  # fmt: skip
+                             residual_shape=residual.shape, precision=precision, **options)  # fmt: skip
     expected = naive.conv2d(x, w, bias, residual=residual, **options)
     forms = list(executions(problem))
     for execution in forms:
@@ -52,9 +52,9 @@ def check(x, w, bias, residual, **options):
     st.sampled_from([3, 5, 7]), st.integers(1, 2), st.integers(1, 40), st.integers(1, 70), st.integers(1, 20),
     st.tuples(*[st.integers(0, 8)] * 4), st.integers(1, 3), st.integers(1, 3),
     st.sampled_from([None, "relu", "relu6", ("leaky_relu", 0.5)]), st.sampled_from(["float32", "float64"]),
-    st.integers(0, 2**32 - 1),
+    st.sampled_from(["strict", "default"]), st.integers(0, 2**32 - 1),
 )  # fmt: skip
-def test_forms_agree(size, stride, h, w, c, pads, multiplier, n, activation, dtype, seed):
+def test_forms_agree(size, stride, h, w, c, pads, multiplier, n, activation, dtype, precision, seed):
     rng = np.random.default_rng(seed)
     padding = (pads[:2], pads[2:])
     if h + sum(padding[0]) < size or w + sum(padding[1]) < size:
@@ -63,7 +63,7 @@ def test_forms_agree(size, stride, h, w, c, pads, multiplier, n, activation, dty
     weight, bias = (integers(rng, s, np.dtype(dtype), 2) for s in ((c * multiplier, 1, size, size), (c * multiplier,)))
     options = {"stride": stride, "padding": padding, "groups": c, "activation": activation}
     shape = conv2d_problem(x.shape, weight.shape, dtype=dtype, **options).y_shape
-    forms = check(x, weight, bias, integers(rng, shape, np.dtype(dtype), 2), **options)
+    forms = check(x, weight, bias, integers(rng, shape, np.dtype(dtype), 2), precision, **options)
     assert forms == 1 + (PIXELS and (dtype == "float32" or size < 7 or host().isa == "avx512"))
 
 

@@ -34,13 +34,15 @@ def test_threads_and_batches(rng, case, layout):
         plan = fc.explain("conv2d", x.shape, w.shape, **options).algorithm
     with fc.num_threads(7):
         assert fc.explain("conv2d", x.shape, w.shape, **options).algorithm == plan
-    for algorithm in ("auto", *able(x, w, options)):
-        expected = fc.conv2d(x, w, algorithm=algorithm, **options)
+    calls = [(name, "default") for name in ("auto", *able(x, w, options))] + [("auto", "strict"), ("im2col", "strict")]
+    for algorithm, precision in calls:
+        options.update(algorithm=algorithm, precision=precision)
+        expected = fc.conv2d(x, w, **options)
         for count in (1, 2, 3, 7):
             with fc.num_threads(count):
-                np.testing.assert_array_equal(fc.conv2d(x, w, algorithm=algorithm, **options), expected)
+                np.testing.assert_array_equal(fc.conv2d(x, w, **options), expected)
         for parts in ((0, 5, 1), (0, 5, 2)):
-            pieces = [fc.conv2d(x[i : i + parts[2]], w, algorithm=algorithm, **options) for i in range(*parts)]
+            pieces = [fc.conv2d(x[i : i + parts[2]], w, **options) for i in range(*parts)]
             np.testing.assert_array_equal(np.concatenate(pieces), expected)
 
 

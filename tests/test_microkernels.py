@@ -21,18 +21,18 @@ ISAS = list(dict.fromkeys(ISAS))
 GOLDEN = Path(__file__).parent / "golden"
 
 
-@native("call_fourteen", 4)
-def call_fourteen(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:15]."""
+@native("call_fifteen", 4)
+def call_fifteen(plan, call, scratch, task):
+    """Call the kernel at plan[0] with the operands plan[1:16]."""
     invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
                            peek(plan, 7), peek(plan, 8), peek(plan, 9), peek(plan, 10), peek(plan, 11),
-                           peek(plan, 12), peek(plan, 13), peek(plan, 14)))  # fmt: skip
+                           peek(plan, 12), peek(plan, 13), peek(plan, 14), peek(plan, 15)))  # fmt: skip
 
 
 def call(kernel, *operands):
     """Run one gemm kernel."""
     plan = np.array([kernel.address, *operands], np.int64)
-    threads.run(Job(call_fourteen.address, plan, 1, 0, 0))
+    threads.run(Job(call_fifteen.address, plan, 1, 0, 0))
 
 
 @native("call_six", 4)
@@ -79,14 +79,31 @@ def tiles():
 
 
 @pytest.mark.parametrize("tail", [False, True], ids=["whole", "tail"])
-@pytest.mark.parametrize("words", [words for words in gemm.VARIANTS if words[-1] != "tail"], ids="-".join)
+@pytest.mark.parametrize("words", [w for w in gemm.VARIANTS if not {"parts", "tail"} & set(w)], ids="-".join)
 @pytest.mark.parametrize("dtype", ["f32", "f64"])
 @pytest.mark.parametrize(("isa", "rows", "vectors"), list(tiles()))
 def test_gemm(rng, isa, rows, vectors, dtype, words, tail):
+    check_gemm(rng, isa, rows, vectors, dtype, words, tail)
+
+
+@pytest.mark.parametrize("tail", [False, True], ids=["whole", "tail"])
+@pytest.mark.parametrize(
+    ("dtype", "words"),
+    [("f32", ("px",)), ("f32", ("px", "panel")), ("f64", ("ch", "strided")), ("f64", ("ch", "strided", "far"))],
+)
+@pytest.mark.parametrize(("isa", "rows", "vectors"), list(tiles()))
+def test_gemm_in_parts(rng, isa, rows, vectors, dtype, words, tail):
+    for part in (1, 2, 4, 7, 9):
+        check_gemm(rng, isa, rows, vectors, dtype, words, tail, part)
+
+
+def check_gemm(rng, isa, rows, vectors, dtype, words, tail, part=0):
+    """One tile of a sum of seven products against NumPy, with all that may follow the sum."""
     kind = np.float32 if dtype == "f32" else np.float64
     item = np.dtype(kind).itemsize
     lanes_are, strided, panel = words[0], "strided" in words, "panel" in words
-    kernel = microkernel(gemm_name(dtype, rows, vectors, Target(isa), *words, *["tail"] * tail))
+    words = (*words, *["parts"] * (part > 0), *["tail"] * tail)
+    kernel = microkernel(gemm_name(dtype, rows, vectors, Target(isa), *words))
     lanes = parse(kernel.name).lanes
     last = max(1, lanes - 3) if tail else lanes
     columns, depth = (vectors - 1) * lanes + last, 7
@@ -119,7 +136,8 @@ def test_gemm(rng, isa, rows, vectors, dtype, words, tail):
     ):
         y = before.copy()
         call(kernel, *operands, y.ctypes.data, y.strides[0], first, bias.ctypes.data * with_bias,
-             residual.ctypes.data * with_residual, residual.strides[0], act, last, x.ctypes.data)  # fmt: skip
+             residual.ctypes.data * with_residual, residual.strides[0], act, last, part,
+             x.ctypes.data)  # fmt: skip
         expected = product + (0 if first else before) + with_bias * wide + with_residual * residual
         if act in (1, 2):
             expected = np.clip(expected, 0, 6 if act == 2 else None)
@@ -171,19 +189,37 @@ def test_panel(rng, isa, kinds):
             assert not panel[:5, valid:].any() and (panel[5] == 7).all()
 
 
+@pytest.mark.parametrize(("part", "expected"), [(9, 0), (8, 0), (4, 4), (3, 6), (2, 6), (1, 0)])
+def test_parts_are_summed_apart(part, expected):
+    """2^24 swallows a one that is added to it, but not the sum of a part of ones."""
+    kernel = microkernel(gemm_name("f32", 1, 1, host(), "px", "parts"))
+    products = np.array([2**24, *[1] * 7, -(2**24)], np.float32)
+    lanes = parse(kernel.name).lanes
+    x, y = (aligned((count, lanes), np.float32) for count in (len(products), 1))
+    x[...] = products[:, None]
+    w, table = np.ones(len(products), np.float32), np.arange(len(products), dtype=np.int64) * x.strides[0]
+    call(kernel, len(products), x.ctypes.data, table.ctypes.data, w.ctypes.data, 0, y.ctypes.data, 0, 1, 0, 0, 0, 0, 0,
+         part, 0)  # fmt: skip
+    np.testing.assert_array_equal(y, expected)
+
+
 @pytest.mark.skipif(host().isa != "avx512", reason="AVX-512 assembly")
-def test_assembly_of_the_main_tile():
-    asm = microkernel("gemm_f32_8x48_avx512_px").inspect_asm()
-    loop = max(re.findall(r"(?s)\.LBB\d+_\d+:.*?\n\tj\w+\t\.LBB\d+_\d+", asm), key=lambda t: t.count("vfmadd"))
-    assert loop.count("vfmadd") >= 24 and "zmm" in loop
-    assert "%rsp" not in loop, "a register spills inside the loop"
+@pytest.mark.parametrize("word", ["px", "px_parts"])
+def test_assembly_of_the_main_tile(word):
+    asm = microkernel(f"gemm_f32_8x48_avx512_{word}").inspect_asm()
+    loops = [text for _, text in re.findall(r"(?s)(\.LBB\d+_\d+):((?:(?!\n\.LBB).)*)\n\tj\w+\t\1\n", asm)]
+    loops = [text for text in loops if "vfmadd" in text]
+    assert len(loops) == (2 if "parts" in word else 1), "the first part, and the others"
+    for loop in loops:
+        assert loop.count("vfmadd") >= 24 and "zmm" in loop
+        assert "%rsp" not in loop, "a register spills inside the loop"
 
 
 def test_golden_ir():
     """One kernel's emitted IR: a change of the emitters shows in review; delete the file to accept a new one."""
     name = "gemm_f32_2x8_generic_px_tail"
     module = ir.Module("golden")
-    kernel = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * 14), name)
+    kernel = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * 15), name)
     builder = ir.IRBuilder(kernel.append_basic_block())
     gemm.gemm(builder, name, list(kernel.args))
     builder.ret_void()

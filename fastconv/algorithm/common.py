@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from fastconv.blocking import part_products
 from fastconv.job import Job
 from fastconv.problem import SHORT_DTYPE, Problem
 from fastconv.target import Target
@@ -27,6 +28,13 @@ def names_of(problem: Problem) -> tuple[str, str, int]:
     stored = SHORT_DTYPE[problem.dtype]
     computing = "f64" if stored == "f64" else "f32"
     return stored, computing, 8 if computing == "f64" else 4
+
+
+def sum_part(problem: Problem, products: int) -> int:
+    """How many of `products` are added up before their sum is added to the rest: all, unless sums are to be strict."""
+    if problem.precision != "strict":
+        return products
+    return part_products(products, problem.k < 4 * problem.groups or problem.oh * problem.ow == 1)
 
 
 def move_name(kind: str, problem: Problem, target: Target, *variants: str) -> str:

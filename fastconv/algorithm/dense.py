@@ -9,7 +9,7 @@ from fastconv.algorithm import nest as n_
 from fastconv.algorithm import output
 from fastconv.algorithm import strips as s_
 from fastconv.algorithm import weights as w_
-from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Steps, finish_name, move_name, names_of
+from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Steps, finish_name, move_name, names_of, sum_part
 from fastconv.algorithm.cut import Cut, Part, Shape, whole
 from fastconv.job import Job
 from fastconv.microkernels.inventory import gemm_name, microkernel
@@ -96,6 +96,8 @@ def _put_tiles(put, problem, shape, cut, target, keep):
     variants = ["px" if along_pixels else "ch"] + ["strided"] * strided
     if shape.in_place:
         variants.append("panel" if along_pixels else "far")
+    part = sum_part(problem, cut.chunk.products)
+    variants += ["parts"] * (part < cut.chunk.products)
     for rows, vectors, tail in _tiles_used(shape, cut):
         kernel = microkernel(gemm_name(computing, rows, vectors, target, *variants, *["tail"] * tail))
         kernels[(rows * n_.VECTORS_TABLED + vectors) * 2 + tail] = kernel.address
@@ -110,9 +112,9 @@ def _put_tiles(put, problem, shape, cut, target, keep):
     vectors_fit = vectors_fit and cut.outputs * depth_bytes <= target.l2 // 2
     small_y = cut.outputs * problem.oh * problem.ow * item <= target.l2
     put(
-        PIXELS_ARE_LANES=along_pixels, LANES=cut.lanes, ITEM=item, ROW_MOST=shape.rows, VECTOR_MOST=shape.vectors,
-        CHANNEL_TILES=cut.tiles, TILES_A_BLOCK=cut.tiles_a_block, GROUP_CHANNELS=cut.outputs,
-        KERNELS=kernels.ctypes.data,
+        PIXELS_ARE_LANES=along_pixels, LANES=cut.lanes, ITEM=item, SUM_PART=part,
+        ROW_MOST=shape.rows, VECTOR_MOST=shape.vectors, CHANNEL_TILES=cut.tiles, TILES_A_BLOCK=cut.tiles_a_block,
+        GROUP_CHANNELS=cut.outputs, KERNELS=kernels.ctypes.data,
         LANES_OUTER=not along_pixels or shape.in_place or (vectors_fit and small_y),
     )  # fmt: skip
     if shape.raw_weights:

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastconv import job, workspace
 from fastconv.algorithm import output
-from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, finish_name, move_name, names_of
+from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, finish_name, move_name, names_of, sum_part
 from fastconv.algorithm.lanes import LANES_FIELDS, X_C, pack_lanes, put_input
 from fastconv.algorithm.nest import tile_start
 from fastconv.codegen.emit import invoke, peek
@@ -29,11 +29,11 @@ from fastconv.target import Target
     CHANNELS, MULTIPLIER, BLOCKS, ROW_BLOCKS, ROW_BASE, ROW_LARGER, COLUMN_BLOCKS, COLUMN_BASE, COLUMN_LARGER,
     STRIDE_H, TOP, ROWS, GROUP, GROUP_STEP, STRIDE_W, LEFT, COLUMNS,
     X_N, Y_N, Y_CHANNEL, Y_PIXEL, OW, ITEM, LANES,
-    BIAS_MOVE, KERNEL, TABLE, TAPS, X_ROW, X_RUN, X_PIXEL,
+    BIAS_MOVE, KERNEL, TABLE, TAPS, SUM_PART, X_ROW, X_RUN, X_PIXEL,
     AFTER, FINISH, TRANSPOSE, ACTIVATION, SLOPE, BIAS_AT, STAGE_AT, LINES_AT,
     RAW, TAPS_AT,                                   # RAW: the plan that packs weights just before their use, or 0
     DEPTHWISE_FIELDS,
-) = range(LANES_FIELDS, LANES_FIELDS + 42)  # fmt: skip
+) = range(LANES_FIELDS, LANES_FIELDS + 43)  # fmt: skip
 X, W, BIAS, RESIDUAL, Y = range(5)
 
 
@@ -92,7 +92,7 @@ def depthwise_channels(plan, call, scratch, task):
             (
                 scratch, peek(plan, X_ROW), peek(plan, X_RUN), peek(plan, X_PIXEL), peek(plan, TABLE),
                 peek(plan, TAPS), taps, sums, sums_row, sums_pixel, bias, residual if direct else 0,
-                peek(plan, ACTIVATION), valid, runs, run,
+                peek(plan, ACTIVATION), valid, runs, run, peek(plan, SUM_PART),
             ),
         )  # fmt: skip
         if not direct:
@@ -228,8 +228,10 @@ def _main(problem: Problem, x: Steps, cut: Cut, packing: np.ndarray, target: Tar
     rows, group = cut.rows
     tap_row = dh if group == rows else group  # rows of the strip from one row of taps to the next
     tiles = min(MOST_PIXELS, ow)
-    kind = variant(problem.r, problem.s, sw, dw)
-    kernel = microkernel(str(Name("depthwise", computing, computing, tiles, lanes, target.isa, (kind,))))
+    taps = problem.r * problem.s
+    part = sum_part(problem, taps)
+    words = variant(problem.r, problem.s, sw, dw), *["parts"] * (part < taps)
+    kernel = microkernel(str(Name("depthwise", computing, computing, tiles, lanes, target.isa, words)))
     r, s = np.mgrid[: problem.r, : problem.s]
     table = np.ascontiguousarray((r * tap_row * columns + s * dw).ravel() * pixel, np.int64)
     slope = np.full(1, problem.slope, np.float64 if computing == "f64" else np.float32)
@@ -255,7 +257,7 @@ def _main(problem: Problem, x: Steps, cut: Cut, packing: np.ndarray, target: Tar
         (Y_N, problem.k * oh * ow * item_stored), (Y_CHANNEL, item_stored if last else oh * ow * item_stored),
         (Y_PIXEL, problem.k * item_stored if last else item_stored), (OW, ow), (ITEM, item), (LANES, lanes),
         (BIAS_MOVE, microkernel(f"row_{computing}_{target.isa}").address),
-        (KERNEL, kernel.address), (TABLE, table.ctypes.data), (TAPS, problem.r * problem.s),
+        (KERNEL, kernel.address), (TABLE, table.ctypes.data), (TAPS, taps), (SUM_PART, part),
         (X_ROW, tap_row * columns * pixel), (X_RUN, sh * columns * pixel), (X_PIXEL, sw * pixel),
         (AFTER, after), (FINISH, finish.address if finish else 0), (SLOPE, slope.ctypes.data),
         (TRANSPOSE, 0 if last else microkernel(f"transpose_{computing}_{target.isa}_columns").address),

@@ -20,6 +20,7 @@ from fastconv.codegen.jit import helper, native
     GROUPS, CHANNEL_BLOCKS,                         # tasks, besides images and pixels
     ROW_BLOCKS, ROW_BASE, ROW_LARGER, COLUMN_BLOCKS, COLUMN_BASE, COLUMN_LARGER,
     CHANNELS, CHUNK, R, CHUNK_R, S, CHUNK_S, CHUNKS,    # reduction: channels of a group, of a chunk; taps
+    SUM_PART,                                       # products that are added up before the rest, see `sum_part`
     PIXELS_ARE_LANES, LANES, ITEM,
     ROW_MOST, VECTOR_MOST, CHANNEL_TILES, TILES_A_BLOCK,    # tiles; channels are cut for all blocks at once
     GROUP_CHANNELS, KERNELS, LANES_OUTER,
@@ -36,7 +37,7 @@ from fastconv.codegen.jit import helper, native
     STAGED, STAGE_PIXEL, STAGE_CHANNEL, STAGE_BYTES,    # tiles go to scratch, not to y
     AFTER, FINISH, TRANSPOSE,
     NEST_FIELDS,
-) = range(69)  # fmt: skip
+) = range(70)  # fmt: skip
 
 VECTORS_TABLED = 9  # the kernel table has rows of 2 * 9 addresses: 0 to 8 vectors, whole or with a masked tail
 # The arrays of one call, as the launcher lays them out.
@@ -70,6 +71,7 @@ def run_tiles(plan, depth, x, w, w_channel, y, y_run, y_pixel, y_channel, first,
     pixels_outer = (peek(plan, LANES_OUTER) != 0) == along_pixels
     outer_tiles, inner_tiles = (1, tile1 - tile0) if pixels_outer else (tile1 - tile0, 1)
     w_pack, x_pack, block_tiles = peek(plan, W_PACK), peek(plan, X_PACK), peek(plan, BLOCK_TILES)
+    sum_part = peek(plan, SUM_PART)
     x_panel = depth * peek(plan, VECTOR_MOST) * lanes * item
     for outer in range(outer_tiles):
         if w_pack != 0:
@@ -111,7 +113,8 @@ def run_tiles(plan, depth, x, w, w_channel, y, y_run, y_pixel, y_channel, first,
                                 depth, source, table, panel if w_pack != 0 else w + k * w_channel, pitch,
                                 y_line + p * y_pixel + k * y_channel, y_pitch, first,
                                 bias + k * item if bias != 0 else 0,
-                                r_line + p * r_pixel + k * r_channel if residual != 0 else 0, r_pitch, act, last, ahead,
+                                r_line + p * r_pixel + k * r_channel if residual != 0 else 0, r_pitch, act, last,
+                                sum_part, ahead,
                             ),
                         )  # fmt: skip
 

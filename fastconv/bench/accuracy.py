@@ -97,11 +97,11 @@ def exact(x: np.ndarray, w: np.ndarray, dilation: int) -> list[np.ndarray]:
     if x.dtype == np.float32:
         return [_sums(x.astype(np.float64), w.astype(np.float64), dilation)]
     bits = int(53 - math.log2(w[0].size)) // 2
-    highs, lows = _slices(x, bits), _slices(w, bits)
+    highs, lows = slices(x, bits), slices(w, bits)
     return [_sums(highs[i], lows[total - i], dilation) for total in range(3) for i in range(total + 1)]
 
 
-def _slices(a: np.ndarray, bits: int) -> list[np.ndarray]:
+def slices(a: np.ndarray, bits: int) -> list[np.ndarray]:
     """Three arrays whose sum is `a` almost, each of integers of so many bits times a power of two."""
     found = []
     for _ in range(3):

@@ -4,7 +4,7 @@ A microkernel is a leaf: it takes addresses and sizes as 64-bit integers, return
 first use, under its name. The name is a grammar (`names`) and the same string everywhere: symbol, cache file, test id,
 log line. `inventory` lists every kernel; tests and the algorithms take them from there.
 
-gemm_<dtype>_<rows>x<columns>_<isa>_<px|ch>[_strided][_panel|_far][_tail]
+gemm_<dtype>_<rows>x<columns>_<isa>_<px|ch>[_strided][_panel|_far][_parts][_tail]
 
     y[i, :] = act( (first ? 0 : y[i, :]) + sum over q < depth of s_i(q) * v(q) + bias + residual[i, :] )
 
@@ -22,13 +22,14 @@ gemm_<dtype>_<rows>x<columns>_<isa>_<px|ch>[_strided][_panel|_far][_tail]
     `table` holds byte offsets from x, one for each product: a packed strip, the input itself, any layout or stride.
     panel: v(q) = x[q][lane], 64-byte aligned, whole vectors.
     panel, far: each step also asks for the cache line at ahead + table[q], where a later tile will read.
+    parts: products are added up `part` at a time, in their order, and these sums to one another (precision="strict").
     tail: the last vector has `last` valid lanes; the others are neither read from x, y, bias, residual nor written.
     bias is one element a row (px) or a lane (ch); residual has y's shape with its own pitch; 0 means absent.
     activation: 0 none, 1 relu, 2 relu6, else the address of leaky_relu's slope.
 
 dot_<dtype>_<rows>x<lanes>_<isa>                   rows of weights against one vector, lanes along the reduction
 
-depthwise_<dtype>_<pixels>x<lanes>_<isa>_<3x3s1|...|taps>
+depthwise_<dtype>_<pixels>x<lanes>_<isa>_<3x3s1|...|taps>[_parts]
     lanes are channels, a tile is neighbouring pixels; x packed as [row][column][lane], w as [tap][lane]
 
 wgin_, wgweight_, wgout_<dtype>_<isa>_<4x4k3x3|...>[_tail]

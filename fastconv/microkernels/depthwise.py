@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from llvmlite import ir
 
+from fastconv.blocking import part_products
 from fastconv.codegen.emit import emitter
 from fastconv.codegen.vector import Vectors, integer
 from fastconv.microkernels.gemm import finish_tile
 from fastconv.microkernels.names import parse
+from fastconv.microkernels.parts import in_parts
 
 ARGUMENTS = ("x", "x_row", "x_run", "x_pixel", "table", "taps", "w", "y", "y_run", "y_pixel", "bias", "residual",
-             "activation", "last", "runs", "run")  # fmt: skip
+             "activation", "last", "runs", "run", "part")  # fmt: skip
 SIZES = ("3x3", "5x5", "7x7")  # unrolled kernels, without dilation of columns
 MOST_PIXELS = 8
 
@@ -32,6 +34,8 @@ def depthwise(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
     spec = parse(name)
     v = Vectors(b, spec.dtype, spec.lanes)
     args = dict(zip(ARGUMENTS, operands, strict=True))
+    if "parts" in spec.variants:
+        v.align_stack()
     pixels, zero = spec.rows, integer(0)
     mask = v.first_lanes(args["last"])
     tiles = b.sdiv(b.add(args["run"], integer(pixels - 1)), integer(pixels))
@@ -45,7 +49,7 @@ def depthwise(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
             first = b.select(b.icmp_signed("<", first, final), first, final)
             x = v.offset(x_line, b.mul(first, args["x_pixel"]))
             place = b.mul(first, args["y_pixel"])
-            sums = _taps(v, pixels, args, x, w) if "taps" in spec.variants else _unrolled(v, spec, args, x, w)
+            sums = (_taps if "taps" in spec.variants else _unrolled)(v, spec, args, x, w)
             out = {"y": b.add(y_line, place), "y_pitch": args["y_pixel"], "first": integer(1), "bias": args["bias"],
                    "residual": b.select(there, b.add(r_line, place), zero), "residual_pitch": args["y_pixel"],
                    "activation": args["activation"]}  # fmt: skip
@@ -54,27 +58,40 @@ def depthwise(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
 
 
 def _unrolled(v: Vectors, spec, args, x, w):
-    """Sums of one tile, all taps in a row."""
-    size, stride = spec.variants[-1].split("s")
+    """Sums of one tile, all taps in a row; "parts" are whole rows of the kernel."""
+    size, stride = spec.variants[0].split("s")
     r, s = (int(part) for part in size.split("x"))
-    stride = int(stride)
-    sums = [v.zero()] * spec.rows
+    stride, height = int(stride), part_products(r * s, True) // s if "parts" in spec.variants else r
+    sums, totals = [v.zero()] * spec.rows, []
     for i in range(r):
+        if i and i % height == 0:
+            totals, sums = add(v, totals, sums), [v.zero()] * spec.rows
         line = [v.load(v.offset(x, j * v.bytes), align=v.bytes) for j in range((spec.rows - 1) * stride + s)]
         for j in range(s):
             weight = v.load(v.offset(w, (i * s + j) * v.bytes), align=v.bytes)
             sums = [v.fma(line[p * stride + j], weight, total) for p, total in enumerate(sums)]
         x = v.offset(x, args["x_row"])
-    return sums
+    return add(v, totals, sums)
 
 
-def _taps(v: Vectors, pixels: int, args, x, w):
+def add(v: Vectors, totals: list, sums: list) -> list:
+    """The sums added to the totals, if there are some."""
+    return [v.b.fadd(total, part) for total, part in zip(totals, sums, strict=True)] if totals else sums
+
+
+def _taps(v: Vectors, spec, args, x, w):
     """Sums of one tile, tap by tap."""
-    with v.loop(args["taps"], v.pointer(args["table"]), w, *[v.zero()] * pixels) as (_, state, following):
-        table, weights, sums = state[0], state[1], state[2:]
-        at, weight = v.offset(x, v.load_integer(table)), v.load(weights, align=v.bytes)
-        following += [v.offset(table, 8), v.offset(weights, v.bytes)]
-        for total in sums:
-            following.append(v.fma(v.load(at, align=v.bytes), weight, total))
-            at = v.offset(at, args["x_pixel"])
-    return following[2:]
+
+    def add_up(taps, table, weights):
+        with v.loop(taps, table, weights, *[v.zero()] * spec.rows) as (_, (table, weights, *sums), following):
+            at, weight = v.offset(x, v.load_integer(table)), v.load(weights, align=v.bytes)
+            following += [v.offset(table, 8), v.offset(weights, v.bytes)]
+            for total in sums:
+                following.append(v.fma(v.load(at, align=v.bytes), weight, total))
+                at = v.offset(at, args["x_pixel"])
+        return following
+
+    table = v.pointer(args["table"])
+    if "parts" in spec.variants:
+        return in_parts(v, args["taps"], args["part"], add_up, table, w)[2:]
+    return add_up(args["taps"], table, w)[2:]

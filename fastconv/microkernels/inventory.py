@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator
 
 from fastconv.blocking import most_vectors
@@ -55,13 +56,6 @@ def _fourteen(name):
     return native(name, 14)(kernel)
 
 
-def _sixteen(name):
-    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p):  # noqa: E741
-        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p))
-
-    return native(name, 16)(kernel)
-
-
 def _eighteen(name):
     def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r):  # noqa: E741
         emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r))
@@ -69,10 +63,24 @@ def _eighteen(name):
     return native(name, 18)(kernel)
 
 
+def _fifteen(name):
+    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o):  # noqa: E741
+        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o))
+
+    return native(name, 15)(kernel)
+
+
+def _seventeen(name):
+    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q):  # noqa: E741
+        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q))
+
+    return native(name, 17)(kernel)
+
+
 # Compiled functions have a fixed number of operands, so there is one of these for each number.
 OPERANDS = {
-    "gemm": _fourteen,
-    "depthwise": _sixteen,
+    "gemm": _fifteen,
+    "depthwise": _seventeen,
     "stencil": _eighteen,
     "wgin": _seven,
     "wgweight": _seven,
@@ -112,8 +120,8 @@ def names(target: Target) -> Iterator[str]:
     for dtype in ("f32", "f64"):
         lanes = VECTOR_BYTES[target.isa] // (8 if dtype == "f64" else 4)
         for pixels in range(1, depthwise.MOST_PIXELS + 1):
-            for kind in (*kinds_of, "taps"):
-                yield str(Name("depthwise", dtype, dtype, pixels, lanes, target.isa, (kind,)))
+            for words in itertools.product((*kinds_of, "taps"), ("", "parts")):
+                yield str(Name("depthwise", dtype, dtype, pixels, lanes, target.isa, tuple(filter(None, words))))
         if target.isa in ("avx512", "avx2"):
             for wide in range(lanes, stencil.MOST_VECTORS * lanes + 1, lanes):
                 for kind in stencil.kinds(lanes):

@@ -122,7 +122,7 @@ def multiply(plan, v, u, u_xi, z, z_xi, tiles, width, start, end):
                 invoke(
                     peek(kernels, (rows * VECTORS_TABLED + width) * 2),
                     (depth, source + row * pixel, table, weights, pixel,
-                     z + xi * z_xi + row * wide, wide, first, 0, 0, 0, 0, 0, 0),
+                     z + xi * z_xi + row * wide, wide, first, 0, 0, 0, 0, 0, 0, 0),
                 )  # fmt: skip
 
 
