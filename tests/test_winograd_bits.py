@@ -9,7 +9,7 @@ from arrays import layout_of
 from forced import MEMBERS, forget, member, only, times_of, values_of
 
 import fastconv as fc
-from fastconv import conv
+from fastconv import conv, workspace
 from fastconv.algorithm.winograd import plan
 from fastconv.algorithm.winograd.members import family
 from fastconv.microkernels.winograd import TILES
@@ -94,7 +94,7 @@ def test_large_weights_are_transformed_by_tasks(monkeypatch):
     """The buffer for all of them has a limit."""
     problem = conv2d_problem((1, 64, 30, 30), (64, 64, 3, 3), dtype="float32")
     for limit, raw in ((1, {True}), (1 << 40, {False, True})):
-        monkeypatch.setattr(plan, "MOST_WEIGHT_BYTES", limit)
+        monkeypatch.setattr(workspace, "MOST_WEIGHT_BYTES", limit)
         cuts = [plan.Cut.of(problem, m, host(), n, False) for m in family(3, 3, "fast") for n in (1, 2, 64)]
         assert {cut.raw_weights for cut in cuts} <= raw
         assert not any(plan.Cut.of(problem, m, host(), 2, True).raw_weights for m in family(3, 3, "fast"))

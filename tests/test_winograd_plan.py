@@ -42,20 +42,13 @@ def test_blocks_cover_all_windows(drawn):
     ):  # fmt: skip
         assert (windows - 1) * tile * dilation < extent <= windows * tile * dilation
         assert 1 <= blocks <= windows  # so that no block is empty
-    window = problem.dilation[0] * problem.dilation[1]
-    assert cut.tiles == cut.high * cut.wide * window <= max(plan.MOST_TILES, window)
+    assert 1 <= cut.class_blocks <= cut.row_classes == min(problem.dilation[0], problem.oh)
+    assert cut.class_blocks == 1 or cut.row_blocks == cut.windows[0]
+    assert cut.classes * cut.class_blocks >= cut.row_classes
+    least = cut.column_classes  # of one row class of a window
+    assert cut.tiles == cut.high * cut.wide * cut.classes * cut.column_classes <= max(plan.MOST_TILES, least)
     assert 1 <= cut.channel_blocks <= threads
     assert not (packed and cut.raw_weights)
-
-
-@given(cuts())
-def test_transformed_tiles_of_all_threads_are_bounded(drawn):
-    """By MOST_BYTES, unless a block is a single window."""
-    which, problem, target, threads, packed = drawn
-    cut = plan.Cut.of(problem, which, target, threads, packed)
-    item = 8 if problem.dtype == "float64" else 4
-    if cut.high * cut.wide > 1:
-        assert threads * which.products * problem.c * item * cut.tiles <= plan.MOST_BYTES
 
 
 @given(cuts())
@@ -68,13 +61,13 @@ def test_register_tiles_exist(drawn):
 
 @given(cuts())
 def test_planning_takes_few_steps(drawn):
-    """At most two for each height of a block that saves one and each number of blocks of channels."""
+    """At most four for each height of a block that saves one, and each number of blocks of channels that differs."""
     which, problem, target, threads, packed = drawn
     with mock.patch.object(plan, "winograd_task_cycles", side_effect=plan.winograd_task_cycles) as cost:
         cut = plan.Cut.of(problem, which, target, threads, packed)
-    heights = min(plan.MOST_TILES, 2 * math.isqrt(cut.windows[0]) + 1)
+    heights = min(plan.MOST_TILES, 2 * math.isqrt(cut.windows[0]) + 1 + cut.row_classes)
     vectors = -(-problem.k // target.lanes(8 if problem.dtype == "float64" else 4))
-    assert cost.call_count <= 2 * heights * min(threads, vectors)
+    assert cost.call_count <= 4 * heights * min(threads, 2 * math.isqrt(vectors) + 1)
 
 
 @given(cuts())
@@ -88,24 +81,27 @@ def test_threads_are_used(drawn):
     assert cut.channel_blocks <= -(-vectors // cut.vectors)
 
 
+@pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("threads", [1, 2, 5, 64])
-def test_scratch_holds_its_parts(threads):
+def test_scratch_holds_its_parts(threads, packed):
     """The parts of a task's scratch follow one another without overlap, whatever the cut."""
     which, target = member("4x4k3x3"), host()
     for c, k, h, w in ((1, 1, 1, 1), (17, 33, 5, 300), (512, 512, 7, 7), (64, 64, 56, 56), (100, 1000, 30, 9)):
         problem = conv2d_problem((1, c, h, w), (k, c, 3, 3), dtype="float32", padding=1)
-        cut = plan.Cut.of(problem, which, target, threads, True)
-        panels, put = plan._Panels.of(problem, which, cut, target), {}
-        size = plan._put_scratch(lambda put=put, **words: put.update(words), problem, which, cut, panels, target)
+        cut = plan.Cut.of(problem, which, target, threads, packed)
+        panels = plan.Panels.of(problem, which, cut.vectors, target)
+        at = plan.Scratch.of(problem, which, cut, panels, target)
         lanes, pixel = target.lanes(4), target.vector_bytes
-        strip = (cut.high * 4 + 2) * (cut.wide * 4 + 2) * pixel
-        assert put["V_AT"] >= plan.t_.STRIP + strip
-        assert put["V_XI"] >= -(-c // lanes) * put["V_C"] and put["V_C"] >= cut.tiles * pixel
-        assert put["Z_AT"] >= put["V_AT"] + 36 * put["V_XI"]
-        wide = panels.base + (panels.larger > 0)
-        assert put["STAGE_AT"] >= put["Z_AT"] + 36 * cut.tiles * wide * pixel
-        assert put["LINES_AT"] >= put["STAGE_AT"] + 4 * cut.wide * 4 * pixel
-        assert size >= put["LINES_AT"] + 16 * 4 * cut.wide * 4 * 4
+        assert at.v_at >= plan.t_.STRIP + (cut.high * 4 + 2) * (cut.wide * 4 + 2) * pixel
+        assert at.v_xi >= -(-c // lanes) * cut.tiles * pixel
+        assert at.z_at >= at.v_at + 36 * at.v_xi
+        assert at.stage_at >= at.z_at + 36 * cut.tiles * panels.widest * pixel
+        pixels = 4 * min(cut.wide * 4, w)
+        assert at.lines_at >= at.stage_at + pixels * pixel
+        assert at.taps_at >= at.lines_at + plan.output.LINES * pixels * 4
+        if cut.raw_weights:
+            assert at.u_at >= at.taps_at + 9 * min(c, plan.WEIGHT_CHANNELS) * panels.widest * pixel
+            assert at.size >= at.u_at + 36 * cut.u_channels * panels.widest * pixel
 
 
 def test_layers_share_packed_weights_of_one_form():
