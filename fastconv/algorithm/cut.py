@@ -209,9 +209,11 @@ class Cut:
         heavy = weights > problem.c * problem.h * problem.w
         # Each block of pixels packs the panels it uses anew: better few blocks that fill L2 than many that fit well.
         repacks = shape.raw_weights and not along_pixels
-        if stages or chunk.count(channels, problem.r, problem.s) > 1:
+        if transposes or chunk.count(channels, problem.r, problem.s) > 1:
             per_pixel += outputs * item // (threads if repacks and heavy and planes < threads else 1)
         fit = -(-max(1, runs * run * per_pixel) // (target.l2 * 3 // 4 if repacks else target.l2 // 3))
+        if stages:
+            fit = max(fit, -(-runs * run * outputs * item // (target.l2 // 2)))
         blocks, channel_blocks = fit, 1
         if threads > 1 and problem.flops > 1e6 and planes * fit < 4 * threads:
             wanted = threads // math.gcd(planes * fit, threads)
