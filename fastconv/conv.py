@@ -68,8 +68,8 @@ def conv2d(
         and number of threads, so that no later call measures. As algorithms differ in the last bits, so may results
         of "tune" between numbers of threads and sizes of the batch.
     precision : {"strict", "default", "fast"}
-        Which algorithms may be used: plain sums; also Winograd's whose largest error is at most 16 times theirs; or 64
-        times. See docs/accuracy.md.
+        Plain sums that err at most twice as much as PyTorch's; or longer plain sums and Winograd's algorithm, whose
+        largest error is at most 16 times theirs; or 64 times. See docs/accuracy.md.
     out : ndarray, optional
         Receives the result; may overlap any input.
 

@@ -10,6 +10,7 @@ gemm_<dtype>_<rows>x<columns>_<isa>_<px|ch>[_strided][_panel|_far][_parts][_tail
 
     `rows` scalars are broadcast against `columns` elements in whole vectors. Products are added in the order of q, each
     with one fused multiply-add, whatever the tile's shape or orientation; so results do not depend on the cut.
+    parts: every `part` products are added up by themselves, and their sums in order; else `part` has no meaning.
 
     px: lanes are pixels                          ch: lanes are output channels
         v(q) = x[table[q] + lane]                     v(q) = w[q][lane], 64-byte aligned panel
@@ -31,6 +32,7 @@ dot_<dtype>_<rows>x<lanes>_<isa>                   rows of weights against one v
 
 depthwise_<dtype>_<pixels>x<lanes>_<isa>_<3x3s1|...|taps>[_parts]
     lanes are channels, a tile is neighbouring pixels; x packed as [row][column][lane], w as [tap][lane]
+    parts: as above, of `part` taps; in unrolled kernels of some kernel rows
 
 wgin_, wgweight_, wgout_<dtype>_<isa>_<4x4k3x3|...>[_tail]
     Winograd's transforms (`winograd`, `toomcook`): tile, then kernel; lanes are channels
