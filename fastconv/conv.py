@@ -78,6 +78,12 @@ def conv2d(
     ndarray, shape (N, K, OH, OW) or (N, OH, OW, K), or without N
         `out` if it was given. Bitwise the same for any number of threads and any split of the batch.
 
+    Notes
+    -----
+    A call takes at most 64 MiB of memory besides its arrays, and besides copies of those that no kernel can read or
+    write as they are. `Conv2d`, whose weights are packed beforehand, may choose another algorithm: its results may
+    differ in the last bits.
+
     Raises
     ------
     TypeError

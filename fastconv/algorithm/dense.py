@@ -107,7 +107,7 @@ def _put_tiles(put, problem, shape, cut, target, keep):
     depth_bytes = cut.chunk.products * item
     # A tile's vectors stay in L1 while the rows change if they fit there; otherwise its rows stay. They also stay while
     # packed strips go by if y is large: some planes of it are written to their end, where all planes in turn took 2.7
-    # times as long (1 to 64 channels, 3x3 on 572x572). Strips in place are too far away to go by often.
+    # times as long (1 to 64 channels, 3x3 on 572x572). Panels hold the pixels of a few tiles only, so these stay.
     vectors_fit = shape.vectors * cut.lanes * depth_bytes <= target.l1 * 5 // 8
     vectors_fit = vectors_fit and cut.outputs * depth_bytes <= target.l2 // 2
     small_y = cut.outputs * problem.oh * problem.ow * item <= target.l2
