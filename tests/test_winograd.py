@@ -158,7 +158,12 @@ def test_views_are_read_in_place(rng, layout, memory):
         ((1, 4, 9, 9), (5, 4, 6, 6), {}, "no member for a kernel of 6x6"),
         ((1, 4, 9, 9), (5, 4, 7, 7), {}, "no member for a kernel of 7x7 within precision='default'"),
         ((1, 4, 9, 9), (4, 1, 3, 3), {"groups": 4}, "fewer than 4 input channels"),
-        ((1, 8, 9, 9), (5, 8, 3, 3), {"padding": 400, "dilation": 400}, "the tiles of one window take more than 48 MB"),
+        (
+            (1, 2048, 3, 400),
+            (5, 2048, 3, 3),
+            {"padding": "same", "dilation": (1, 400)},
+            "the tiles of one window take more than 48 MiB",
+        ),
         ((1, 3, 9, 9), (5, 3, 3, 3), {}, "fewer than 4 input channels"),
         ((1, 4, 9, 9), (5, 4, 3, 3), {"precision": "strict"}, "precision='strict' keeps to plain sums"),
     ],
