@@ -1,6 +1,7 @@
 """fastconv: fast convolution and pooling on the CPU for NumPy arrays."""
 
 from fastconv.conv import conv2d
+from fastconv.conv_grad import ConvGradients, conv2d_backward, conv2d_input_grad, conv2d_weight_grad
 from fastconv.insight import Plan, algorithms, explain, show_config
 from fastconv.layers import Conv2d
 from fastconv.threads import get_num_threads, num_threads, set_num_threads
@@ -8,9 +9,13 @@ from fastconv.version import __version__ as __version__
 
 __all__ = [
     "Conv2d",
+    "ConvGradients",
     "Plan",
     "algorithms",
     "conv2d",
+    "conv2d_backward",
+    "conv2d_input_grad",
+    "conv2d_weight_grad",
     "explain",
     "get_num_threads",
     "num_threads",

@@ -19,6 +19,19 @@ if TYPE_CHECKING:
 VERBOSE = os.environ.get("FASTCONV_VERBOSE", "0") not in ("", "0")
 
 
+class Calls(dict):
+    """Prepared calls by what they depend on; the first that came is forgotten first."""
+
+    def __init__(self, most: int):
+        self._most = most
+
+    def keep(self, key: tuple, value) -> None:
+        """Remember a value, and forget others if there are too many."""
+        while len(self) >= self._most:
+            self.pop(next(iter(self)), None)
+        self[key] = value
+
+
 class Call:
     """One problem on arrays of one shape, stride and dtype; made once, called often, from any thread."""
 
@@ -29,7 +42,9 @@ class Call:
 
         self.problem, self.dtype = problem, x.dtype
         self.batched = x.ndim == 4
-        self.shape = problem.y_shape if self.batched else problem.y_shape[1:]
+        self.shape = problem.result_shape
+        if not self.batched and problem.pass_ != "weight_grad":
+            self.shape = self.shape[1:]
         self._new = workspace.allocator(self.shape, self.dtype)
         # float16 and bfloat16 kernels take their bias in float32.
         self.wide = np.dtype(np.float32) if problem.itemsize == 2 else None
@@ -41,7 +56,9 @@ class Call:
         """Run on these arrays, which have been checked to be what this call was made for."""
         start = time.perf_counter() if VERBOSE else 0.0
         y = self._new(self.shape, self.dtype) if out is None else self._direct(out, x, weight, bias, residual)
-        if y.size:
+        if self.problem.n == 0:
+            y[...] = 0  # which only a weight gradient has elements for
+        elif y.size:
             self.run(x, weight, bias, residual, y, packed)
         if VERBOSE:
             self._log(time.perf_counter() - start)
@@ -61,12 +78,7 @@ class Call:
 
     def pack(self, weight):
         """What to call with as `packed` in place of this weight; it may be kept and used again."""
-        execution = self.execution
-        if execution.weights is None:
-            return weight
-        packed = workspace.aligned(execution.weight_bytes)
-        threads.run(execution.weights, weight, y=packed)
-        return packed
+        return self.execution.pack(weight)
 
     def run(self, x, weight, bias, residual, y, packed):
         """Convolve into `y`, which is contiguous and shares no memory with the others."""
@@ -78,21 +90,7 @@ class Call:
             bias = bias.astype(self.wide) if self.wide is not None else _plain(bias)
         if residual is not None:
             residual = _plain(residual)
-        execution, block = self.execution, None
-        if packed is not None:
-            weight = packed
-        else:
-            weight = _plain(weight)
-            if execution.weights is not None:
-                block = workspace.take(execution.weight_bytes)
-                threads.run(execution.weights, weight, y=block.memory)
-                weight = block.memory
-        try:
-            for part in execution.parts:
-                threads.run(part, x, weight, bias, residual, y)
-        finally:
-            if block is not None:
-                workspace.give(block)
+        self.execution.run(x, _plain(weight) if packed is None else None, bias, residual, y, packed)
 
     def _log(self, seconds: float) -> None:
         print(f"fastconv: {self.problem.label} {self.algorithm} {seconds * 1e3:.3f} ms", file=sys.stderr)

@@ -47,6 +47,8 @@ class Constants:
     winograd_far_tile: float = 0.5  # to read a byte of transformed tiles that L3 does not hold for all threads
     winograd_transform: float = 8.0  # to transform the weights of a vector of channels to a product
     winograd_shared_transform: float = 24.0  # the same where other cores hold the memory and will read it
+    regroup_weight: float = 1.5  # to bring one weight to its place in the input gradient's convolutions
+    join: float = 0.5  # to put one element of the input gradient together from phases
     task: float = 500.0  # to start a task
     nest: float = 8_000.0  # to take scratch for a dense plan and read its numbers
     launch: float = 10_000.0  # to launch a kernel on threads

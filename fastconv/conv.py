@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 
 from fastconv import threads
-from fastconv.call import Call
+from fastconv.call import Call, Calls
 from fastconv.checks import check_array, check_choice, check_same_dtype
 from fastconv.codegen.lock import setup
 from fastconv.problem import conv2d_problem
 
-MOST_CALLS = 512  # prepared calls that are remembered
-_calls: dict[tuple, Call] = {}
+_calls = Calls(512)
 
 
 def conv2d(
@@ -120,20 +119,20 @@ def _key(x, weight, bias, stride, padding, dilation, groups, padding_mode, layou
     return (
         x.shape, x.strides, x.dtype, x.__class__, weight.shape, weight.dtype, weight.__class__,
         None if bias is None else (bias.shape, bias.dtype, bias.__class__),
-        stride if stride.__class__ is int else _typed(stride),
-        padding if padding.__class__ is int else _typed(padding),
-        dilation if dilation.__class__ is int else _typed(dilation),
-        groups if groups.__class__ is int else _typed(groups),
-        padding_mode, layout, activation if activation.__class__ is str else _typed(activation),
+        stride if stride.__class__ is int else typed(stride),
+        padding if padding.__class__ is int else typed(padding),
+        dilation if dilation.__class__ is int else typed(dilation),
+        groups if groups.__class__ is int else typed(groups),
+        padding_mode, layout, activation if activation.__class__ is str else typed(activation),
         None if residual is None else (residual.shape, residual.dtype, residual.__class__),
         algorithm, precision, threads.get_num_threads(),
     )  # fmt: skip
 
 
-def _typed(value: Any) -> Any:
+def typed(value: Any) -> Any:
     """A size argument with the types of its parts, so that 1, 1.0 and True are told apart in a key."""
     if isinstance(value, (tuple, list)):
-        return (value.__class__, *map(_typed, value))
+        return (value.__class__, *map(typed, value))
     return (value.__class__, value)
 
 
@@ -144,9 +143,7 @@ def _prepare(*args) -> Call:
     call = prepare(x, weight, bias, residual, algorithm, False, stride=stride, padding=padding, dilation=dilation,
                    groups=groups, padding_mode=padding_mode, layout=layout, activation=activation,
                    precision=precision)  # fmt: skip
-    while len(_calls) >= MOST_CALLS:
-        _calls.pop(next(iter(_calls)), None)
-    _calls[_key(*args)] = call
+    _calls.keep(_key(*args), call)
     return call
 
 

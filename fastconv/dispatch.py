@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 from fastconv import cost
 from fastconv import target as targets
-from fastconv.algorithm.common import Algorithm, Execution, Steps
+from fastconv.algorithm.common import Algorithm, Execution, Steps, contiguous_steps  # noqa: F401
 from fastconv.algorithm.depthwise import Depthwise
 from fastconv.algorithm.direct import Direct
 from fastconv.algorithm.im2col import Im2col
+from fastconv.algorithm.input_grad import InputGrad
 from fastconv.algorithm.matvec import Matvec
 from fastconv.algorithm.pointwise import Pointwise
 from fastconv.algorithm.winograd import Winograd
@@ -19,16 +20,12 @@ from fastconv.target import Target
 
 cost.use()  # constants fitted on this machine, if somebody did that
 
+_FORWARD = (Depthwise(), Matvec(), Pointwise(), Winograd(), Direct(), Im2col())
 # Read from top to bottom; the last accepts everything.
 CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
-    ("conv2d", "forward"): (
-        Depthwise(),
-        Matvec(),
-        Pointwise(),
-        Winograd(),
-        Direct(),
-        Im2col(),
-    ),
+    ("conv2d", "forward"): _FORWARD,
+    ("conv2d", "input_grad"): (InputGrad("phases", _FORWARD), *(InputGrad(a.name, (a,)) for a in _FORWARD)),
+    ("conv2d", "weight_grad"): (),
 }
 
 
@@ -41,30 +38,31 @@ class Candidate:
     reason: str | None
 
 
+def operators() -> dict[str, tuple[str, str]]:
+    """The operator and the pass behind each public name."""
+    return {op if pass_ == "forward" else f"{op}_{pass_}": (op, pass_) for op, pass_ in CANDIDATES}
+
+
+def operator(name: str) -> tuple[str, str]:
+    """The operator and the pass behind one public name."""
+    known = operators()
+    if name not in known:
+        there = ", ".join(sorted(map(repr, known)))
+        raise ValueError(f"op: {name!r} is not an operator with algorithms; there are {there}")
+    return known[name]
+
+
 def names(op: str) -> tuple[str, ...]:
-    """The algorithms' names of one operator."""
-    try:
-        return tuple(a.name for a in CANDIDATES[op, "forward"])
-    except KeyError:
-        known = ", ".join(sorted({repr(op) for op, _ in CANDIDATES}))
-        raise ValueError(f"op: {op!r} is not an operator with algorithms; there are {known}") from None
-
-
-def contiguous_steps(problem: Problem) -> Steps:
-    """The steps of a C-contiguous input."""
-    item = problem.itemsize
-    if problem.layout == "channels_last":
-        pixel = problem.c * item
-        return Steps(problem.h * problem.w * pixel, item, problem.w * pixel, pixel)
-    plane = problem.h * problem.w * item
-    return Steps(problem.c * plane, plane, problem.w * item, item)
+    """The algorithms' names of one operator, by its public name."""
+    return tuple(a.name for a in CANDIDATES[operator(op)])
 
 
 def consider(problem: Problem, x: Steps, packed: bool, target: Target | None = None) -> list[Candidate]:
     """Every candidate in order, with its cost or the reason against it."""
     target = target or targets.host()
     # Costs are those of one image: the choice fixes the order of sums, which must not depend on how a batch is split.
-    image = replace(problem, n=1)
+    # Only the weight gradient adds up over the batch.
+    image = problem if problem.pass_ == "weight_grad" else replace(problem, n=1)
     found = []
     for algorithm in CANDIDATES[problem.op, problem.pass_]:
         reason = algorithm.supports(problem, x, target)
@@ -86,7 +84,7 @@ def choose(problem: Problem, x: Steps, algorithm: str, packed: bool, target: Tar
                 return candidate
             can = ", ".join(repr(a.name) for a, against in reasons.items() if against is None)
             raise ValueError(f"algorithm: {algorithm!r} cannot do {problem.label}: {reason}; these can: {can}")
-    there = ", ".join(map(repr, ("auto", *names(problem.op))))
+    there = ", ".join(map(repr, ("auto", *(a.name for a in reasons))))
     raise ValueError(f"algorithm: {algorithm!r} is not one of {there}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,7 @@ def algorithms(op: str) -> tuple[str, ...]:
     Parameters
     ----------
     op : str
-        "conv2d".
+        "conv2d", "conv2d_input_grad" or "conv2d_weight_grad".
 
     Raises
     ------
@@ -107,11 +107,12 @@ def explain(op: str, x_shape: Any, weight_shape: Any, bias: bool = False, *, dty
     Parameters
     ----------
     op : str
-        "conv2d".
+        "conv2d", "conv2d_input_grad" or "conv2d_weight_grad".
     x_shape, weight_shape : sequences of int
-        As the arrays would have them; x with or without a batch axis, C-contiguous.
+        As the arrays of the convolution, whose gradient it may be, would have them; x with or without a batch axis,
+        C-contiguous.
     bias, residual : bool
-        Whether the call has them.
+        Whether the call has them; gradients have neither.
     dtype : str or dtype
     algorithm : str
         As for the operator. Nothing is measured: "tune" gives the remembered winner, or what "auto" chooses.
@@ -138,9 +139,9 @@ def explain(op: str, x_shape: Any, weight_shape: Any, bias: bool = False, *, dty
     with setup:
         from fastconv import dispatch, peak, target, tuning
 
-    dispatch.names(op)
+    _, pass_ = dispatch.operator(op)
     check_algorithm(op, algorithm)
-    problem = problem_of(x_shape, weight_shape, bias, residual, dtype, options)
+    problem = replace(problem_of(x_shape, weight_shape, bias, residual, dtype, options), pass_=pass_)
     steps = dispatch.contiguous_steps(problem)
     count = threads.get_num_threads()
     known = tuning.remembered(problem, steps, packed) if problem.n else None
@@ -155,9 +156,8 @@ def explain(op: str, x_shape: Any, weight_shape: Any, bias: bool = False, *, dty
         )
         for c in dispatch.consider(problem, steps, packed)
     )  # fmt: skip
-    scratch = max(part.scratch * min(count, part.tasks) for part in execution.parts)
     return Plan(
-        problem.label, chosen, candidates, problem.flops, problem.bytes, scratch + execution.weight_bytes, count,
+        problem.label, chosen, candidates, problem.flops, problem.bytes, execution.workspace(count), count,
         known.winner if known else None,
     )  # fmt: skip
 

@@ -77,7 +77,7 @@ class Conv2d:
             "padding_mode": padding_mode, "layout": layout, "activation": activation, "precision": precision,
         }  # fmt: skip
         self._check_options()
-        self._calls: dict[tuple, tuple[call.Call, np.ndarray]] = {}
+        self._calls = call.Calls(MOST_CALLS)
         self._packed: dict[tuple, np.ndarray] = {}
 
     def _check_options(self) -> None:
@@ -114,16 +114,14 @@ class Conv2d:
             threads.get_num_threads(),
         )  # fmt: skip
         with setup:
-            while len(self._calls) >= MOST_CALLS:
-                self._calls.pop(next(iter(self._calls)))
-            self._calls[key] = prepared, packed
+            self._calls.keep(key, (prepared, packed))
         return prepared, packed
 
     def _pack(self, prepared: call.Call) -> np.ndarray:
         """The weights as a call wants them; packed at most once a form."""
-        if prepared.execution.weights is None:
-            return self.weight
         form = prepared.execution.packing
+        if not form:
+            return self.weight
         with setup:
             packed = self._packed.get(form)
             if packed is None:

@@ -21,6 +21,7 @@ LAYOUTS = ("channels_first", "channels_last")
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 PADDING_NAMES = ("valid", "same", "same_upper", "same_lower")
 PRECISIONS = ("strict", "default", "fast")
+PASSES = ("forward", "input_grad", "weight_grad")
 
 Pair = tuple[int, int]
 
@@ -78,6 +79,16 @@ class Problem:
     def y_shape(self) -> tuple[int, int, int, int]:
         """The output's shape in its layout."""
         return self._shape(self.k, self.oh, self.ow)
+
+    @property
+    def source_shape(self) -> tuple[int, int, int, int]:
+        """The shape of the images that this pass reads, whatever their steps: x, or dy for the input gradient."""
+        return self.y_shape if self.pass_ == "input_grad" else self.x_shape
+
+    @property
+    def result_shape(self) -> tuple[int, int, int, int]:
+        """The shape of what this pass computes."""
+        return {"forward": self.y_shape, "input_grad": self.x_shape, "weight_grad": self.weight_shape}[self.pass_]
 
     def _shape(self, channels: int, height: int, width: int) -> tuple[int, int, int, int]:
         """An image's shape in the layout."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
+from fastconv import threads, workspace
 from fastconv.blocking import part_products
 from fastconv.job import Job
 from fastconv.problem import SHORT_DTYPE, Problem
@@ -21,6 +24,12 @@ class Steps:
     c: int
     h: int
     w: int
+
+
+def contiguous_steps(problem: Problem) -> Steps:
+    """The steps of C-contiguous images as this pass reads them."""
+    n, a, b, c = np.cumprod((problem.itemsize, *problem.source_shape[:0:-1]))[::-1].tolist()
+    return Steps(n, c, a, b) if problem.layout == "channels_last" else Steps(n, a, b, c)
 
 
 def names_of(problem: Problem) -> tuple[str, str, int]:
@@ -51,12 +60,50 @@ def finish_name(problem: Problem, target: Target, activation: str | None) -> str
 
 @dataclass
 class Execution:
-    """A convolution ready to run: the launches of its parts, and the one that packs weights for them (or None)."""
+    """A convolution ready to run: the launches of its parts, and the one that packs weights for them (or None).
+
+    For the weight gradient dy stands in the place of the weights, and dw in that of y.
+    """
 
     parts: list[Job]
     weights: Job | None
     weight_bytes: int
     packing: tuple  # equal for executions that can share packed weights
+    shared_bytes: int = 0  # memory that all tasks of all parts see in place of a residual
+
+    def workspace(self, count: int) -> int:
+        """Bytes that a call on `count` threads takes besides its arrays."""
+        return max(part.workspace(count) for part in self.parts) + self.weight_bytes + self.shared_bytes
+
+    def pack(self, weight: np.ndarray) -> np.ndarray:
+        """What to run with as `packed` in place of this weight; it may be kept and used again."""
+        if self.weights is None:
+            return weight
+        packed = workspace.aligned(self.weight_bytes)
+        threads.run(self.weights, weight, y=packed)
+        return packed
+
+    def run(self, x, weight, bias, residual, y, packed=None) -> None:
+        """Convolve into `y`; all arrays but x are contiguous, and `packed` is what `pack` made, or None."""
+        blocks = []
+
+        def memory(size):
+            blocks.append(workspace.take(size))
+            return blocks[-1].memory
+
+        try:
+            if packed is not None:
+                weight = packed
+            elif self.weights is not None:
+                raw, weight = weight, memory(self.weight_bytes)
+                threads.run(self.weights, raw, y=weight)
+            if self.shared_bytes:
+                residual = memory(self.shared_bytes)
+            for part in self.parts:
+                threads.run(part, x, weight, bias, residual, y)
+        finally:
+            for block in blocks:
+                workspace.give(block)
 
 
 class Algorithm(Protocol):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from fastconv.blocking import most_vectors
 from fastconv.codegen.emit import emit
 from fastconv.codegen.jit import Native, native
-from fastconv.microkernels import depthwise, dot, finish, fmapeak, gemm, pack, stencil, winograd  # noqa: F401  each registers its emitter
+from fastconv.microkernels import depthwise, dot, finish, fmapeak, gemm, pack, regroup, stencil, winograd  # noqa: F401  each registers its emitter
 from fastconv.microkernels.names import VECTOR_BYTES, Name, parse
 from fastconv.target import Target
 
@@ -93,6 +93,10 @@ OPERANDS = {
     "transpose": _six,
     "finish": _five,
     "fmapeak": _four,
+    "pick": _seven,
+    "comb": _four,
+    "weave": _four,
+    "accumulate": _five,
 }
 ACTIVATIONS = ("none", "relu", "relu6", "leaky", "sigmoid", "tanh", "silu", "hardswish", "gelu")
 
@@ -134,6 +138,9 @@ def names(target: Target) -> Iterator[str]:
         yield f"panel_{dtype}_{target.isa}"
         for rows in range(1, dot.most_rows(lanes) + 1):
             yield str(Name("dot", dtype, dtype, rows, lanes, target.isa, ()))
+        yield f"accumulate_{dtype}_{target.isa}"
+    for moved, op in itertools.product(dict.fromkeys(regroup.MOVED.values()), ("pick", "comb", "weave")):
+        yield f"{op}_{moved}_{target.isa}"
     for kinds in ("f32", "f64", "f16f32", "bf16f32"):
         yield f"row_{kinds}_{target.isa}"
         yield f"plane_{kinds}_{target.isa}"

@@ -1,0 +1,275 @@
+"""The gradient with respect to the input: convolutions of dy, run by the algorithms of the forward pass.
+
+At stride 1 it is one convolution, with the weights' taps reversed and their channels exchanged. Larger strides have a
+convolution for each phase (`phases`), whose results are then put together; no zero is ever multiplied. Borders that
+were not zeros are folded back: their gradient is added to that of the pixels whose values they had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from fastconv import cost, threads, workspace
+from fastconv.algorithm.common import Algorithm, Execution, Steps, contiguous_steps, names_of
+from fastconv.algorithm.input_grad.phases import Phase, phases_of
+from fastconv.algorithm.input_grad.tasks import fold_job, phases_job, weights_job
+from fastconv.job import Job
+from fastconv.problem import Pair, Problem
+from fastconv.target import Target
+
+MOST_RESULTS = 24 << 20  # bytes of results that wait to be put together; more images, or rows, wait their turn
+
+
+class InputGrad:
+    """Every phase by the cheapest of some algorithms that can do it."""
+
+    def __init__(self, name: str, algorithms: Sequence[Algorithm]):
+        self.name, self._algorithms = name, algorithms
+
+    def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
+        if len(self._algorithms) > 1 and problem.stride == (1, 1):
+            return "stride 1 has one phase"
+        problem, x = _unpadded(problem, x)
+        for phase in _convolutions(problem):
+            reasons = [a.supports(phase.problem, x, target) for a in self._algorithms]
+            if all(reasons):
+                return reasons[-1] if problem.stride == (1, 1) else f"in one phase, {reasons[-1]}"
+        return None
+
+    def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
+        inner, x = _unpadded(problem, x)
+        cycles = 0.0
+        for phase in _convolutions(inner):
+            cycles += self._best(phase.problem, x, target, packed).cost(phase.problem, x, target, packed)
+        if not packed:
+            cycles += problem.k * (problem.c // problem.groups) * problem.r * problem.s * cost.C.regroup_weight
+        if problem.stride != (1, 1):
+            cycles += problem.n * problem.c * problem.h * problem.w * cost.C.join
+        return cycles
+
+    def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool) -> Phased | Folded:
+        if problem.padding_mode == "zeros":
+            return self._phased(problem, x, target, count, packed)
+        inner, x = _unpadded(problem, x)
+        each = inner.itemsize * inner.c * inner.h * inner.w
+        images = max(1, min(problem.n, MOST_RESULTS // each))
+        sizes = {min(images, problem.n - start) for start in range(0, problem.n, images)}
+        return Folded(
+            problem, images,
+            {n: self._phased(replace(inner, n=n), x, target, count, packed) for n in sizes},
+            {n: fold_job(replace(problem, n=n), target) for n in sizes},
+        )  # fmt: skip
+
+    def _best(self, problem: Problem, x: Steps, target: Target, packed: bool) -> Algorithm:
+        able = [a for a in self._algorithms if a.supports(problem, x, target) is None]
+        image = replace(problem, n=1)
+        return able[0] if len(able) == 1 else min(able, key=lambda a: a.cost(image, x, target, packed))
+
+    def _phased(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool) -> Phased:
+        """The convolutions of a problem with zero padding, cut so that little waits to be put together."""
+        item, (sh, sw) = problem.itemsize, problem.stride
+        phases = phases_of(problem)
+        row = problem.c * problem.w * item
+        images, rows = problem.n, problem.h
+        if (sh, sw) != (1, 1) or phases[0].problem is None:
+            images = max(1, min(images, MOST_RESULTS // (row * problem.h)))
+            if row * problem.h > MOST_RESULTS:
+                rows = max(1, MOST_RESULTS // (row * sh)) * sh
+        places, size = [], 0
+        for phase in phases:
+            places.append(size)
+            size += -(-len(phase.taps) * problem.k * problem.c // problem.groups * item // 64) * 64
+        found = Phased(problem, places, size, weights_job(problem, phases, places, target))
+        for n0 in range(0, problem.n, images):
+            part = replace(problem, n=min(images, problem.n - n0))
+            for top in range(0, problem.h, rows):
+                band = top, min(top + rows, problem.h)
+                found.parts.append(Part(n0, part.n, band, *self._convolve(part, band, x, target, count, packed)))
+        return found
+
+    def _convolve(self, problem: Problem, band: Pair, x: Steps, target: Target, count: int, packed: bool):
+        """The convolutions of some images and rows, and the launch that puts their results together."""
+        steps, places, size = [], [], 0
+        for index, phase in enumerate(phases_of(problem, band)):
+            if phase.problem is None:
+                places.append(-1)
+                continue
+            algorithm = self._best(phase.problem, x, target, packed)
+            steps.append(Step(index, phase, size, algorithm.build(phase.problem, x, target, count, packed)))
+            places.append(size)
+            size += -(-int(np.prod(phase.problem.y_shape)) * problem.itemsize // 64) * 64
+        if problem.stride == (1, 1) and steps:
+            return steps, None, 0
+        join = phases_job(problem, band[1] - band[0], phases_of(problem, band), places, target)
+        return steps, join, max(size, 64)
+
+
+def _convolutions(problem: Problem) -> list[Phase]:
+    """The phases that are not zero."""
+    return [phase for phase in phases_of(problem) if phase.problem is not None]
+
+
+def _unpadded(problem: Problem, x: Steps) -> tuple[Problem, Steps]:
+    """The problem whose result is folded: on the padded input, in the type that sums are made in."""
+    if problem.padding_mode == "zeros":
+        return problem, x
+    (top, bottom), (left, right) = problem.padding
+    dtype = "float32" if problem.itemsize == 2 else problem.dtype
+    inner = replace(
+        problem, h=problem.h + top + bottom, w=problem.w + left + right, padding=((0, 0), (0, 0)), padding_mode="zeros",
+        dtype=dtype,
+    )  # fmt: skip
+    return inner, x if dtype == problem.dtype else contiguous_steps(inner)
+
+
+@dataclass
+class Step:
+    """One phase's convolution, and where its result lies among those that wait."""
+
+    index: int
+    phase: Phase
+    place: int
+    execution: Execution
+
+
+@dataclass
+class Part:
+    """Some images and rows of dx."""
+
+    first: int
+    images: int
+    rows: Pair
+    steps: list[Step]
+    join: Job | None
+    size: int  # bytes of results
+
+
+@dataclass
+class Phased:
+    """An input gradient with zero padding, ready to run; see `Execution`."""
+
+    problem: Problem
+    places: list[int]  # of the phases' weights
+    weight_bytes: int
+    weights: Job
+    parts: list[Part] = field(default_factory=list)
+
+    @property
+    def packing(self) -> tuple:
+        """Equal for executions that can share packed weights."""
+        return "phases", *self._forms()
+
+    def _forms(self) -> dict[tuple, Step]:
+        """A step for each form of a phase's packed weights."""
+        return {(step.index, step.execution.packing): step for part in self.parts for step in part.steps}
+
+    def workspace(self, count: int) -> int:
+        """Bytes that a call on `count` threads takes besides its arrays."""
+        convolutions = (step.execution.workspace(count) for part in self.parts for step in part.steps)
+        return self.weight_bytes + max((part.size for part in self.parts), default=0) + max(convolutions, default=0)
+
+    def pack(self, weight: np.ndarray) -> dict[tuple, np.ndarray]:
+        """The weights of each phase, regrouped and packed."""
+        regrouped = workspace.aligned(self.weight_bytes)
+        threads.run(self.weights, weight, y=regrouped)
+        return {form: step.execution.pack(self._weights(regrouped, step)) for form, step in self._forms().items()}
+
+    def _weights(self, regrouped: np.ndarray, step: Step) -> np.ndarray:
+        return regrouped[self.places[step.index] :]
+
+    def run(self, dy, weight, bias, residual, dx, packed=None) -> None:
+        """Write the gradient of `weight`'s convolution into `dx`."""
+        dy, dx = (a if a.ndim == 4 else a[None] for a in (dy, dx))
+        blocks = []
+
+        def memory(size):
+            blocks.append(workspace.take(size))
+            return blocks[-1].memory
+
+        try:
+            regrouped = None
+            if packed is None:
+                regrouped = memory(self.weight_bytes)
+                threads.run(self.weights, weight, y=regrouped)
+            results = memory(max((part.size for part in self.parts), default=0) or 64)
+            for part in self.parts:
+                images = slice(part.first, part.first + part.images)
+                target = _rows(dx[images], part.rows, self.problem.layout)
+                for step in part.steps:
+                    form = step.index, step.execution.packing
+                    w = self._weights(regrouped, step) if packed is None else None
+                    source = _cropped(dy[images], step.phase, self.problem.layout)
+                    y = target if part.join is None else results[step.place :]
+                    step.execution.run(source, w, None, None, y, None if packed is None else packed[form])
+                if part.join is not None:
+                    threads.run(part.join, results, y=target)
+        finally:
+            for block in blocks:
+                workspace.give(block)
+
+
+@dataclass
+class Folded:
+    """An input gradient whose border is folded back, ready to run; see `Execution`."""
+
+    problem: Problem
+    images: int  # at a time
+    inner: dict[int, Phased]  # by number of images
+    fold: dict[int, Job]
+
+    @property
+    def packing(self) -> tuple:
+        """Equal for executions that can share packed weights."""
+        return "folded", *((n, self.inner[n].packing) for n in sorted(self.inner))
+
+    @property
+    def _dtype(self) -> np.dtype:
+        return np.dtype(np.float64 if names_of(self.problem)[1] == "f64" else np.float32)
+
+    def _size(self) -> int:
+        """Bytes of the padded gradient of the images that are computed at a time."""
+        return max(int(np.prod(inner.problem.x_shape)) for inner in self.inner.values()) * self._dtype.itemsize
+
+    def workspace(self, count: int) -> int:
+        """Bytes that a call on `count` threads takes besides its arrays."""
+        return self._size() + max(inner.workspace(count) for inner in self.inner.values())
+
+    def pack(self, weight: np.ndarray) -> dict[int, dict]:
+        """The weights of each number of images."""
+        wide = weight.astype(self._dtype, copy=False)
+        return {n: inner.pack(wide) for n, inner in self.inner.items()}
+
+    def run(self, dy, weight, bias, residual, dx, packed=None) -> None:
+        """Write the gradient of `weight`'s convolution into `dx`."""
+        dy, dx = (a if a.ndim == 4 else a[None] for a in (dy, dx))
+        wide = self._dtype
+        if weight is not None:
+            weight = weight.astype(wide, copy=False)
+        if dy.dtype != wide:
+            dy = np.ascontiguousarray(dy, wide)
+        block = workspace.take(self._size())
+        try:
+            for first in range(0, self.problem.n, self.images):
+                part = slice(first, min(first + self.images, self.problem.n))
+                n = part.stop - first
+                inner = self.inner[n]
+                shape = inner.problem.x_shape
+                padded = block.memory[: int(np.prod(shape)) * wide.itemsize].view(wide).reshape(shape)
+                inner.run(dy[part], weight, None, None, padded, None if packed is None else packed[n])
+                threads.run(self.fold[n], padded, y=dx[part])
+        finally:
+            workspace.give(block)
+
+
+def _cropped(dy: np.ndarray, phase: Phase, layout: str) -> np.ndarray:
+    """The part of dy that a phase reads."""
+    rows, columns = slice(*phase.rows.crop), slice(*phase.columns.crop)
+    return dy[:, rows, columns] if layout == "channels_last" else dy[:, :, rows, columns]
+
+
+def _rows(dx: np.ndarray, rows: Pair, layout: str) -> np.ndarray:
+    """Some rows of dx."""
+    return dx[:, slice(*rows)] if layout == "channels_last" else dx[:, :, slice(*rows)]

@@ -1,0 +1,180 @@
+"""What an input gradient does besides convolutions: regroup the weights, put phases together, fold borders back."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastconv.algorithm.common import finish_name, names_of
+from fastconv.algorithm.input_grad.phases import Phase
+from fastconv.algorithm.strips import MODES, source_index
+from fastconv.codegen.emit import invoke, peek
+from fastconv.codegen.jit import native
+from fastconv.job import Job
+from fastconv.microkernels.inventory import microkernel
+from fastconv.microkernels.regroup import MOVED
+from fastconv.problem import SHORT_DTYPE, Problem
+from fastconv.target import Target
+
+X, Y = 0, 4  # of a call's arrays
+
+# Weights: (K, C / groups, R, S) becomes (C, K / groups, taps) for each phase.
+(
+    BLOCKS, BLOCK, OUTPUTS, CHANNELS, W_C, W_K, PHASES, TABLES, TO_ITEM, PICK, WEIGHTS_FIELDS,
+) = range(11)  # fmt: skip
+OUTPUTS_A_TASK = 16  # that many streams through w: a task reads whole lines of it, one after the other
+
+
+@native("input_grad_weights", 4)
+def regroup_weights(plan, call, scratch, task):
+    """Some output channels of one group, for every phase."""
+    blocks, channels, outputs = peek(plan, BLOCKS), peek(plan, CHANNELS), peek(plan, OUTPUTS)
+    g, k0 = task // blocks, task % blocks * peek(plan, BLOCK)
+    some = min(peek(plan, BLOCK), outputs - k0)
+    w_c, w_k, item = peek(plan, W_C), peek(plan, W_K), peek(plan, TO_ITEM)
+    w = peek(call, X) + (g * outputs + k0) * w_k
+    for phase in range(peek(plan, PHASES)):
+        # A table holds where the phase's weights start, how many taps they have, and where these lie in w.
+        table = peek(peek(plan, TABLES), phase)
+        taps = peek(table, 1)
+        to = peek(call, Y) + peek(table, 0) + (g * channels * outputs + k0) * taps * item
+        for c in range(channels):
+            invoke(peek(plan, PICK), (w + c * w_c, w_k, table + 16, taps, to, taps * item, some))
+            to += outputs * taps * item
+
+
+def weights_job(problem: Problem, phases: list[Phase], places: list[int], target: Target) -> Job:
+    """The launch that brings w to the phases' convolutions, each phase's at its place in bytes."""
+    item, (k, channels, r, s) = problem.itemsize, problem.weight_shape
+    outputs = k // problem.groups
+    tables = [
+        np.array([place, len(phase.taps), *((i * s + j) * item for i, j in phase.taps)], np.int64)
+        for phase, place in zip(phases, places, strict=True)
+    ]
+    starts = np.array([table.ctypes.data for table in tables], np.int64)
+    block = min(OUTPUTS_A_TASK, outputs)
+    pick = microkernel(f"pick_{MOVED[SHORT_DTYPE[problem.dtype]]}_{target.isa}")
+    plan = np.zeros(WEIGHTS_FIELDS, np.int64)
+    for index, value in (
+        (BLOCKS, -(-outputs // block)), (BLOCK, block), (OUTPUTS, outputs), (CHANNELS, channels),
+        (W_C, r * s * item), (W_K, channels * r * s * item), (PHASES, len(phases)), (TABLES, starts.ctypes.data),
+        (TO_ITEM, item), (PICK, pick.address),
+    ):  # fmt: skip
+        plan[index] = value
+    tasks = problem.groups * -(-outputs // block)
+    return Job(regroup_weights.address, plan, tasks, 0, 32 * k * channels * r * s, [tables, starts])
+
+
+# Phases: their results, one after the other, become rows of dx.
+(
+    CHANNELS_LAST, IMAGE_TASKS, ROWS, WIDTH, STRIDE_H, STRIDE_W, ITEM, C,
+    DX_N, DX_C, DX_H, DX_W, PLACES, COMB, WEAVE, PHASES_FIELDS,
+) = range(16)  # fmt: skip
+
+
+@native("input_grad_phases", 4)
+def join_phases(plan, call, scratch, task):
+    """One channel of one image, or with channels last one row of it."""
+    image_tasks, channels_last = peek(plan, IMAGE_TASKS), peek(plan, CHANNELS_LAST) != 0
+    n, part = task // image_tasks, task % image_tasks
+    sh, sw, item, width = peek(plan, STRIDE_H), peek(plan, STRIDE_W), peek(plan, ITEM), peek(plan, WIDTH)
+    channels, dx_h, dx_w = peek(plan, C), peek(plan, DX_H), peek(plan, DX_W)
+    columns_of = min(sw, width)
+    start, stop = (part, part + 1) if channels_last else (0, peek(plan, ROWS))
+    dx = peek(call, Y) + n * peek(plan, DX_N) + (0 if channels_last else part * peek(plan, DX_C))
+    for i in range(start, stop):
+        line, even = dx + i * dx_h, 0
+        for b in range(columns_of):
+            # A place holds where a phase's results start (-1: all zero), how many rows and columns they have.
+            place = peek(plan, PLACES) + 24 * (i % sh * columns_of + b)
+            source, rows, columns = peek(place, 0), peek(place, 1), peek(place, 2)
+            if source >= 0:
+                above = (n * rows + i // sh) if channels_last else ((n * channels + part) * rows + i // sh)
+                source += peek(call, X) + above * columns * item * (channels if channels_last else 1)
+            else:
+                source = 0
+            if channels_last:
+                for j in range(columns):
+                    at = source + j * channels * item if source != 0 else 0
+                    invoke(peek(plan, COMB), (at, line + (b + j * sw) * dx_w, item, channels))
+            elif sw == 2 and columns_of == 2:
+                if b == 0:
+                    even = source
+                else:
+                    invoke(peek(plan, WEAVE), (even, source, line, width))
+            else:
+                invoke(peek(plan, COMB), (source, line + b * item, sw * item, columns))
+
+
+def phases_job(problem: Problem, rows: int, phases: list[Phase], places: list[int], target: Target) -> Job:
+    """The launch that makes `rows` rows of dx from its phases' results, which lie at these places in bytes, or nowhere:
+    -1."""
+    item, last, moved = problem.itemsize, problem.layout == "channels_last", MOVED[SHORT_DTYPE[problem.dtype]]
+    (sh, sw), c, h, w = problem.stride, problem.c, problem.h, problem.w
+    table = np.array(
+        [v for p, at in zip(phases, places, strict=True) for v in (at, p.rows.size, p.columns.size)], np.int64
+    )
+    comb, weave = (microkernel(f"{op}_{moved}_{target.isa}") for op in ("comb", "weave"))
+    dx_c, dx_h, dx_w = (item, w * c * item, c * item) if last else (h * w * item, w * item, item)
+    plan = np.zeros(PHASES_FIELDS, np.int64)
+    for index, value in (
+        (CHANNELS_LAST, last), (IMAGE_TASKS, rows if last else c), (ROWS, rows), (WIDTH, w), (STRIDE_H, sh),
+        (STRIDE_W, sw), (ITEM, item), (C, c), (DX_N, c * h * w * item), (DX_C, dx_c), (DX_H, dx_h), (DX_W, dx_w),
+        (PLACES, table.ctypes.data), (COMB, comb.address), (WEAVE, weave.address),
+    ):  # fmt: skip
+        plan[index] = value
+    tasks = problem.n * (rows if last else c)
+    return Job(join_phases.address, plan, tasks, 0, 8 * problem.n * c * rows * w, [table])
+
+
+# Borders: dx of the padded input, whose padding goes back to where its values came from.
+(
+    F_LAST, F_CHANNELS, F_H, F_W, F_TOP, F_LEFT, F_HEIGHT, F_WIDTH, F_MODE, F_ITEM, F_STORED, F_ACCUMULATE, F_FINISH,
+    FOLD_FIELDS,
+) = range(14)  # fmt: skip
+
+
+@native("input_grad_fold", 4)
+def fold_border(plan, call, scratch, task):
+    """One channel of one image, or with channels last one image: rows first, then columns, then what lies inside."""
+    channels = peek(plan, F_CHANNELS) if peek(plan, F_LAST) != 0 else 1  # side by side in a pixel
+    h, w, top, left = peek(plan, F_H), peek(plan, F_W), peek(plan, F_TOP), peek(plan, F_LEFT)
+    height, width, mode, item = peek(plan, F_HEIGHT), peek(plan, F_WIDTH), peek(plan, F_MODE), peek(plan, F_ITEM)
+    accumulate, pixel = peek(plan, F_ACCUMULATE), channels * item
+    padded = peek(call, X) + task * height * width * pixel
+    dx = peek(call, Y) + task * h * w * channels * peek(plan, F_STORED)
+    row = width * pixel
+    for t in range(height):
+        to = source_index(t - top, h, mode) + top
+        if to != t:
+            invoke(accumulate, (padded + t * row, item, padded + to * row, item, width * channels))
+    for t in range(width):
+        to = source_index(t - left, w, mode) + left
+        if to != t:
+            inside = padded + top * row
+            if channels == 1:
+                invoke(accumulate, (inside + t * pixel, row, inside + to * pixel, row, h))
+            else:
+                for i in range(h):
+                    line = inside + i * row
+                    invoke(accumulate, (line + t * pixel, item, line + to * pixel, item, channels))
+    for i in range(h):
+        source = padded + (top + i) * row + left * pixel
+        invoke(peek(plan, F_FINISH), (source, dx + i * w * channels * peek(plan, F_STORED), 0, w * channels, 0))
+
+
+def fold_job(problem: Problem, target: Target) -> Job:
+    """The launch that makes dx of the padded input's gradient, which is in the computing type."""
+    _, computing, item = names_of(problem)
+    (top, bottom), (left, right) = problem.padding
+    last = problem.layout == "channels_last"
+    plan = np.zeros(FOLD_FIELDS, np.int64)
+    for index, value in (
+        (F_LAST, last), (F_CHANNELS, problem.c), (F_H, problem.h), (F_W, problem.w), (F_TOP, top), (F_LEFT, left),
+        (F_HEIGHT, problem.h + top + bottom), (F_WIDTH, problem.w + left + right),
+        (F_MODE, MODES[problem.padding_mode]), (F_ITEM, item), (F_STORED, problem.itemsize),
+        (F_ACCUMULATE, microkernel(f"accumulate_{computing}_{target.isa}").address),
+        (F_FINISH, microkernel(finish_name(problem, target, None)).address),
+    ):  # fmt: skip
+        plan[index] = value
+    tasks = problem.n * (1 if last else problem.c)
+    return Job(fold_border.address, plan, tasks, 0, 8 * problem.n * problem.c * problem.h * problem.w)

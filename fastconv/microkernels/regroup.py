@@ -1,0 +1,110 @@
+"""Moves and sums of elements that change no value's type: what gradients need to take arrays apart and together.
+
+pick        dst[i, t] = src[i, table[t]]                       rows of a few elements, in another order
+comb        dst[i * step] = src[i], or 0                       elements become every step-th
+weave       dst[2 i] = a[i], dst[2 i + 1] = b[i]               two rows become one, a null row counts as zeros
+accumulate  dst[i] += src[i]
+
+Those that only move take any type of the right size; narrow ones are all called bf16, which is held as an integer.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from fastconv.codegen.emit import emitter
+from fastconv.codegen.vector import Vectors, integer
+from fastconv.microkernels.names import parse
+from fastconv.microkernels.pack import each
+
+MOVED = {"f32": "f32", "f64": "f64", "f16": "bf16", "bf16": "bf16"}  # the name under which a stored type is moved
+
+
+def _start(b: ir.IRBuilder, name: str) -> Vectors:
+    spec = parse(name)
+    return Vectors(b, spec.dtype, spec.lanes)
+
+
+@emitter("pick")
+def pick(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: src, src_pitch, table (byte offsets), taps, dst, dst_pitch, count."""
+    v = _start(b, name)
+    src, src_pitch, table, taps, dst, dst_pitch, count = args
+    with v.loop_or_none(count, v.pointer(src), v.pointer(dst)) as (_, (at, to), following):
+        with each(v, integer(0), taps, 1) as t:
+            offset = v.load_integer(v.offset(v.pointer(table), b.mul(t, integer(8))))
+            place = v.offset(to, b.mul(t, integer(v.size)))
+            b.store(v.load_scalar(v.offset(at, offset)), b.bitcast(place, v.scalar.as_pointer()), align=v.size)
+        following += [v.offset(at, src_pitch), v.offset(to, dst_pitch)]
+
+
+@emitter("comb")
+def comb(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: src (0: zeros), dst, step (bytes), count."""
+    v = _start(b, name)
+    src, dst, step, count = args
+    exists = b.icmp_signed("!=", src, integer(0))
+    at, to = v.pointer(src), v.pointer(dst)
+    nothing = ir.Constant(v.mask_type, [0] * v.lanes)
+
+    def vectors():
+        with each(v, integer(0), count, v.lanes) as i:
+            mask, where = v.first_lanes(b.sub(count, i)), b.mul(i, integer(v.size))
+            v.store_masked(
+                v.load_masked(v.offset(at, where), b.select(exists, mask, nothing)), v.offset(to, where), mask
+            )
+
+    def scalars():
+        zero = ir.Constant(v.scalar, 0 if v.dtype == "bf16" else 0.0)
+        with b.if_else(exists) as (moves, clears):
+            for branch, value in ((moves, lambda i: v.load_scalar(v.offset(at, b.mul(i, integer(v.size))))),
+                                  (clears, lambda i: zero)):  # fmt: skip
+                with branch, each(v, integer(0), count, 1) as i:
+                    place = v.offset(to, b.mul(i, step))
+                    b.store(value(i), b.bitcast(place, v.scalar.as_pointer()), align=v.size)
+
+    with b.if_else(b.icmp_signed("==", step, integer(v.size))) as (side_by_side, apart):
+        with side_by_side:
+            vectors()
+        with apart:
+            scalars()
+
+
+@emitter("weave")
+def weave(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: a, b (0: zeros), dst, count of dst."""
+    v = _start(b, name)
+    *sources, dst, count = args
+    nothing = ir.Constant(v.mask_type, [0] * v.lanes)
+    one = integer(1)
+    counts = [b.ashr(b.add(count, one), one), b.ashr(count, one)]
+    exist = [b.icmp_signed("!=", source, integer(0)) for source in sources]
+    with each(v, integer(0), counts[0], v.lanes) as i:
+        loaded = []
+        for source, some, there in zip(sources, counts, exist, strict=True):
+            mask = b.select(there, v.first_lanes(b.sub(some, i)), nothing)
+            loaded.append(v.load_masked(v.offset(v.pointer(source), b.mul(i, integer(v.size))), mask))
+        for half in range(2):
+            lanes = range(half * v.lanes, (half + 1) * v.lanes)
+            woven = v.shuffle(*loaded, [lane // 2 + lane % 2 * v.lanes for lane in lanes])
+            first = b.add(b.mul(i, integer(2)), integer(half * v.lanes))
+            left = b.sub(count, first)
+            left = b.select(b.icmp_signed(">", left, integer(0)), left, integer(0))
+            v.store_masked(woven, v.offset(v.pointer(dst), b.mul(first, integer(v.size))), v.first_lanes(left))
+
+
+@emitter("accumulate")
+def accumulate(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: src, src_step, dst, dst_step (bytes), count."""
+    v = _start(b, name)
+    src, src_step, dst, dst_step, count = args
+    at, to, size = v.pointer(src), v.pointer(dst), integer(v.size)
+    with b.if_else(b.and_(b.icmp_signed("==", src_step, size), b.icmp_signed("==", dst_step, size))) as (dense, apart):
+        with dense, each(v, integer(0), count, v.lanes) as i:
+            mask, where = v.first_lanes(b.sub(count, i)), b.mul(i, size)
+            place = v.offset(to, where)
+            v.store_masked(b.fadd(v.load_masked(place, mask), v.load_masked(v.offset(at, where), mask)), place, mask)
+        with apart, each(v, integer(0), count, 1) as i:
+            place = v.offset(to, b.mul(i, dst_step))
+            summed = b.fadd(v.load_scalar(place), v.load_scalar(v.offset(at, b.mul(i, src_step))))
+            b.store(summed, b.bitcast(place, v.scalar.as_pointer()), align=v.size)
