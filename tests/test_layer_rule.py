@@ -77,8 +77,9 @@ def test_one_place_compiles():
 
 
 def test_public_names():
-    public = {"conv2d", "conv2d_backward", "conv2d_input_grad", "conv2d_weight_grad", "ConvGradients", "Conv2d", "explain", "algorithms", "show_config", "set_num_threads", "get_num_threads",
-              "num_threads", "Plan"}  # fmt: skip
+    public = {"conv2d", "conv2d_backward", "conv2d_input_grad", "conv2d_weight_grad", "ConvGradients", "Conv2d",
+              "explain", "algorithms", "show_config", "set_num_threads", "get_num_threads", "num_threads",
+              "Plan"}  # fmt: skip
     assert set(fc.__all__) == public
     assert all(getattr(fc, name).__doc__ for name in public)
 
