@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ from fastconv.codegen.lock import setup
 from fastconv.conv import check_algorithm, typed
 from fastconv.problem import Problem, conv2d_problem
 
+# The options of a convolution that its gradients know, in the order in which they are handed on.
+OPTIONS = ("stride", "padding", "dilation", "groups", "padding_mode", "layout", "precision")
 _calls = Calls(512)
 
 
@@ -216,22 +219,31 @@ def conv2d_backward(
     >>> grads.input is None, grads.weight.shape, grads.bias
     (True, (4, 3, 3, 3), array([72., 72., 72., 72.], dtype=float32))
     """
+    options = (stride, padding, dilation, groups, padding_mode, layout, precision)
+
+    def input_grad(grad_output, x, weight):
+        call = _prepared("input_grad", (grad_output, weight), x.shape, algorithm, options)
+        return call(grad_output, weight, None, None, None)
+
+    return backward(grad_output, x, weight, needs, algorithm, options, input_grad)
+
+
+def backward(grad_output, x, weight, needs, algorithm, options, input_grad: Callable) -> ConvGradients:
+    """Check everything, and compute what is needed; `input_grad` computes the input's of checked arrays."""
     for_input, for_weight, for_bias = _needs(needs)
     grad_output, x = check_array("grad_output", grad_output, (3, 4)), check_array("x", x, (3, 4))
     weight = check_array("weight", weight, 4)
     check_same_dtype(grad_output, x, weight, names=("grad_output", "x", "weight"))
-    options = (stride, padding, dilation, groups, padding_mode, layout, precision)
     problem = _problem(x.shape, weight.shape, weight.dtype, options)
     _check_grad_output(grad_output, problem, x.ndim)
     dx = dw = db = None
     if for_input:
-        call = _prepared("input_grad", (grad_output, weight), x.shape, algorithm, options)
-        dx = call(grad_output, weight, None, None, None)
+        dx = input_grad(grad_output, x, weight)
     if for_weight:
         call = _prepared("weight_grad", (grad_output, x), weight.shape, algorithm, options)
         dw = call(x, grad_output, None, None, None)
     if for_bias:
-        db = bias_grad(grad_output, layout)
+        db = _bias_grad(grad_output, problem.layout)
     return ConvGradients(dx, dw, db)
 
 
@@ -247,7 +259,7 @@ def _needs(needs: Any) -> tuple[bool, bool, bool]:
     return tuple(map(bool, needs))
 
 
-def bias_grad(grad_output: np.ndarray, layout: str) -> np.ndarray:
+def _bias_grad(grad_output: np.ndarray, layout: str) -> np.ndarray:
     """The sum of grad_output over images and pixels; narrow types are added up in float32 and rounded once."""
     channel = grad_output.ndim - 1 if layout == "channels_last" else grad_output.ndim - 3
     axes = tuple(axis for axis in range(grad_output.ndim) if axis != channel)
@@ -264,13 +276,13 @@ def _prepared(pass_: str, arrays: tuple, shape: Any, algorithm: str, options: tu
         )  # fmt: skip
         return _calls[key]
     except (KeyError, TypeError, AttributeError):
-        call = _prepare(pass_, arrays, shape, algorithm, options)
+        call = prepare(pass_, arrays, shape, algorithm, options)
     _calls.keep(key, call)
     return call
 
 
-def _prepare(pass_: str, arrays: tuple, shape: Any, algorithm: str, options: tuple) -> Call:
-    """Check everything and plan."""
+def prepare(pass_: str, arrays: tuple, shape: Any, algorithm: str, options: tuple, packed: bool = False) -> Call:
+    """Check arrays and options of one pass and plan it."""
     grad_output = check_array("grad_output", arrays[0], (3, 4))
     if pass_ == "input_grad":
         name, other = "weight", check_array("weight", arrays[1], 4)
@@ -282,25 +294,20 @@ def _prepare(pass_: str, arrays: tuple, shape: Any, algorithm: str, options: tup
     problem = _problem(x_shape, weight_shape, other.dtype, options)
     _check_grad_output(grad_output, problem, len(x_shape))
     problem = replace(problem, pass_=pass_)
-    with setup:
-        check_algorithm(f"conv2d_{pass_}", algorithm)
     read, beside = (grad_output, other) if pass_ == "input_grad" else (other, grad_output)
-    if algorithm != "tune":
-        with setup:
-            return Call(problem, read, algorithm, False)
+    check_algorithm(f"conv2d_{pass_}", algorithm)
     with setup:
+        if algorithm != "tune":
+            return Call(problem, read, algorithm, packed)
         from fastconv import tuning
-    return tuning.tuned(problem, (read, beside, None, None), False)
+    return tuning.tuned(problem, (read, beside, None, None), packed)
 
 
 def _problem(x_shape: tuple, weight_shape: tuple, dtype: Any, options: tuple) -> Problem:
     """The forward problem of these shapes."""
-    stride, padding, dilation, groups, padding_mode, layout, precision = options
     batch = () if len(x_shape) == 4 else (1,)
-    return conv2d_problem(
-        (*batch, *x_shape), tuple(weight_shape), dtype=dtype, stride=stride, padding=padding, dilation=dilation,
-        groups=groups, padding_mode=padding_mode, layout=layout, precision=precision,
-    )  # fmt: skip
+    named = dict(zip(OPTIONS, options, strict=True))
+    return conv2d_problem((*batch, *x_shape), tuple(weight_shape), dtype=dtype, **named)
 
 
 def _check_grad_output(grad_output: np.ndarray, problem: Problem, axes: int) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import call, threads
+from fastconv import call, conv_grad, threads
 from fastconv.batch_norm import batch_norm_fold
 from fastconv.checks import as_size, as_sizes, check_array, check_same_dtype
 from fastconv.codegen.lock import setup
 from fastconv.conv import check_algorithm, prepare
+from fastconv.conv_grad import ConvGradients
 from fastconv.problem import conv2d_problem
 
 MOST_CALLS = 64  # prepared calls that one layer remembers
@@ -78,7 +79,7 @@ class Conv2d:
         }  # fmt: skip
         self._check_options()
         self._calls = call.Calls(MOST_CALLS)
-        self._packed: dict[tuple, np.ndarray] = {}
+        self._packed: dict[tuple, Any] = {}
 
     def _check_options(self) -> None:
         """Say now what is wrong whatever the input will be, by a problem on an image that anything fits."""
@@ -105,19 +106,61 @@ class Conv2d:
             prepared, packed = self._prepare(x, residual)
         return prepared(x, self.weight, self.bias, residual, out, packed)
 
+    def backward(
+        self,
+        grad_output: np.ndarray,
+        x: np.ndarray,
+        needs: tuple[bool, bool, bool] = (True, True, True),
+        *,
+        algorithm: str = "auto",
+    ) -> ConvGradients:
+        """Compute the gradients of the layer at input `x`; see `conv2d_backward`.
+
+        Weights are regrouped and packed for the input's gradient once. A folded batch norm is a part of weight and
+        bias: the gradients are those of the folded ones.
+
+        Raises
+        ------
+        TypeError
+            As for `conv2d_backward`.
+        ValueError
+            As for `conv2d_backward`; or if the layer has an activation, whose derivative takes its result: convolve
+            without one to train.
+        """
+        options = dict(self._options)
+        activation = options.pop("activation")
+        if activation is not None:
+            raise ValueError(f"backward: the layer has activation={activation!r}; its gradient needs one without")
+
+        def input_grad(grad_output, x, weight):
+            key = "input_grad", grad_output.shape, grad_output.strides, x.shape, algorithm, threads.get_num_threads()
+            try:
+                prepared, packed = self._calls[key]
+            except KeyError:
+                prepared = conv_grad.prepare("input_grad", (grad_output, weight), x.shape, algorithm, order, True)
+                packed = self._keep(key, prepared)
+            return prepared(grad_output, weight, None, None, None, packed)
+
+        order = tuple(options[name] for name in conv_grad.OPTIONS)
+        return conv_grad.backward(grad_output, x, self.weight, needs, algorithm, order, input_grad)
+
     def _prepare(self, x, residual):
         prepared = prepare(x, self.weight, self.bias, residual, self._algorithm, True, **self._options)
-        packed = self._pack(prepared)
         key = (
             x.shape, x.strides, x.dtype, x.__class__,
             None if residual is None else (residual.shape, residual.dtype, residual.__class__),
             threads.get_num_threads(),
         )  # fmt: skip
+        return prepared, self._keep(key, prepared)
+
+    def _keep(self, key: tuple, prepared: call.Call):
+        """Remember a prepared call, with the weights packed for it, which are returned."""
+        packed = self._pack(prepared)
         with setup:
             self._calls.keep(key, (prepared, packed))
-        return prepared, packed
+        return packed
 
-    def _pack(self, prepared: call.Call) -> np.ndarray:
+    def _pack(self, prepared: call.Call):
         """The weights as a call wants them; packed at most once a form."""
         form = prepared.execution.packing
         if not form:
