@@ -71,7 +71,8 @@ def conv2d_input_grad(
     Returns
     -------
     ndarray, shape `input_shape`
-        Bitwise the same for any number of threads and any split of the batch.
+        Bitwise the same for any number of threads. "auto" chooses for the whole batch: only a named algorithm gives the
+        same bits however a batch is split.
 
     Raises
     ------

@@ -61,8 +61,8 @@ def consider(problem: Problem, x: Steps, packed: bool, target: Target | None = N
     """Every candidate in order, with its cost or the reason against it."""
     target = target or targets.host()
     # Costs are those of one image: the choice fixes the order of sums, which must not depend on how a batch is split.
-    # Only the weight gradient adds up over the batch.
-    image = problem if problem.pass_ == "weight_grad" else replace(problem, n=1)
+    # Gradients are computed for a whole batch, over which that of the weight even adds up.
+    image = replace(problem, n=1) if problem.pass_ == "forward" else problem
     found = []
     for algorithm in CANDIDATES[problem.op, problem.pass_]:
         reason = algorithm.supports(problem, x, target)

@@ -25,17 +25,33 @@ def _start(b: ir.IRBuilder, name: str) -> Vectors:
     return Vectors(b, spec.dtype, spec.lanes)
 
 
+def _somewhere(v: Vectors, src: ir.Value, dst: ir.Value) -> ir.Value:
+    """src, or where there is none dst: a masked load from a page that is not there takes hundreds of cycles."""
+    return v.pointer(v.b.select(v.b.icmp_signed("!=", src, integer(0)), src, dst))
+
+
+ROWS = 8  # that `pick` moves at once: a loop's own steps took longer than the moves
+
+
 @emitter("pick")
 def pick(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     """Arguments: src, src_pitch, table (byte offsets), taps, dst, dst_pitch, count."""
     v = _start(b, name)
     src, src_pitch, table, taps, dst, dst_pitch, count = args
-    with v.loop_or_none(count, v.pointer(src), v.pointer(dst)) as (_, (at, to), following):
-        with each(v, integer(0), taps, 1) as t:
-            offset = v.load_integer(v.offset(v.pointer(table), b.mul(t, integer(8))))
-            place = v.offset(to, b.mul(t, integer(v.size)))
-            b.store(v.load_scalar(v.offset(at, offset)), b.bitcast(place, v.scalar.as_pointer()), align=v.size)
-        following += [v.offset(at, src_pitch), v.offset(to, dst_pitch)]
+
+    def rows(start, stop, together):
+        """Move the rows in [start, stop), some of them together."""
+        with each(v, start, stop, together) as i, each(v, integer(0), taps, 1) as t:
+            at = v.offset(v.pointer(src), b.add(b.mul(i, src_pitch), v.load_integer(v.offset(v.pointer(table),
+                          b.mul(t, integer(8))))))  # fmt: skip
+            to = v.offset(v.pointer(dst), b.add(b.mul(i, dst_pitch), b.mul(t, integer(v.size))))
+            for _ in range(together):
+                b.store(v.load_scalar(at), b.bitcast(to, v.scalar.as_pointer()), align=v.size)
+                at, to = v.opaque(v.offset(at, src_pitch)), v.opaque(v.offset(to, dst_pitch))
+
+    whole = b.sub(count, b.srem(count, integer(ROWS)))
+    rows(integer(0), whole, ROWS)
+    rows(whole, count, 1)
 
 
 @emitter("comb")
@@ -44,7 +60,7 @@ def comb(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     v = _start(b, name)
     src, dst, step, count = args
     exists = b.icmp_signed("!=", src, integer(0))
-    at, to = v.pointer(src), v.pointer(dst)
+    at, to = _somewhere(v, src, dst), v.pointer(dst)
     nothing = ir.Constant(v.mask_type, [0] * v.lanes)
 
     def vectors():
@@ -83,7 +99,7 @@ def weave(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         loaded = []
         for source, some, there in zip(sources, counts, exist, strict=True):
             mask = b.select(there, v.first_lanes(b.sub(some, i)), nothing)
-            loaded.append(v.load_masked(v.offset(v.pointer(source), b.mul(i, integer(v.size))), mask))
+            loaded.append(v.load_masked(v.offset(_somewhere(v, source, dst), b.mul(i, integer(v.size))), mask))
         for half in range(2):
             lanes = range(half * v.lanes, (half + 1) * v.lanes)
             woven = v.shuffle(*loaded, [lane // 2 + lane % 2 * v.lanes for lane in lanes])

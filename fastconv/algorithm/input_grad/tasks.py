@@ -19,8 +19,8 @@ X, Y = 0, 4  # of a call's arrays
 
 # Weights: (K, C / groups, R, S) becomes (C, K / groups, taps) for each phase.
 (
-    BLOCKS, BLOCK, OUTPUTS, CHANNELS, W_C, W_K, PHASES, TABLES, TO_ITEM, PICK, WEIGHTS_FIELDS,
-) = range(11)  # fmt: skip
+    BLOCKS, BLOCK, OUTPUTS, CHANNELS, W_C, W_K, PHASES, TABLES, TO_ITEM, PICK, TRANSPOSE, WEIGHTS_FIELDS,
+) = range(12)  # fmt: skip
 OUTPUTS_A_TASK = 16  # that many streams through w: a task reads whole lines of it, one after the other
 
 
@@ -37,6 +37,9 @@ def regroup_weights(plan, call, scratch, task):
         table = peek(peek(plan, TABLES), phase)
         taps = peek(table, 1)
         to = peek(call, Y) + peek(table, 0) + (g * channels * outputs + k0) * taps * item
+        if peek(plan, TRANSPOSE) != 0:
+            invoke(peek(plan, TRANSPOSE), (w, w_k, to, outputs * item, some, channels))
+            return
         for c in range(channels):
             invoke(peek(plan, PICK), (w + c * w_c, w_k, table + 16, taps, to, taps * item, some))
             to += outputs * taps * item
@@ -52,12 +55,15 @@ def weights_job(problem: Problem, phases: list[Phase], places: list[int], target
     ]
     starts = np.array([table.ctypes.data for table in tables], np.int64)
     block = min(OUTPUTS_A_TASK, outputs)
-    pick = microkernel(f"pick_{MOVED[SHORT_DTYPE[problem.dtype]]}_{target.isa}")
+    stored = SHORT_DTYPE[problem.dtype]
+    pick, transpose = microkernel(f"pick_{MOVED[stored]}_{target.isa}").address, 0
+    if (r, s) == (1, 1) and stored in ("f32", "f64"):
+        transpose = microkernel(f"transpose_{stored}_{target.isa}_columns").address
     plan = np.zeros(WEIGHTS_FIELDS, np.int64)
     for index, value in (
         (BLOCKS, -(-outputs // block)), (BLOCK, block), (OUTPUTS, outputs), (CHANNELS, channels),
         (W_C, r * s * item), (W_K, channels * r * s * item), (PHASES, len(phases)), (TABLES, starts.ctypes.data),
-        (TO_ITEM, item), (PICK, pick.address),
+        (TO_ITEM, item), (PICK, pick), (TRANSPOSE, transpose),
     ):  # fmt: skip
         plan[index] = value
     tasks = problem.groups * -(-outputs // block)
