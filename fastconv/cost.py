@@ -74,6 +74,7 @@ def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float
     c_vectors, k_vectors = -(-channels // lanes), -(-(problem.k // problem.groups) // lanes)
     strip_rows = (cut.high * member.mh + problem.r - 1) * cut.classes
     strip = strip_rows * (cut.wide * member.mw + problem.s - 1) * dw
+    lines = cut.high * cut.classes * cut.column_classes
     tiles_in, tiles_out = c_vectors * cut.tiles, k_vectors * cut.tiles / cut.channel_blocks
     steps = sum(
         count * times * (blocking.tile_cycles(size, width) * channels * C.winograd_step + C.winograd_tile)
@@ -88,8 +89,8 @@ def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float
     far_weights = min(1.0, max(0.0, problem.groups * weights / target.l3 - 0.25))
     far_tiles = min(1.0, max(0.0, 2.5 * tiles / target.l3 - 0.3))
     return (
-        c_vectors * (strip * C.winograd_pack + strip_rows * C.winograd_row)
-        + cut.high * cut.classes * cut.column_classes * (c_vectors + k_vectors / cut.channel_blocks) * C.winograd_line
+        cut.images * c_vectors * (strip * C.winograd_pack + strip_rows * C.winograd_row)
+        + cut.images * lines * (c_vectors + k_vectors / cut.channel_blocks) * C.winograd_line
         + tiles_in * member.products * C.winograd_in
         + tiles_out * (member.products * C.winograd_out + member.mh * member.mw * C.winograd_write)
         + member.products * steps / cut.channel_blocks

@@ -46,7 +46,10 @@ def test_blocks_cover_all_windows(drawn):
     assert cut.class_blocks == 1 or cut.row_blocks == cut.windows[0]
     assert cut.classes * cut.class_blocks >= cut.row_classes
     least = cut.column_classes  # of one row class of a window
-    assert cut.tiles == cut.high * cut.wide * cut.classes * cut.column_classes <= max(plan.MOST_TILES, least)
+    assert cut.tiles == cut.images * cut.high * cut.wide * cut.classes * cut.column_classes
+    assert cut.tiles <= max(plan.MOST_TILES, least)
+    assert 1 <= cut.images <= problem.n
+    assert cut.images == 1 or cut.row_blocks == cut.column_blocks == cut.class_blocks == 1
     assert 1 <= cut.channel_blocks <= threads
     assert not (packed and cut.raw_weights)
 
@@ -61,11 +64,12 @@ def test_register_tiles_exist(drawn):
 
 @given(cuts())
 def test_planning_takes_few_steps(drawn):
-    """At most four for each height of a block that saves one, and each number of blocks of channels that differs."""
+    """At most four for each height of a block that saves one or half as many images, and each number
+    of blocks of channels that differs."""
     which, problem, target, threads, packed = drawn
     with mock.patch.object(plan, "winograd_task_cycles", side_effect=plan.winograd_task_cycles) as cost:
         cut = plan.Cut.of(problem, which, target, threads, packed)
-    heights = min(plan.MOST_TILES, 2 * math.isqrt(cut.windows[0]) + 1 + cut.row_classes)
+    heights = min(plan.MOST_TILES, 2 * math.isqrt(cut.windows[0]) + 1 + cut.row_classes) + math.log2(problem.n)
     vectors = -(-problem.k // target.lanes(8 if problem.dtype == "float64" else 4))
     assert cost.call_count <= 4 * heights * min(threads, 2 * math.isqrt(vectors) + 1)
 

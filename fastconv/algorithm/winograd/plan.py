@@ -73,12 +73,13 @@ class Cut(NamedTuple):
     high: int  # rows of windows of the largest block
     wide: int  # its columns of windows
     classes: int  # its row classes
+    images: int  # more than one only where a block has all windows of an image
     tiles: int
 
     def tasks(self, problem: Problem) -> int:
         """How many there are."""
         blocks = self.row_blocks * self.column_blocks * self.class_blocks * self.channel_blocks
-        return problem.n * problem.groups * blocks
+        return -(-problem.n // self.images) * problem.groups * blocks
 
     def cycles(self, problem: Problem, member: Member, target: Target, threads: int, packed: bool) -> float:
         """What the busiest of `threads` threads has to do."""
@@ -99,6 +100,8 @@ class Cut(NamedTuple):
             enough = cut.tasks(problem) >= 8 * workers
             for blocks in (1,) if enough else _splits(panels.count, workers):
                 split = cut if blocks == 1 else cut._replace(channel_blocks=blocks)
+                if cut.images > 1 and split.tasks(problem) < workers:
+                    continue
                 cycles = split.cycles(problem, member, target, workers, packed)
                 if best is None or cycles < best[0]:
                     best = cycles, split
@@ -133,14 +136,29 @@ class Cut(NamedTuple):
                     continue  # no fewer blocks than with one line less
                 tried = row_blocks, class_blocks
                 high, classes = -(-down // row_blocks), -(-row_classes // class_blocks)
-                tiles = high * wide * classes * column_classes
-                rows, vectors, _ = blocking.choose_tile(tiles, k_vectors, target)
-                panels = Panels.of(problem, member, vectors, target)
-                together = 0 if packed else _together(problem, member, panels.widest, target, share)
-                for raw in (False,) if packed else (True, False):
-                    if packed or raw or panels.total <= workspace.MOST_WEIGHT_BYTES:
-                        yield cls((down, across), row_blocks, column_blocks, class_blocks, row_classes, column_classes,
-                                  rows, vectors, 1, raw, together, high, wide, classes, tiles), panels  # fmt: skip
+                each = high * wide * classes * column_classes
+                whole = row_blocks == column_blocks == class_blocks == 1
+                for images in _images(problem.n, most * column_classes // each if whole else 1):
+                    tiles = images * each
+                    rows, vectors, _ = blocking.choose_tile(tiles, k_vectors, target)
+                    panels = Panels.of(problem, member, vectors, target)
+                    together = 0 if packed else _together(problem, member, panels.widest, target, share)
+                    cut = cls((down, across), row_blocks, column_blocks, class_blocks, row_classes, column_classes,
+                              rows, vectors, 1, False, together, high, wide, classes, images, tiles)  # fmt: skip
+                    if not packed:
+                        yield cut._replace(raw_weights=True), panels
+                    if packed or panels.total <= workspace.MOST_WEIGHT_BYTES:
+                        yield cut, panels
+
+
+def _images(n: int, most: int) -> list[int]:
+    """Numbers of images, at most `most`, that a block may have: a batch of 8 images of 7x7 reads weights once, not
+    eight times."""
+    found, images = {1}, min(n, most)
+    while images > 1:
+        found.add(-(-n // -(-n // images)))
+        images //= 2
+    return sorted(found)
 
 
 def _most_tiles(problem: Problem, member: Member, target: Target, share: int) -> int:
@@ -258,8 +276,9 @@ def _main(
             plan[getattr(t_, name)] = value
 
     put(
-        GROUPS=problem.groups, CHANNEL_BLOCKS=cut.channel_blocks, PANELS=panels.count,
-        PANELS_A_BLOCK=-(-panels.count // cut.channel_blocks), PANEL_BASE=panels.base, PANEL_LARGER=panels.larger,
+        GROUPS=problem.groups, IMAGES=problem.n, IMAGES_A_BLOCK=cut.images, CHANNEL_BLOCKS=cut.channel_blocks,
+        PANELS=panels.count, PANELS_A_BLOCK=-(-panels.count // cut.channel_blocks), PANEL_BASE=panels.base,
+        PANEL_LARGER=panels.larger,
         ROW_BLOCKS=cut.row_blocks, ROW_BASE=cut.windows[0] // cut.row_blocks,
         ROW_LARGER=cut.windows[0] % cut.row_blocks,
         COLUMN_BLOCKS=cut.column_blocks, COLUMN_BASE=cut.windows[1] // cut.column_blocks,
@@ -296,7 +315,8 @@ def _put_kernels(put, problem, member, cut, panels, target, keep):
     )
     parts = ((cut.windows[0], cut.row_blocks), (cut.windows[1], cut.column_blocks), (cut.row_classes, cut.class_blocks))
     heights, widths, classes = ({extent // blocks, -(-extent // blocks)} for extent, blocks in parts)
-    tiles = {h * w * a * cut.column_classes for h in heights for w in widths for a in classes}
+    images = {cut.images, problem.n % cut.images or cut.images}
+    tiles = {i * h * w * a * cut.column_classes for i in images for h in heights for w in widths for a in classes}
     kernels = np.zeros(15 * VECTORS_TABLED * 2, np.int64)
     for rows in {rows for count in tiles for rows in blocking.sizes(count, cut.rows)}:
         for vectors in {panels.base, panels.widest}:

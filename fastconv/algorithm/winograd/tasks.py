@@ -1,14 +1,15 @@
 """The task of a fused Winograd convolution: transform a block of x, multiply, transform back, all near L2.
 
-A block is some rows by some columns of windows; a window is one tile for each of the dilation's sub-grids, each a row
-class and a column class. Where that makes many tiles, a block is one row of windows and has some of the row classes.
+A block is some rows by some columns of windows, or some whole images where these are small; a window is one tile for
+each of the dilation's sub-grids, each a row class and a column class. Where that makes many tiles, a block is one row
+of windows and has some of the row classes.
 For each vector of input channels the block's strip is packed and transformed to v. Then for one panel of output
 channels, as wide as a register tile, after the other: every product xi is a matrix product of its own, and the sums z
 become y. Weights that are not transformed beforehand are so for a few input channels at a time, which all products use
 before the next few.
 
     strip  [row][row class][column][lane]
-    v      [xi][vector of channels][tile][lane]     tiles of a block: [row][row class][column class][column]
+    v      [xi][vector of channels][tile][lane]     tiles of a block: [image][row][row class][column class][column]
     u      [panel][xi][channel][output channel]     transformed weights
     z      [xi][tile][output channel]               of one panel
 """
@@ -23,7 +24,7 @@ from fastconv.codegen.jit import helper, native
 
 # The plan, after the words of `lanes`; steps and pitches in bytes.
 (
-    GROUPS, CHANNEL_BLOCKS, PANELS, PANELS_A_BLOCK, PANEL_BASE, PANEL_LARGER,
+    GROUPS, IMAGES, IMAGES_A_BLOCK, CHANNEL_BLOCKS, PANELS, PANELS_A_BLOCK, PANEL_BASE, PANEL_LARGER,
     ROW_BLOCKS, ROW_BASE, ROW_LARGER, COLUMN_BLOCKS, COLUMN_BASE, COLUMN_LARGER,    # in windows
     CLASS_BLOCKS, CLASS_BASE, CLASS_LARGER, COLUMN_CLASSES,                         # in row classes
     CHANNELS, CHUNK, OUTPUTS, LANES, ITEM,
@@ -35,7 +36,7 @@ from fastconv.codegen.jit import helper, native
     Y_N, Y_G, Y_ROW, Y_PIXEL, Y_CHANNEL,
     AFTER, FINISH, SLOPE, TRANSPOSE, ACTIVATION,
     WINOGRAD_FIELDS,
-) = range(LANES_FIELDS, LANES_FIELDS + 63)  # fmt: skip
+) = range(LANES_FIELDS, LANES_FIELDS + 65)  # fmt: skip
 X, W, BIAS, RESIDUAL, Y = range(5)
 DUMP = 64  # scratch starts with the number of the block whose v it holds, and a vector that nobody reads
 STRIP = DUMP + 64
@@ -83,9 +84,9 @@ def winograd_weights(plan, call, scratch, task):
 
 
 @helper
-def transform_block(plan, x, scratch, tr0, tc0, trs, tcs, a0, classes):
-    """Pack and transform the windows from (tr0, tc0) on, trs by tcs of them, of all channels of a group; of their row
-    classes those from a0 on, `classes` of them."""
+def transform_block(plan, x, scratch, images, tr0, tc0, trs, tcs, a0, classes):
+    """Pack and transform the windows from (tr0, tc0) on, trs by tcs of them, of some images and all channels of a
+    group; of their row classes those from a0 on, `classes` of them."""
     lanes, channels, mh, mw = peek(plan, LANES), peek(plan, CHANNELS), peek(plan, MH), peek(plan, MW)
     pixel, dh, dw, column_classes = lanes * peek(plan, ITEM), peek(plan, DH), peek(plan, DW), peek(plan, COLUMN_CLASSES)
     v, v_xi, strip = scratch + peek(plan, V_AT), peek(plan, V_XI), scratch + STRIP
@@ -94,14 +95,16 @@ def transform_block(plan, x, scratch, tr0, tc0, trs, tcs, a0, classes):
     top, left, row = tr0 * mh * dh + a0 - peek(plan, TOP), tc0 * mw * dw - peek(plan, LEFT), columns * pixel
     for c in range(0, channels, lanes):
         source, valid = x + c * peek(plan, X_C), min(lanes, channels - c)
-        pack_lanes(plan, source, strip, rows, top, classes, dh, columns, left, valid, lanes)
         to = v + c // lanes * peek(plan, V_C)
-        for i in range(trs):
-            for a in range(classes):
-                for b in range(column_classes):
-                    tiles = strip + (i * mh * classes + a) * row + b * pixel
-                    invoke(peek(plan, WGIN), (tiles, classes * row, dw * pixel, tcs, to, v_xi, pixel))
-                    to += tcs * pixel
+        for image in range(images):
+            pack_lanes(plan, source + image * peek(plan, X_N), strip, rows, top, classes, dh, columns, left, valid,
+                       lanes)  # fmt: skip
+            for i in range(trs):
+                for a in range(classes):
+                    for b in range(column_classes):
+                        tiles = strip + (i * mh * classes + a) * row + b * pixel
+                        invoke(peek(plan, WGIN), (tiles, classes * row, dw * pixel, tcs, to, v_xi, pixel))
+                        to += tcs * pixel
 
 
 @helper
@@ -176,14 +179,15 @@ def write_block(plan, scratch, z, z_xi, start, width, y, bias, residual, trs, tc
 
 @native("winograd", 4)
 def winograd(plan, call, scratch, task):
-    """One block of windows of one image and group, for some panels of output channels."""
+    """One block of windows of one group, for some panels of output channels."""
     channel_block = task % peek(plan, CHANNEL_BLOCKS)
     block = task // peek(plan, CHANNEL_BLOCKS)
     column_block = block % peek(plan, COLUMN_BLOCKS)
     above = block // peek(plan, COLUMN_BLOCKS)
     class_block, above = above % peek(plan, CLASS_BLOCKS), above // peek(plan, CLASS_BLOCKS)
     row_block, above = above % peek(plan, ROW_BLOCKS), above // peek(plan, ROW_BLOCKS)
-    g, n = above % peek(plan, GROUPS), above // peek(plan, GROUPS)
+    g, n = above % peek(plan, GROUPS), above // peek(plan, GROUPS) * peek(plan, IMAGES_A_BLOCK)
+    images = min(peek(plan, IMAGES_A_BLOCK), peek(plan, IMAGES) - n)
     tr0 = tile_start(row_block, peek(plan, ROW_BASE), peek(plan, ROW_LARGER))
     tc0 = tile_start(column_block, peek(plan, COLUMN_BASE), peek(plan, COLUMN_LARGER))
     a0 = tile_start(class_block, peek(plan, CLASS_BASE), peek(plan, CLASS_LARGER))
@@ -191,14 +195,15 @@ def winograd(plan, call, scratch, task):
     tcs = peek(plan, COLUMN_BASE) + (1 if column_block < peek(plan, COLUMN_LARGER) else 0)
     classes = peek(plan, CLASS_BASE) + (1 if class_block < peek(plan, CLASS_LARGER) else 0)
     high, wide, lanes = peek(plan, MH) * peek(plan, DH), peek(plan, MW) * peek(plan, DW), peek(plan, LANES)
-    oh0, ow0, tiles = tr0 * high + a0, tc0 * wide, trs * tcs * classes * peek(plan, COLUMN_CLASSES)
+    oh0, ow0, each = tr0 * high + a0, tc0 * wide, trs * tcs * classes * peek(plan, COLUMN_CLASSES)
+    tiles = images * each
     rows, columns = peek(plan, OH) - oh0, min(tcs * wide, peek(plan, OW) - ow0)
     if rows <= 0:
         return  # the last windows may lack some row classes
     # Blocks of channels follow one another over the same windows.
     if peek(scratch, 0) != block:
         x = peek(call, X) + n * peek(plan, X_N) + g * peek(plan, X_G)
-        transform_block(plan, x, scratch, tr0, tc0, trs, tcs, a0, classes)
+        transform_block(plan, x, scratch, images, tr0, tc0, trs, tcs, a0, classes)
         poke(scratch, 0, block)
 
     item, y_channel, channels = peek(plan, ITEM), peek(plan, Y_CHANNEL), peek(plan, CHANNELS)
@@ -219,7 +224,9 @@ def winograd(plan, call, scratch, task):
                     transform_weights(raw, peek(call, W), to, u_xi, scratch + peek(plan, TAPS_AT), g, start, width, c)
             multiply(plan, v, u, u_xi, z, z_xi, tiles, width, c0, end)
         k, bias, residual = start * lanes, peek(call, BIAS), peek(call, RESIDUAL)
-        there = place + k * y_channel
-        write_block(plan, scratch, z, z_xi, start, width, peek(call, Y) + there,
-                    bias + (g * peek(plan, OUTPUTS) + k) * item if bias != 0 else 0,
-                    residual + there if residual != 0 else 0, trs, tcs, classes, rows, columns)  # fmt: skip
+        bias = bias + (g * peek(plan, OUTPUTS) + k) * item if bias != 0 else 0
+        for image in range(images):
+            there = place + image * peek(plan, Y_N) + k * y_channel
+            sums = z + image * each * width * pixel
+            write_block(plan, scratch, sums, z_xi, start, width, peek(call, Y) + there, bias,
+                        residual + there if residual != 0 else 0, trs, tcs, classes, rows, columns)  # fmt: skip
