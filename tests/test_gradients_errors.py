@@ -91,7 +91,8 @@ OPTIONS = [
 NEEDS = [
     ("backward", {"needs": value}, error, r"\bneeds\b")
     for value, error in (
-        (True, TypeError), (None, TypeError), ("TTT", TypeError), ((1, 1, 1), TypeError), ((True, True, None), TypeError),
+        (True, TypeError), (None, TypeError), ("TTT", TypeError), ((1, 1, 1), TypeError),
+        ((True, True, None), TypeError),
         ((), ValueError), ((True,), ValueError), ((True,) * 4, ValueError), (np.ones(3, bool), TypeError),
     )
 ]  # fmt: skip
