@@ -42,8 +42,11 @@ def able(op, x, w, precision="strict", **options):
 
 
 def exact(algorithm):
-    """Whether it only sums products, so that integers stay exact in it whatever the precision."""
-    return not algorithm.startswith("winograd")
+    """Whether it only sums products, so that integers stay exact in it whatever the precision.
+
+    "phases" runs convolutions, which may be Winograd's.
+    """
+    return algorithm not in ("winograd", "phases")
 
 
 def length(op, dy, w, groups=1, padding_mode="zeros", **_):

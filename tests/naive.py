@@ -99,7 +99,7 @@ def in_layout(x, layout):
 
 def grouped(x, groups):
     """The channels, axis 1, split in groups."""
-    return x.reshape(x.shape[0], groups, -1, *x.shape[2:])
+    return x.reshape(x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
 
 
 def grouped_weight(w, groups):
@@ -117,14 +117,15 @@ def conv2d(x, w, bias=None, stride=1, padding=0, dilation=1, groups=1, *, paddin
         return one[0]
     x, kernel = channels_first(x, layout), w.shape[2:]
     n, _, *sizes = x.shape
-    y = grouped(np.zeros((n, w.shape[0], *output_sizes(sizes, kernel, stride, padding, dilation))), groups)
+    k = w.shape[0]
+    y = grouped(np.zeros((n, k, *output_sizes(sizes, kernel, stride, padding, dilation))), groups)
     x, w = grouped(x, groups), grouped_weight(w, groups)
     nothing = np.zeros(x.shape[:3])
     with np.errstate(all="ignore"):
         for output, tap, source in taps(sizes, kernel, stride, padding, dilation, padding_mode):
             pixel = nothing if source is None else x[(..., *source)]
             y[(..., *output)] += (pixel[:, :, None, :] * w[(..., *tap)]).sum(axis=3)
-    y = y.reshape(n, -1, *y.shape[3:])
+    y = y.reshape(n, k, *y.shape[3:])
     if bias is not None:
         y += np.asarray(bias, np.float64)[None, :, None, None]
     y = in_layout(y, layout)

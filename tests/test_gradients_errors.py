@@ -35,7 +35,7 @@ ARRAYS = [
         if isinstance(array, np.ndarray)
     ],
     *[
-        (function, {"grad_output": wrong}, ValueError, r"\bgrad_output\b")
+        (function, {"grad_output": wrong}, ValueError, r"\b(grad_output|input_shape|x)\b")
         for function in FUNCTIONS
         for wrong in (DY[:1], DY[:, :5], DY[:, :, :5], DY[..., :5], DY[0], DY[None], DY[0, 0], DY[:0],
                       DY.transpose(0, 2, 3, 1)[:, :5])
@@ -45,9 +45,9 @@ ARRAYS = [
     ("input", {"weight": W[:, :3]}, ValueError, r"\bweight\b"),
     ("backward", {"weight": W[:, :3]}, ValueError, r"\bweight\b"),
     ("backward", {"x": X[:, :3]}, ValueError, r"\bweight\b"),
-    ("backward", {"x": X[0]}, ValueError, r"\bgrad_output\b"),
+    ("backward", {"x": X[0]}, ValueError, r"\b(grad_output|x)\b"),
     ("backward", {"x": X[:1]}, ValueError, r"\bgrad_output\b"),
-    ("weight", {"x": X[0]}, ValueError, r"\bgrad_output\b"),
+    ("weight", {"x": X[0]}, ValueError, r"\b(grad_output|x)\b"),
     ("weight", {"x": X[0, 0]}, ValueError, r"\bx\b"),
     ("weight", {"x": X[:1]}, ValueError, r"\bgrad_output\b"),
     ("weight", {"x": X[:, :, :0]}, ValueError, r"\bx\b"),
