@@ -1,5 +1,9 @@
-"""The oracle: convolution from its definition, in float64, never fast and never clever. Tests only."""
+"""The oracle: convolution and its gradients from their definition, in float64, never fast and never clever.
 
+Tests only.
+"""
+
+import itertools
 import math
 
 import numpy as np
@@ -59,40 +63,112 @@ def activate(y, activation):
         return y * np.vectorize(lambda t: 0.5 * math.erfc(-t / math.sqrt(2)), otypes=[float])(y)
 
 
+def both(value):
+    """One int for each of the two axes."""
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+def output_sizes(sizes, kernel, stride, padding, dilation):
+    """How many windows fit on each axis."""
+    pads = resolve_padding(padding, sizes, kernel, both(stride), both(dilation))
+    axes = zip(sizes, kernel, both(stride), pads, both(dilation), strict=True)
+    return [(size + sum(pad) - (k - 1) * d - 1) // step + 1 for size, k, step, pad, d in axes]
+
+
+def taps(sizes, kernel, stride, padding, dilation, mode):
+    """Every (output pixel, tap, source pixel) of a convolution; the source is None for a zero of the padding."""
+    outputs = output_sizes(sizes, kernel, stride, padding, dilation)
+    (top, _), (left, _) = resolve_padding(padding, sizes, kernel, both(stride), both(dilation))
+    stride, dilation = both(stride), both(dilation)
+    for i, j, a, b in itertools.product(*map(range, (*outputs, *kernel))):
+        h = source_index(i * stride[0] + a * dilation[0] - top, sizes[0], mode)
+        v = source_index(j * stride[1] + b * dilation[1] - left, sizes[1], mode)
+        yield (i, j), (a, b), None if h is None or v is None else (h, v)
+
+
+def channels_first(x, layout):
+    """A float64 copy of an image batch, channels first."""
+    x = np.array(x, np.float64)
+    return x.transpose(0, 3, 1, 2) if layout == "channels_last" else x
+
+
+def in_layout(x, layout):
+    """A channels-first image batch in the asked layout."""
+    return x.transpose(0, 2, 3, 1) if layout == "channels_last" else x
+
+
+def grouped(x, groups):
+    """The channels, axis 1, split in groups."""
+    return x.reshape(x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
+
+
+def grouped_weight(w, groups):
+    """The output channels split in groups: (groups, k/groups, c/groups, r, s)."""
+    w = np.array(w, np.float64)
+    return w.reshape(groups, -1, *w.shape[1:])
+
+
 def conv2d(x, w, bias=None, stride=1, padding=0, dilation=1, groups=1, *, padding_mode="zeros",
            layout="channels_first", activation=None, residual=None):  # fmt: skip
     """conv2d of float64 copies of the operands."""
-    x, w = np.asarray(x, np.float64), np.asarray(w, np.float64)
     if x.ndim == 3:
         one = conv2d(x[None], w, bias, stride, padding, dilation, groups, padding_mode=padding_mode, layout=layout,
                      activation=activation, residual=None if residual is None else residual[None])  # fmt: skip
         return one[0]
-    if layout == "channels_last":
-        x = x.transpose(0, 3, 1, 2)
-    stride, dilation = ((v, v) if isinstance(v, int) else tuple(v) for v in (stride, dilation))
-    n, c, height, width = x.shape
-    k, per_group, r, s = w.shape
-    (top, bottom), (left, right) = resolve_padding(padding, (height, width), (r, s), stride, dilation)
-    oh = (height + top + bottom - (r - 1) * dilation[0] - 1) // stride[0] + 1
-    ow = (width + left + right - (s - 1) * dilation[1] - 1) // stride[1] + 1
-    y = np.zeros((n, k, oh, ow))
+    x, kernel = channels_first(x, layout), w.shape[2:]
+    n, _, *sizes = x.shape
+    k = w.shape[0]
+    y = grouped(np.zeros((n, k, *output_sizes(sizes, kernel, stride, padding, dilation))), groups)
+    x, w = grouped(x, groups), grouped_weight(w, groups)
+    nothing = np.zeros(x.shape[:3])
     with np.errstate(all="ignore"):
-        for i in range(oh):
-            for j in range(ow):
-                for a in range(r):
-                    for b in range(s):
-                        h = source_index(i * stride[0] + a * dilation[0] - top, height, padding_mode)
-                        v = source_index(j * stride[1] + b * dilation[1] - left, width, padding_mode)
-                        pixel = np.zeros((n, c)) if h is None or v is None else x[:, :, h, v]
-                        for g in range(groups):
-                            inputs = slice(g * per_group, (g + 1) * per_group)
-                            outputs = slice(g * (k // groups), (g + 1) * (k // groups))
-                            products = pixel[:, None, inputs] * w[None, outputs, :, a, b]
-                            y[:, outputs, i, j] += products.sum(axis=2)
+        for output, tap, source in taps(sizes, kernel, stride, padding, dilation, padding_mode):
+            pixel = nothing if source is None else x[(..., *source)]
+            y[(..., *output)] += (pixel[:, :, None, :] * w[(..., *tap)]).sum(axis=3)
+    y = y.reshape(n, k, *y.shape[3:])
     if bias is not None:
         y += np.asarray(bias, np.float64)[None, :, None, None]
-    if layout == "channels_last":
-        y = y.transpose(0, 2, 3, 1)
+    y = in_layout(y, layout)
     if residual is not None:
         y = y + np.asarray(residual, np.float64)
     return activate(y, activation)
+
+
+def conv2d_input_grad(dy, w, input_shape, stride=1, padding=0, dilation=1, groups=1, *, padding_mode="zeros",
+                      layout="channels_first"):  # fmt: skip
+    """Each product of the convolution gives dy * w to its source pixel."""
+    if dy.ndim == 3:
+        return conv2d_input_grad(dy[None], w, (1, *input_shape), stride, padding, dilation, groups,
+                                 padding_mode=padding_mode, layout=layout)[0]  # fmt: skip
+    dx = channels_first(np.zeros(input_shape), layout)
+    n, c, *sizes = dx.shape
+    kernel = w.shape[2:]
+    dy, w, dx = grouped(channels_first(dy, layout), groups), grouped_weight(w, groups), grouped(dx, groups)
+    with np.errstate(all="ignore"):
+        for output, tap, source in taps(sizes, kernel, stride, padding, dilation, padding_mode):
+            if source is not None:
+                dx[(..., *source)] += (dy[(..., *output)][..., None] * w[(..., *tap)]).sum(axis=2)
+    return in_layout(dx.reshape(n, c, *sizes), layout)
+
+
+def conv2d_weight_grad(dy, x, weight_shape, stride=1, padding=0, dilation=1, groups=1, *, padding_mode="zeros",
+                       layout="channels_first"):  # fmt: skip
+    """Each product of the convolution gives dy * x to its tap, a zero of the padding included."""
+    if dy.ndim == 3:
+        dy, x = dy[None], x[None]
+    x, dy = channels_first(x, layout), grouped(channels_first(dy, layout), groups)
+    sizes, kernel = x.shape[2:], weight_shape[2:]
+    x, dw = grouped(x, groups), grouped_weight(np.zeros(weight_shape), groups)
+    nothing = np.zeros(x.shape[:3])
+    with np.errstate(all="ignore"):
+        for output, tap, source in taps(sizes, kernel, stride, padding, dilation, padding_mode):
+            pixel = nothing if source is None else x[(..., *source)]
+            dw[(..., *tap)] += (dy[(..., *output)][..., None] * pixel[:, :, None, :]).sum(axis=0)
+    return dw.reshape(weight_shape)
+
+
+def conv2d_bias_grad(dy, layout="channels_first"):
+    """Each output pixel gives dy to its channel's bias."""
+    dy = channels_first(dy if dy.ndim == 4 else dy[None], layout)
+    with np.errstate(all="ignore"):
+        return dy.sum(axis=(0, 2, 3))

@@ -58,3 +58,42 @@ CASES = [
 ]  # fmt: skip
 
 IDS = [case[0] for case in CASES]
+
+# What matters to gradients beside: pixels that no window touches, phases of the stride, borders that fold back.
+GRADIENT_CASES = [
+    ("point_strided_by_three", (2, 5, 8, 7), (6, 5, 1, 1), {"stride": 3}),
+    ("stride_wider_than_kernel", (2, 4, 11, 13), (5, 4, 2, 2), {"stride": 3}),
+    ("stride_wider_depthwise", (1, 6, 10, 13), (6, 1, 2, 3), {"groups": 6, "stride": (3, 4)}),
+    ("stride_wider_padded", (1, 4, 9, 12), (5, 4, 2, 2), {"stride": (4, 3), "padding": 1}),
+    ("last_rows_unreached", (2, 6, 10, 14), (7, 6, 3, 3), {"stride": 4}),
+    ("last_columns_unreached", (1, 3, 6, 37), (5, 3, 3, 3), {"stride": (1, 5), "padding": ((1, 1), (1, 0))}),
+    ("stride_wider_than_image", (2, 3, 5, 6), (4, 3, 3, 3), {"stride": 9}),
+    ("windows_in_the_padding", (1, 4, 3, 4), (5, 4, 2, 2), {"padding": 6, "dilation": 2}),
+    ("windows_in_the_padding_strided", (1, 4, 3, 4), (5, 4, 3, 2), {"padding": 7, "dilation": 2, "stride": 3}),
+    ("windows_in_the_padding_depthwise", (1, 5, 2, 3), (10, 1, 3, 3), {"groups": 5, "padding": 6, "stride": 2}),
+    ("dilation_two_stride_four", (1, 5, 17, 19), (6, 5, 3, 3), {"dilation": 2, "stride": 4, "padding": 2}),
+    ("dilation_three_stride_two", (1, 5, 17, 19), (6, 5, 3, 3), {"dilation": 3, "stride": 2, "padding": 2}),
+    ("dilation_four_stride_six", (1, 3, 21, 26), (4, 3, 4, 3), {"dilation": (4, 6), "stride": (6, 4), "padding": 5}),
+    ("dilation_is_stride", (2, 4, 14, 15), (5, 4, 3, 3), {"dilation": 2, "stride": 2, "padding": 1}),
+    ("dilation_and_stride_depthwise", (1, 7, 15, 22), (7, 1, 3, 3), {"groups": 7, "dilation": 2, "stride": (4, 2)}),
+    ("reflect_strided", (2, 4, 7, 9), (5, 4, 3, 3), {"padding": (2, 3), "padding_mode": "reflect", "stride": 2}),
+    ("reflect_all_there_is", (1, 3, 4, 5), (4, 3, 3, 2), {"padding": (3, 4), "padding_mode": "reflect", "dilation": 2}),
+    ("reflect_depthwise", (1, 6, 8, 7), (12, 1, 3, 3), {"padding": 1, "padding_mode": "reflect", "groups": 6}),
+    ("reflect_point", (1, 5, 4, 4), (3, 5, 1, 1), {"padding": ((1, 2), (3, 0)), "padding_mode": "reflect"}),
+    ("replicate_strided", (1, 4, 5, 6), (3, 4, 3, 3), {"padding": (4, 6), "padding_mode": "replicate", "stride": 3}),
+    ("replicate_one_pixel", (2, 3, 1, 1), (4, 3, 3, 3), {"padding": 2, "padding_mode": "replicate"}),
+    ("replicate_grouped", (1, 6, 6, 9), (4, 3, 3, 3), {"padding": 1, "padding_mode": "replicate", "groups": 2}),
+    ("circular_all_there_is", (1, 3, 4, 3), (5, 3, 3, 2), {"padding": (4, 3), "padding_mode": "circular"}),
+    ("circular_dilated", (2, 4, 6, 7), (3, 4, 3, 3), {"padding": 4, "padding_mode": "circular", "dilation": (3, 2)}),
+    ("same_even_strided", (1, 4, 9, 10), (6, 4, 4, 2), {"padding": "same", "stride": 2}),
+    ("same_lower_strided", (1, 4, 10, 9), (6, 4, 4, 5), {"padding": "same_lower", "stride": (2, 3)}),
+    ("same_replicate", (1, 3, 8, 9), (4, 3, 4, 4), {"padding": "same", "padding_mode": "replicate", "dilation": 2}),
+    ("valid", (1, 3, 8, 9), (4, 3, 3, 2), {"padding": "valid", "stride": (1, 2)}),
+    ("multiplier_dilated", (1, 4, 13, 12), (12, 1, 3, 3), {"groups": 4, "padding": 2, "dilation": 2}),
+    ("groups_of_two", (2, 8, 9, 10), (12, 2, 3, 3), {"groups": 4, "stride": 2, "padding": 1}),
+    ("one_channel_each_side", (2, 1, 12, 13), (1, 1, 3, 3), {"padding": 1}),
+    ("one_row_strided", (7, 4, 1, 40), (6, 4, 1, 3), {"padding": (0, 1), "stride": (1, 2)}),
+    ("batch_seven_strided", (7, 5, 7, 6), (9, 5, 3, 3), {"padding": 1, "stride": 2}),
+]  # fmt: skip
+
+GRADIENT_IDS = [case[0] for case in GRADIENT_CASES]
