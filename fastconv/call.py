@@ -87,10 +87,10 @@ class Call:
         elif not x.flags.aligned:
             x = _aligned(x)
         if bias is not None:
-            bias = bias.astype(self.wide) if self.wide is not None else _plain(bias)
+            bias = bias.astype(self.wide) if self.wide is not None else plain(bias)
         if residual is not None:
-            residual = _plain(residual)
-        self.execution.run(x, _plain(weight) if packed is None else None, bias, residual, y, packed)
+            residual = plain(residual)
+        self.execution.run(x, plain(weight) if packed is None else None, bias, residual, y, packed)
 
     def _log(self, seconds: float) -> None:
         print(f"fastconv: {self.problem.label} {self.algorithm} {seconds * 1e3:.3f} ms", file=sys.stderr)
@@ -110,7 +110,7 @@ def steps_of(problem: Problem, x: np.ndarray) -> tuple[Steps, bool]:
     return Steps(n, c, h, w), False
 
 
-def _plain(array: np.ndarray) -> np.ndarray:
+def plain(array: np.ndarray) -> np.ndarray:
     """The array, or a copy if it is not contiguous and aligned."""
     flags = array.flags
     return array if flags.c_contiguous and flags.aligned else _copy(array)

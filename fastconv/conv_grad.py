@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastconv import threads
-from fastconv.call import Call, Calls
+from fastconv.call import Call, Calls, plain
 from fastconv.checks import as_shape, check_array, check_same_dtype
 from fastconv.codegen.lock import setup
 from fastconv.conv import check_algorithm, typed
@@ -244,7 +244,7 @@ def backward(grad_output, x, weight, needs, algorithm, options, input_grad: Call
         call = _prepared("weight_grad", (grad_output, x), weight.shape, algorithm, options)
         dw = call(x, grad_output, None, None, None)
     if for_bias:
-        db = _bias_grad(grad_output, problem.layout)
+        db = _bias_grad(grad_output, problem)
     return ConvGradients(dx, dw, db)
 
 
@@ -260,12 +260,16 @@ def _needs(needs: Any) -> tuple[bool, bool, bool]:
     return tuple(map(bool, needs))
 
 
-def _bias_grad(grad_output: np.ndarray, layout: str) -> np.ndarray:
+def _bias_grad(grad_output: np.ndarray, problem: Problem) -> np.ndarray:
     """The sum of grad_output over images and pixels; narrow types are added up in float32 and rounded once."""
-    channel = grad_output.ndim - 1 if layout == "channels_last" else grad_output.ndim - 3
-    axes = tuple(axis for axis in range(grad_output.ndim) if axis != channel)
-    wide = np.float32 if grad_output.dtype.itemsize == 2 else grad_output.dtype
-    return grad_output.sum(axis=axes, dtype=wide).astype(grad_output.dtype, copy=False)
+    db = np.zeros(problem.k, grad_output.dtype)
+    if grad_output.size:
+        with setup:
+            from fastconv import dispatch
+
+            execution = dispatch.bias_execution(problem)
+        execution.run(plain(grad_output), None, None, None, db)
+    return db
 
 
 def _prepared(pass_: str, arrays: tuple, shape: Any, algorithm: str, options: tuple) -> Call:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from fastconv import cost
 from fastconv import target as targets
+from fastconv.algorithm.bias_grad import bias_grad
 from fastconv.algorithm.common import Algorithm, Execution, Steps, contiguous_steps  # noqa: F401
 from fastconv.algorithm.depthwise import Depthwise
 from fastconv.algorithm.direct import Direct
@@ -62,7 +63,7 @@ def consider(problem: Problem, x: Steps, packed: bool, target: Target | None = N
     target = target or targets.host()
     # Costs are those of one image: the choice fixes the order of sums, which must not depend on how a batch is split.
     # Gradients are computed for a whole batch, over which that of the weight even adds up.
-    image = replace(problem, n=1) if problem.pass_ == "forward" else problem
+    image = replace(problem, n=1 if problem.pass_ == "forward" else max(1, problem.n))
     found = []
     for algorithm in CANDIDATES[problem.op, problem.pass_]:
         reason = algorithm.supports(problem, x, target)
@@ -91,5 +92,13 @@ def choose(problem: Problem, x: Steps, algorithm: str, packed: bool, target: Tar
 @functools.lru_cache(maxsize=512)
 def execution(problem: Problem, x: Steps, algorithm: str, threads: int, packed: bool) -> tuple[str, Execution]:
     """The chosen algorithm's name and its execution, remembered for the most recent problems."""
+    if problem.pass_ != "forward":
+        problem = replace(problem, n=max(1, problem.n))  # nothing runs on an empty batch, but it can be explained
     chosen = choose(problem, x, algorithm, packed)
     return chosen.name, chosen.build(problem, x, targets.host(), threads, packed)
+
+
+@functools.lru_cache(maxsize=512)
+def bias_execution(problem: Problem) -> Execution:
+    """The launches of the bias's gradient."""
+    return bias_grad(problem, targets.host())

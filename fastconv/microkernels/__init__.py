@@ -40,6 +40,7 @@ wgin_, wgweight_, wgout_<dtype>_<isa>_<4x4k3x3|...>[_tail]
 plane_, row_, spread_, panel_, transpose_<dtype>_<isa>      moves (`pack`)
     <source><dtype> also widens: row_f16f32_avx512
 pick_, comb_, weave_, accumulate_<dtype>_<isa>              moves and sums of one type (`regroup`)
+total_<dtype>_<isa>_<across|down>                  sums of a row, of columns; <source><dtype> also widens
 finish_<dtype>_<isa>_<activation>                  dst = round(act(src + residual)); <stored><dtype> also narrows
 fmapeak_<dtype>_<isa>                              multiply-adds in registers, the yardstick
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from fastconv.blocking import most_vectors
 from fastconv.codegen.emit import emit
 from fastconv.codegen.jit import Native, native
-from fastconv.microkernels import depthwise, dot, finish, fmapeak, gemm, pack, regroup, stencil, winograd  # noqa: F401  each registers its emitter
+from fastconv.microkernels import depthwise, dot, finish, fmapeak, gemm, pack, regroup, stencil, total, winograd  # noqa: F401  each registers its emitter
 from fastconv.microkernels.names import VECTOR_BYTES, Name, parse
 from fastconv.target import Target
 
@@ -97,6 +97,7 @@ OPERANDS = {
     "comb": _four,
     "weave": _four,
     "accumulate": _five,
+    "total": _five,
 }
 ACTIVATIONS = ("none", "relu", "relu6", "leaky", "sigmoid", "tanh", "silu", "hardswish", "gelu")
 
@@ -145,6 +146,8 @@ def names(target: Target) -> Iterator[str]:
         yield f"row_{kinds}_{target.isa}"
         yield f"plane_{kinds}_{target.isa}"
         yield f"spread_{kinds}_{target.isa}"
+        yield f"total_{kinds}_{target.isa}_across"
+        yield f"total_{kinds}_{target.isa}_down"
         yield f"transpose_{kinds}_{target.isa}_rows"
         yield f"transpose_{kinds}_{target.isa}_columns"
         for act in ACTIVATIONS:
