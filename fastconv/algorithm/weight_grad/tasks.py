@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from fastconv.algorithm.lanes import LANES_FIELDS, PIXEL, X_C, pack_lanes  # noqa: F401
 from fastconv.algorithm.nest import tile_start
 from fastconv.codegen.emit import invoke, peek
@@ -48,7 +46,7 @@ def pack_scalars(plan, call, scratch, source, rows, row, images, run, above, bef
     """The scalars of one chunk, as the table says where they lie."""
     way, move, to, line = peek(plan, R_PACK), peek(plan, R_MOVE), scratch + peek(plan, R_AT), peek(plan, R_LINE)
     channel, pixel = peek(plan, R_CHANNEL), peek(plan, R_OW)
-    for i in range(images):
+    for _ in range(images):
         if way == BY_CHANNEL:
             for k in range(rows):
                 invoke(move, (source + (row + k) * channel, pixel, to + k * line, 0, run, 0))
@@ -148,7 +146,7 @@ def weight_grad(plan, call, scratch, task):
     sums = scratch + peek(plan, SUMS_AT)
     if segments > 1:
         sums = peek(call, RESIDUAL) + task * peek(plan, SUMS)
-    lanes, item, table, kernels = peek(plan, LANES), peek(plan, ITEM), peek(plan, TABLE), peek(plan, KERNELS)
+    lanes, table, kernels = peek(plan, LANES), peek(plan, TABLE), peek(plan, KERNELS)
     vector_base, vector_larger = peek(plan, VECTOR_BASE), peek(plan, VECTOR_LARGER)
     row_base, row_larger = peek(plan, ROW_BASE), peek(plan, ROW_LARGER)
     lane_tile0, row_tile0 = lane_block * peek(plan, LANE_TILES_A_BLOCK), row_block * peek(plan, ROW_TILES_A_BLOCK)
