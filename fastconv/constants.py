@@ -49,6 +49,14 @@ class Constants:
     winograd_shared_transform: float = 24.0  # the same where other cores hold the memory and will read it
     regroup_weight: float = 1.5  # to bring one weight to its place in the input gradient's convolutions
     join: float = 0.5  # to put one element of the input gradient together from phases
+    gradient_tile: float = 120.0  # to enter and leave a register tile of a weight gradient
+    gather_lanes: float = 7.0  # to pack one vector of pixels whose channels lie apart
+    spread_lanes: float = 2.5  # the same where they are side by side
+    lane_row: float = 40.0  # to start one row of it
+    read_scalar: float = 0.3  # to read one scalar in place, from L3
+    pack_scalar: float = 0.6  # to pack one scalar
+    gradient_sum: float = 20.0  # to bring one vector of sums to dw
+    gradient_shared_sum: float = 45.0  # the same where several segments are added up
     task: float = 500.0  # to start a task
     nest: float = 8_000.0  # to take scratch for a dense plan and read its numbers
     launch: float = 10_000.0  # to launch a kernel on threads

@@ -133,3 +133,31 @@ def matvec_cycles(problem: Problem, target: Target) -> float:
     item = 8 if problem.dtype == "float64" else 4
     load = 1.3 if problem.k * problem.c * item <= target.l2 else 3.3
     return problem.n * problem.k * (-(-problem.c // target.lanes(item)) * load + 4) + C.task
+
+
+def weight_grad_task_cycles(cut) -> float:
+    """One task of a weight gradient: its tiles' steps, packing of both operands, its sums."""
+    rows, vectors = cut.block_rows, min(cut.vectors, cut.lane_tiles_a_block * -(-cut.vectors // cut.lane_tiles))
+    tiles = cut.lane_tiles_a_block * cut.row_tiles_a_block
+    chunks = cut.chunks / cut.segments
+    step = sum(
+        count * times * blocking.tile_cycles(size, width)
+        for size, count in blocking.counted(rows, cut.row_most)
+        for width, times in blocking.counted(vectors, cut.vector_most)
+    )
+    down, across = cut.axes
+    strip = cut.images * down.total * across.total
+    spreads = cut.problem.layout == "channels_last"
+    scalars = cut.row_channels * cut.depth
+    each = cut.units * (step * cut.depth + tiles * C.gradient_tile)
+    each += vectors * strip * (C.spread_lanes if spreads else C.gather_lanes)
+    each += cut.images * vectors * down.total * C.lane_row
+    each += scalars * (C.read_scalar if cut.in_place else C.pack_scalar)
+    sums = vectors * cut.lines * cut.taps
+    return chunks * each + sums * (C.gradient_sum if cut.segments == 1 else C.gradient_shared_sum) + C.task
+
+
+def weight_grad_cycles(cut) -> float:
+    """All tasks of a weight gradient, and adding up their sums."""
+    extra = C.nest if cut.segments == 1 else C.nest + C.launch
+    return cut.tasks * weight_grad_task_cycles(cut) + extra

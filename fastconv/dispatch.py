@@ -15,6 +15,7 @@ from fastconv.algorithm.im2col import Im2col
 from fastconv.algorithm.input_grad import InputGrad
 from fastconv.algorithm.matvec import Matvec
 from fastconv.algorithm.pointwise import Pointwise
+from fastconv.algorithm.weight_grad import WeightGrad
 from fastconv.algorithm.winograd import Winograd
 from fastconv.problem import Problem
 from fastconv.target import Target
@@ -22,11 +23,12 @@ from fastconv.target import Target
 cost.use()  # constants fitted on this machine, if somebody did that
 
 _FORWARD = (Depthwise(), Matvec(), Pointwise(), Winograd(), Direct(), Im2col())
+_WEIGHT_GRAD = (WeightGrad("taps"), WeightGrad("outputs"), WeightGrad("inputs"))
 # Read from top to bottom; the last accepts everything.
 CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
     ("conv2d", "forward"): _FORWARD,
     ("conv2d", "input_grad"): (InputGrad("phases", _FORWARD), *(InputGrad(a.name, (a,)) for a in _FORWARD)),
-    ("conv2d", "weight_grad"): (),
+    ("conv2d", "weight_grad"): _WEIGHT_GRAD,
 }
 
 

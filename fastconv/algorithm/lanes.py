@@ -13,8 +13,9 @@ from fastconv.problem import Problem
 from fastconv.target import Target
 
 # The first words of a plan say where x's elements lie; steps in bytes. The padding ends at row H_END and column W_END.
-# GATHER transposes where the pixels of an image row are side by side; it is 0 where a pixel's channels are.
-X_C, X_H, X_W, H, W, H_END, W_END, MODE, PIXEL, GATHER, SPREAD, LANES_FIELDS = range(12)
+# GATHER transposes where the pixels of an image row are side by side, TOGETHER of them at a time, or one by one where
+# nothing is; it is 0 where a pixel's channels are.
+X_C, X_H, X_W, H, W, H_END, W_END, MODE, PIXEL, GATHER, TOGETHER, SPREAD, LANES_FIELDS = range(13)
 
 
 @helper
@@ -32,6 +33,7 @@ def pack_lanes(plan, x, strip, rows, row0, group, step, columns, column0, valid,
     """
     x_c, x_h, x_w, pixel = peek(plan, X_C), peek(plan, X_H), peek(plan, X_W), peek(plan, PIXEL)
     gather, spread, mode, width = peek(plan, GATHER), peek(plan, SPREAD), peek(plan, MODE), peek(plan, W)
+    together = peek(plan, TOGETHER)
     low, high = inside(columns, column0, 1, width)
     for j in range(rows):
         line = strip + j * columns * pixel
@@ -59,19 +61,22 @@ def pack_lanes(plan, x, strip, rows, row0, group, step, columns, column0, valid,
                         invoke(spread, (source, 0, to, pixel, 1, some))
         source, to = row + (column0 + low) * x_w, line + low * pixel
         if gather != 0:
-            invoke(gather, (source, x_c, to, pixel, valid, high - low))
+            for i in range(0, high - low, together):
+                invoke(gather, (source + i * x_w, x_c, to + i * pixel, pixel, valid, min(together, high - low)))
         else:
             invoke(spread, (source, x_w, to, pixel, high - low, valid))
 
 
 def put_input(plan: np.ndarray, problem: Problem, x: Steps, target: Target) -> None:
     """Write those words."""
-    gather = microkernel(move_name("transpose", problem, target, "columns")).address if x.w == problem.itemsize else 0
+    item, gather = problem.itemsize, 0
+    if x.w == item or x.c != item:
+        gather = microkernel(move_name("transpose", problem, target, "columns")).address
     for index, value in (
         (X_C, x.c), (X_H, x.h), (X_W, x.w), (H, problem.h), (W, problem.w),
         (H_END, problem.h + problem.padding[0][1]), (W_END, problem.w + problem.padding[1][1]),
         (MODE, MODES[problem.padding_mode]),
-        (PIXEL, target.vector_bytes), (GATHER, gather),
+        (PIXEL, target.vector_bytes), (GATHER, gather), (TOGETHER, problem.w if x.w == item else 1),
         (SPREAD, microkernel(move_name("spread", problem, target)).address),
     ):  # fmt: skip
         plan[index] = value

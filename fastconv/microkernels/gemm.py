@@ -18,11 +18,14 @@ ARGUMENTS = ("depth", "x", "table", "w", "pitch", "y", "y_pitch", "first", "bias
              "activation", "last", "part", "ahead")  # fmt: skip
 PREFETCH = 4096  # bytes ahead
 # What the words of a name may be, see the contract.
-VARIANTS = tuple(
-    (*words, *more)
-    for words in (("px",), ("px", "strided"), ("px", "panel"), ("px", "strided", "panel"), ("ch",), ("ch", "strided"),
-                  ("ch", "strided", "far"))
-    for more in ((), ("tail",), ("parts",), ("parts", "tail"))
+VARIANTS = (
+    *(
+        (*words, *more)
+        for words in (("px",), ("px", "strided"), ("px", "panel"), ("px", "strided", "panel"), ("ch",),
+                      ("ch", "strided"), ("ch", "strided", "far"))
+        for more in ((), ("tail",), ("parts",), ("parts", "tail"))
+    ),
+    ("px", "strided", "pairs"),
 )  # fmt: skip
 NONE, RELU, RELU6 = range(3)  # `activation`; anything larger is the address of leaky_relu's slope
 
@@ -33,8 +36,8 @@ def gemm(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
     spec = parse(name)
     args = dict(zip(ARGUMENTS, operands, strict=True))
     rows, vectors = spec.rows, spec.vectors
-    words = ("px", "strided", "panel", "far", "tail")
-    pixels, strided, panel, far, tail = (word in spec.variants for word in words)
+    words = ("px", "strided", "pairs", "panel", "far", "tail")
+    pixels, strided, pairs, panel, far, tail = (word in spec.variants for word in words)
     v = Vectors(b, spec.dtype, spec.lanes)
     mask = v.first_lanes(args["last"]) if tail else None
     table, x, w = (v.pointer(args[name]) for name in ("table", "x", "w"))
@@ -82,12 +85,14 @@ def gemm(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
                     v.prefetch(v.offset(weights, PREFETCH + j * v.bytes))
             place = source if panel else v.offset(source, offset)
             lanes_at, scalars_at = (place, weights) if pixels else (weights, place)
+            if pairs:
+                scalars_at = v.offset(w, v.load_integer(v.offset(table, 8)))
             row = [load_vector(lanes_at, j) for j in range(vectors)]
             updated = []
             for i, element in enumerate(load_rows(scalars_at)):
                 scalar = v.broadcast(element)
                 updated += [v.fma(scalar, row[j], sums[i * vectors + j]) for j in range(vectors)]
-            following += [v.offset(table, 8), v.offset(weights, w_step)]
+            following += [v.offset(table, 16 if pairs else 8), weights if pairs else v.offset(weights, w_step)]
             following += [v.offset(source, vectors * v.bytes) if panel else source, *updated]
         return following
 
