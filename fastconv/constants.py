@@ -49,6 +49,12 @@ class Constants:
     winograd_shared_transform: float = 24.0  # the same where other cores hold the memory and will read it
     regroup_weight: float = 1.5  # to bring one weight to its place in the input gradient's convolutions
     join: float = 0.5  # to put one element of the input gradient together from phases
+    lanes_copy: float = 2.5  # depthwise: to bring one vector of channels into a strip whose pixels are whole vectors
+    lanes_transpose: float = 8.0  # the same where a channel's pixels are side by side
+    lanes_tap: float = 0.65  # to multiply a vector of it for one tap
+    plane_tap: float = 0.6  # depthwise: to multiply a vector of pixels for one tap of the weight gradient
+    plane_row: float = 3.0  # to load and shift a vector of a row of x for it
+    plane_sums: float = 150.0  # to start a plane and add up its lanes
     task: float = 500.0  # to start a task
     nest: float = 8_000.0  # to take scratch for a dense plan and read its numbers
     launch: float = 10_000.0  # to launch a kernel on threads
