@@ -57,6 +57,12 @@ class Constants:
     pack_scalar: float = 0.6  # to pack one scalar
     gradient_sum: float = 20.0  # to bring one vector of sums to dw
     gradient_shared_sum: float = 45.0  # the same where several segments are added up
+    lanes_copy: float = 2.5  # depthwise: to bring one vector of channels into a strip whose pixels are whole vectors
+    lanes_transpose: float = 8.0  # the same where a channel's pixels are side by side
+    lanes_tap: float = 0.65  # to multiply a vector of it for one tap
+    plane_tap: float = 0.6  # depthwise: to multiply a vector of pixels for one tap of the weight gradient
+    plane_row: float = 3.0  # to load and shift a vector of a row of x for it
+    plane_sums: float = 150.0  # to start a plane and add up its lanes
     task: float = 500.0  # to start a task
     nest: float = 8_000.0  # to take scratch for a dense plan and read its numbers
     launch: float = 10_000.0  # to launch a kernel on threads

@@ -161,3 +161,22 @@ def weight_grad_cycles(cut) -> float:
     """All tasks of a weight gradient, and adding up their sums."""
     extra = C.nest if cut.segments == 1 else C.nest + C.launch
     return cut.tasks * weight_grad_task_cycles(cut) + extra
+
+
+def depthwise_weight_channels_cycles(problem: Problem, target: Target) -> float:
+    """Depthwise weight gradient, channels in the lanes: x and dy packed or read, multiply-adds of taps with pixels."""
+    lanes = target.lanes(8 if problem.dtype == "float64" else 4)
+    vectors, pixels = problem.n * -(-problem.c // lanes), problem.oh * problem.ow
+    last = problem.layout == "channels_last"
+    dy = pixels * (C.lanes_copy if last else C.lanes_transpose)
+    x = problem.h * problem.w * (C.lanes_copy if last else C.lanes_transpose)
+    each = x + dy + pixels * problem.r * problem.s * C.lanes_tap
+    return vectors * problem.k // problem.c * each + C.task
+
+
+def depthwise_weight_pixels_cycles(problem: Problem, target: Target) -> float:
+    """Depthwise weight gradient, pixels in the lanes: for each vector of dy its taps, and the rows of x below it."""
+    lanes = target.lanes(8 if problem.dtype == "float64" else 4)
+    vectors = problem.n * problem.oh * -(-problem.ow // lanes)
+    each = problem.r * problem.s * C.plane_tap + problem.stride[0] * C.plane_row
+    return problem.k * (vectors * each + C.plane_sums) + C.task

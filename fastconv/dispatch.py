@@ -10,6 +10,7 @@ from fastconv import target as targets
 from fastconv.algorithm.bias_grad import bias_grad
 from fastconv.algorithm.common import Algorithm, Execution, Steps, contiguous_steps  # noqa: F401
 from fastconv.algorithm.depthwise import Depthwise
+from fastconv.algorithm.depthwise_weight import DepthwiseWeight
 from fastconv.algorithm.direct import Direct
 from fastconv.algorithm.im2col import Im2col
 from fastconv.algorithm.input_grad import InputGrad
@@ -28,7 +29,7 @@ _WEIGHT_GRAD = (WeightGrad("taps"), WeightGrad("outputs"), WeightGrad("inputs"))
 CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
     ("conv2d", "forward"): _FORWARD,
     ("conv2d", "input_grad"): (InputGrad("phases", _FORWARD), *(InputGrad(a.name, (a,)) for a in _FORWARD)),
-    ("conv2d", "weight_grad"): _WEIGHT_GRAD,
+    ("conv2d", "weight_grad"): (DepthwiseWeight(), *_WEIGHT_GRAD),
 }
 
 

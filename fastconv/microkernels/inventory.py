@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from fastconv.blocking import most_vectors
 from fastconv.codegen.emit import emit
 from fastconv.codegen.jit import Native, native
-from fastconv.microkernels import depthwise, dot, finish, fmapeak, gemm, pack, regroup, stencil, total, winograd  # noqa: F401  each registers its emitter
+from fastconv.microkernels import depthwise, dot, finish, fmapeak, gemm, pack, regroup, stencil, tapsums, total, winograd  # noqa: F401  each registers its emitter
 from fastconv.microkernels.names import VECTOR_BYTES, Name, parse
 from fastconv.target import Target
 
@@ -49,6 +49,13 @@ def _eight(name):
     return native(name, 8)(kernel)
 
 
+def _ten(name):
+    def kernel(a, b, c, d, e, f, g, h, i, j):
+        emit(name, (a, b, c, d, e, f, g, h, i, j))
+
+    return native(name, 10)(kernel)
+
+
 def _fourteen(name):
     def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n):  # noqa: E741
         emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n))
@@ -82,6 +89,8 @@ OPERANDS = {
     "gemm": _fifteen,
     "depthwise": _seventeen,
     "stencil": _eighteen,
+    "stencilweight": _fifteen,
+    "depthweight": _ten,
     "wgin": _seven,
     "wgweight": _seven,
     "wgout": _fourteen,
@@ -127,7 +136,11 @@ def names(target: Target) -> Iterator[str]:
         for pixels in range(1, depthwise.MOST_PIXELS + 1):
             for words in itertools.product((*kinds_of, "taps"), ("", "parts")):
                 yield str(Name("depthwise", dtype, dtype, pixels, lanes, target.isa, tuple(filter(None, words))))
+        for taps in range(1, tapsums.MOST_TAPS + 1):
+            yield str(Name("depthweight", dtype, dtype, taps, lanes, target.isa, ()))
         if target.isa in ("avx512", "avx2"):
+            for kind in stencil.kinds(lanes):
+                yield str(Name("stencilweight", dtype, dtype, 1, lanes, target.isa, (kind,)))
             for wide in range(lanes, stencil.MOST_VECTORS * lanes + 1, lanes):
                 for kind in stencil.kinds(lanes):
                     yield str(Name("stencil", dtype, dtype, 1, wide, target.isa, (kind,)))

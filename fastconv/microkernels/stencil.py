@@ -50,7 +50,7 @@ def stencil(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
     with v.loop(b.sdiv(b.add(args["run"], integer(width - 1)), integer(width))) as (part, _, _):
         first = b.mul(part, integer(width))
         column, place = b.mul(first, integer(stride)), b.mul(first, integer(v.size))
-        read = _Row(v, spec.vectors, s, stride, b.sub(column, args["left"]), args["width"])
+        read = Row(v, spec.vectors, s, stride, b.sub(column, args["left"]), args["width"])
         kept = v.first_lanes(b.sub(args["run"], b.add(first, integer(width - v.lanes))))
         x = b.add(args["x"], b.mul(column, integer(v.size)))
         y, residual = b.add(args["y"], place), b.select(has_residual, b.add(args["residual"], place), zero)
@@ -108,7 +108,7 @@ def _dot(v: Vectors, taps: list[list[ir.Value]], weights: list[ir.Value]) -> lis
     return sums
 
 
-class _Row:
+class Row:
     """Reads one input row: for each kernel column, the vectors of every stride-th pixel from there on."""
 
     def __init__(self, v: Vectors, vectors: int, s: int, stride: int, column: ir.Value, width: ir.Value):
