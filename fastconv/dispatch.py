@@ -15,6 +15,7 @@ from fastconv.algorithm.input_grad import InputGrad
 from fastconv.algorithm.matvec import Matvec
 from fastconv.algorithm.pointwise import Pointwise
 from fastconv.algorithm.winograd import Winograd
+from fastconv.algorithm.winograd.weight_grad import WinogradWeightGrad
 from fastconv.problem import Problem
 from fastconv.target import Target
 
@@ -25,7 +26,7 @@ _FORWARD = (Depthwise(), Matvec(), Pointwise(), Winograd(), Direct(), Im2col())
 CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
     ("conv2d", "forward"): _FORWARD,
     ("conv2d", "input_grad"): (InputGrad("phases", _FORWARD), *(InputGrad(a.name, (a,)) for a in _FORWARD)),
-    ("conv2d", "weight_grad"): (),
+    ("conv2d", "weight_grad"): (WinogradWeightGrad(),),
 }
 
 

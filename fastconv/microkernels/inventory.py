@@ -85,6 +85,8 @@ OPERANDS = {
     "wgin": _seven,
     "wgweight": _seven,
     "wgout": _fourteen,
+    "wgdy": _seven,
+    "wgdw": _seven,
     "plane": _eight,
     "panel": _six,
     "dot": _eight,
@@ -131,8 +133,8 @@ def names(target: Target) -> Iterator[str]:
                 for kind in stencil.kinds(lanes):
                     yield str(Name("stencil", dtype, dtype, 1, wide, target.isa, (kind,)))
         for word in winograd.variants():
-            yield f"wgin_{dtype}_{target.isa}_{word}"
-            yield f"wgweight_{dtype}_{target.isa}_{word}"
+            for op in ("wgin", "wgweight", "wgdy", "wgdw"):
+                yield f"{op}_{dtype}_{target.isa}_{word}"
             yield f"wgout_{dtype}_{target.isa}_{word}"
             yield f"wgout_{dtype}_{target.isa}_{word}_tail"
         yield f"panel_{dtype}_{target.isa}"
