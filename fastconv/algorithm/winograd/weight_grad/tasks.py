@@ -1,8 +1,8 @@
 """The task of a weight gradient by Winograd's algorithm: the sums of some output and input channels over some blocks.
 
-Every tile of dy is a filter of mh x mw taps for the same tile of x: transformed, they are multiplied point by point. The
-products are added up over tiles, images and blocks first; only the sums z are transformed back, once. So for each point
-xi there is one matrix product, of output channels by input channels, along tiles:
+Every tile of dy is a filter of mh x mw taps for the same tile of x: transformed, they are multiplied point by point.
+The products are added up over tiles, images and blocks first; only the sums z are transformed back, once. So for each
+point xi there is one matrix product, of output channels by input channels, along tiles:
 
     v   [xi][panel of input channels][tile][lane]   transformed x; a panel is as wide as a register tile
     d   [xi][tile][output channel]                  transformed dy
