@@ -110,6 +110,35 @@ def winograd_weight_cycles(problem: Problem, member, target: Target, threads: in
     return vectors * member.products * each + C.packing
 
 
+def winograd_weight_grad_cycles(problem: Problem, member, cut, target: Target) -> float:
+    """A weight gradient by Winograd's algorithm: tiles of x for each block of output channels, tiles of dy for each of
+    input channels, products whose sums pass through L2 once a block of tiles, and one transform back a segment."""
+    lanes, groups = target.lanes(8 if problem.dtype == "float64" else 4), problem.groups
+    c_vectors, k_vectors = -(-problem.c // groups // lanes), -(-problem.k // groups // lanes)
+    images, blocks, taps = problem.n * cut.row_blocks * cut.column_blocks, cut.blocks, problem.r * problem.s
+    lines = images * cut.high * cut.class_blocks * cut.classes * cut.column_classes
+    tiles = lines * cut.wide
+    moved = c_vectors * cut.k.count + k_vectors * cut.c.count
+    rows = images * cut.class_blocks * cut.classes * (cut.high * member.mh + problem.r - 1)
+    steps = sums = 0.0
+    for extent, times in ((cut.k.base + 1, cut.k.larger), (cut.k.base, cut.k.count - cut.k.larger)):
+        for panels, again in ((cut.c.base + 1, cut.c.larger), (cut.c.base, cut.c.count - cut.c.larger)):
+            for size, count in blocking.counted(extent * lanes, cut.rows) if times else ():
+                for width, number in blocking.counted(panels, cut.vectors) if again else ():
+                    there = times * again * count * number
+                    steps += there * blocking.tile_cycles(size, width, True)
+                    sums += there * (C.winograd_tile / 2 + size * width * C.winograd_sum)
+    return (
+        groups * moved * (rows * C.winograd_row + lines * C.winograd_line)
+        + groups * moved * tiles * (member.products * C.winograd_in + member.mh * member.mw * C.winograd_pack)
+        + groups * member.products * (tiles * steps + blocks * sums)
+        + cut.segments * problem.k * c_vectors * (member.products * C.winograd_out + taps * C.winograd_tap)
+        + cut.segments * groups * cut.c.count * cut.k.count * C.task
+        + C.nest
+        + (cut.segments > 1) * C.launch
+    )
+
+
 def depthwise_channels_cycles(problem: Problem, target: Target, packed: bool) -> float:
     """Depthwise, channels in the lanes: pixels packed, taps of output pixels, pixels written, each a vector."""
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)

@@ -18,6 +18,7 @@ from fastconv.algorithm.matvec import Matvec
 from fastconv.algorithm.pointwise import Pointwise
 from fastconv.algorithm.weight_grad import WeightGrad
 from fastconv.algorithm.winograd import Winograd
+from fastconv.algorithm.winograd.weight_grad import WinogradWeightGrad
 from fastconv.problem import Problem
 from fastconv.target import Target
 
@@ -29,7 +30,7 @@ _WEIGHT_GRAD = (WeightGrad("taps"), WeightGrad("outputs"), WeightGrad("inputs"))
 CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
     ("conv2d", "forward"): _FORWARD,
     ("conv2d", "input_grad"): (InputGrad("phases", _FORWARD), *(InputGrad(a.name, (a,)) for a in _FORWARD)),
-    ("conv2d", "weight_grad"): (DepthwiseWeight(), *_WEIGHT_GRAD),
+    ("conv2d", "weight_grad"): (DepthwiseWeight(), WinogradWeightGrad(), *_WEIGHT_GRAD),
 }
 
 

@@ -65,6 +65,17 @@ def test_filters_as_defined(m, r, data):
 
 
 @EACH
+@given(data=st.data())
+def test_weight_gradients_as_defined(m, r, data):
+    x = data.draw(st.lists(NUMBERS, min_size=m + r - 1, max_size=m + r - 1))
+    dy = data.draw(st.lists(NUMBERS, min_size=m, max_size=m))
+    ops = Exact()
+    v, d = toomcook.transform_input(ops, x, m, r), toomcook.transform_output_grad(ops, dy, m, r)
+    dw = toomcook.transform_weight_grad(ops, [p * q for p, q in zip(v, d, strict=True)], m, r)
+    assert dw == [sum(dy[i] * x[i + j] for i in range(m)) for j in range(r)]
+
+
+@EACH
 def test_sizes(m, r):
     a = m + r - 1
     assert [t.shape for t in matrices(m, r)] == [(m, a), (a, r), (a, a)]

@@ -140,3 +140,32 @@ def test_output(rng, isa, dtype, which, tail):
             near(y[inside], expected, kind, largest)
             y[inside] = UNTOUCHED
             assert (y == UNTOUCHED).all(), "written outside"
+
+
+def test_output_grad(rng, isa, dtype, which):
+    name, kind, lanes, pixel = made(isa, dtype, "wgdy", which)
+    sizes, high, wide = axes(which)
+    columns = TILES * which.mw
+    dy = aligned((which.mh, columns, lanes), kind)
+    dy[...] = rng.normal(size=dy.shape)
+    v = aligned((high * wide, TILES + 1, lanes), kind)
+    v[...] = UNTOUCHED
+    call(call_seven, name, dy.ctypes.data, columns * pixel, pixel, TILES, v.ctypes.data, v.strides[0], v.strides[1])
+    for t in range(TILES):
+        expected = both(toomcook.transform_output_grad, dy[:, t * which.mw : (t + 1) * which.mw], sizes)
+        near(v[:, t], expected.reshape(v[:, t].shape), kind, np.abs(expected).max())
+    assert (v[:, TILES] == UNTOUCHED).all()
+
+
+def test_weight_grad(rng, isa, dtype, which):
+    name, kind, lanes, pixel = made(isa, dtype, "wgdw", which)
+    sizes, high, wide = axes(which)
+    z = aligned((high * wide, TILES, lanes), kind)
+    z[...] = rng.normal(size=z.shape)
+    dw = aligned((which.r * which.s, TILES + 1, lanes), kind)
+    dw[...] = UNTOUCHED
+    call(call_seven, name, z.ctypes.data, z.strides[0], pixel, TILES, dw.ctypes.data, dw.strides[0], pixel)
+    for t in range(TILES):
+        expected = both(toomcook.transform_weight_grad, z[:, t].reshape(high, wide, lanes), sizes)
+        near(dw[:, t], expected.reshape(dw[:, t].shape), kind, np.abs(z).max() * np.abs(expected).max())
+    assert (dw[:, TILES] == UNTOUCHED).all()

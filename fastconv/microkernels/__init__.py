@@ -35,7 +35,7 @@ depthwise_<dtype>_<pixels>x<lanes>_<isa>_<3x3s1|...|taps>[_parts]
     lanes are channels, a tile is neighbouring pixels; x packed as [row][column][lane], w as [tap][lane]
     parts: as above, of `part` taps; in unrolled kernels of some kernel rows
 
-wgin_, wgweight_, wgout_<dtype>_<isa>_<4x4k3x3|...>[_tail]
+wgin_, wgweight_, wgout_, wgdy_, wgdw_<dtype>_<isa>_<4x4k3x3|...>[_tail]
     Winograd's transforms (`winograd`, `toomcook`): tile, then kernel; lanes are channels
 
 plane_, row_, spread_, panel_, transpose_<dtype>_<isa>      moves (`pack`)

@@ -9,7 +9,19 @@ from collections.abc import Iterator
 from fastconv.blocking import most_vectors
 from fastconv.codegen.emit import emit
 from fastconv.codegen.jit import Native, native
-from fastconv.microkernels import depthwise, dot, finish, fmapeak, gemm, pack, regroup, stencil, tapsums, total, winograd  # noqa: F401  each registers its emitter
+from fastconv.microkernels import (  # noqa: F401  each registers its emitter
+    depthwise,
+    dot,
+    finish,
+    fmapeak,
+    gemm,
+    pack,
+    regroup,
+    stencil,
+    tapsums,
+    total,
+    winograd,
+)  # fmt: skip
 from fastconv.microkernels.names import VECTOR_BYTES, Name, parse
 from fastconv.target import Target
 
@@ -94,6 +106,8 @@ OPERANDS = {
     "wgin": _seven,
     "wgweight": _seven,
     "wgout": _fourteen,
+    "wgdy": _seven,
+    "wgdw": _seven,
     "plane": _eight,
     "panel": _six,
     "dot": _eight,
@@ -145,8 +159,8 @@ def names(target: Target) -> Iterator[str]:
                 for kind in stencil.kinds(lanes):
                     yield str(Name("stencil", dtype, dtype, 1, wide, target.isa, (kind,)))
         for word in winograd.variants():
-            yield f"wgin_{dtype}_{target.isa}_{word}"
-            yield f"wgweight_{dtype}_{target.isa}_{word}"
+            for op in ("wgin", "wgweight", "wgdy", "wgdw"):
+                yield f"{op}_{dtype}_{target.isa}_{word}"
             yield f"wgout_{dtype}_{target.isa}_{word}"
             yield f"wgout_{dtype}_{target.isa}_{word}_tail"
         yield f"panel_{dtype}_{target.isa}"

@@ -7,12 +7,16 @@ Analysis and Improving the Accuracy of Winograd Convolution, 2020): with points 
 B^T for p holds the coefficients of M / (x - p), the column of A^T the powers of p, and the row of G the same powers
 divided by (M / (x - p)) at p. The last point is infinity: M itself, and the leading coefficients.
 
+The gradient of w is the transpose of all this, for each tile of y's gradient: dw = G^T [ (A dy) * (B^T x) ]. Products
+may be summed over any tiles before G^T.
+
 The transforms are functions on lists of values and four words of `ops`: so Fractions, NumPy arrays and registers all
 go through the same code. Points come as p, -p pairs where they can, which share most of their work.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, Protocol
@@ -90,6 +94,11 @@ def pairs(finite: Sequence[Fraction]) -> list[tuple[int, int | None]]:
     return found
 
 
+def scales(finite: Sequence[Fraction]) -> list[Fraction]:
+    """For each point, one over the product of its differences to the others."""
+    return [F(1) / math.prod((p - q for q in finite if q != p), start=F(1)) for p in finite]
+
+
 def transform_input(ops: Ops, x: Sequence[Any], m: int, r: int) -> list[Any]:
     """B^T x: a values of a inputs."""
     finite = points(m, r)
@@ -108,12 +117,7 @@ def transform_input(ops: Ops, x: Sequence[Any], m: int, r: int) -> list[Any]:
 def transform_weight(ops: Ops, w: Sequence[Any], m: int, r: int) -> list[Any]:
     """G w: a values of r taps."""
     finite = points(m, r)
-    out: list[Any] = []
-    for i, p in enumerate(finite):
-        scale = F(1)
-        for k, other in enumerate(finite):
-            scale /= (p - other) if k != i else 1
-        out.append(_dot(ops, w, [p**e * scale for e in range(r)]))
+    out = [_dot(ops, w, [p**e * scale for e in range(r)]) for p, scale in zip(finite, scales(finite), strict=True)]
     return [*out, w[-1]]
 
 
@@ -135,3 +139,27 @@ def transform_output(ops: Ops, products: Sequence[Any], m: int, r: int) -> list[
             numbers, values = [*numbers, F(1)], [*values, products[-1]]
         out.append(_dot(ops, values, numbers))
     return out
+
+
+def transform_output_grad(ops: Ops, dy: Sequence[Any], m: int, r: int) -> list[Any]:
+    """A dy: a values of m outputs."""
+    finite = points(m, r)
+    out: list[Any] = [None] * (len(finite) + 1)
+    for i, j in pairs(finite):
+        p = finite[i]
+        if j is None:
+            out[i] = _dot(ops, dy, [p**e for e in range(m)])
+        elif m == 1:
+            out[i] = out[j] = dy[0]
+        else:
+            even, odd = (_dot(ops, part, [p ** (2 * e) for e in range(len(part))]) for part in (dy[::2], dy[1::2]))
+            out[i], out[j] = (_add(ops, odd, point, even) for point in (p, finite[j]))
+    out[-1] = dy[-1]
+    return out
+
+
+def transform_weight_grad(ops: Ops, products: Sequence[Any], m: int, r: int) -> list[Any]:
+    """G^T z: r taps of a products."""
+    factors = scales(points(m, r))
+    scaled = [z if f == 1 else ops.mul(z, f) for z, f in zip(products[:-1], factors, strict=True)]
+    return transform_output(ops, [*scaled, products[-1]], r, m)

@@ -3,6 +3,8 @@
 wgin      tiles of x, (mh + r - 1) x (mw + s - 1) pixels each, to one value for every product xi
 wgweight  r x s taps to one value for every product xi
 wgout     the products' sums to mh x mw pixels of y, finished as a register tile is
+wgdy      tiles of y's gradient, mh x mw pixels each, to one value for every product
+wgdw      the products' sums to the gradients of r x s taps
 
 Both dimensions use `toomcook`, columns first. Neighbouring tiles of a row share s - 1 columns, which stay in registers.
 """
@@ -23,6 +25,7 @@ from fastconv.microkernels.names import parse
 INPUT = ("x", "x_row", "x_pixel", "tiles", "v", "v_xi", "v_tile")
 OUTPUT = ("z", "z_xi", "z_tile", "tiles", "y", "y_row", "y_pixel", "rows", "columns", "dump", "bias", "residual",
           "activation", "last")  # fmt: skip
+WEIGHT_GRAD = ("z", "z_xi", "z_tile", "tiles", "dw", "dw_tap", "dw_tile")
 WEIGHT = ("w", "w_tap", "w_channel", "channels", "u", "u_xi", "u_channel")
 
 
@@ -186,3 +189,46 @@ def transform_weight(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> No
                 value = columns[j][i]
                 v.store(b.fptrunc(value, v.type) if v.dtype == "f32" else value, out.next(), align=v.bytes)
         following += [v.offset(w, args["w_channel"]), v.offset(u, args["u_channel"])]
+
+
+@emitter("wgdy")
+def transform_output_grad(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
+    """v[xi, tile] = (A dy A^T)[xi] for `tiles` tiles side by side, mw pixels apart; operands as those of wgin."""
+    spec = parse(name)
+    args = dict(zip(INPUT, operands, strict=True))
+    mh, mw, r, s = sizes(spec.variants[-1])
+    v = Vectors(b, spec.dtype, spec.lanes)
+    v.align_stack()
+    ops = Registers(v)
+    with v.loop(args["tiles"], v.pointer(args["x"]), v.pointer(args["v"])) as (_, (at, to), following):
+        y, out, columns = _Walk(v, at, args["x_pixel"]), _Walk(v, to, args["v_xi"]), []
+        for _ in range(mw):
+            walk = _Walk(v, y.next(), args["x_row"])
+            pixels = [v.load(walk.next(), align=v.bytes) for _ in range(mh)]
+            columns.append(toomcook.transform_output_grad(ops, pixels, mh, r))
+        for i in range(mh + r - 1):
+            for value in toomcook.transform_output_grad(ops, [column[i] for column in columns], mw, s):
+                v.store(value, out.next(), align=v.bytes)
+        following += [y.at, v.offset(to, args["v_tile"])]
+
+
+@emitter("wgdw")
+def transform_weight_grad(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
+    """dw[tap, tile] = (G^T z G)[tap] for `tiles` vectors of sums."""
+    spec = parse(name)
+    args = dict(zip(WEIGHT_GRAD, operands, strict=True))
+    mh, mw, r, s = sizes(spec.variants[-1])
+    v = Vectors(b, spec.dtype, spec.lanes)
+    v.align_stack()
+    ops = Registers(v)
+    with v.loop(args["tiles"], v.pointer(args["z"]), v.pointer(args["dw"])) as (_, (z, dw), following):
+        walk, out = _Walk(v, z, args["z_xi"]), _Walk(v, dw, args["dw_tap"])
+        rows = []
+        for _ in range(mh + r - 1):
+            row = [v.load(walk.next(), align=v.bytes) for _ in range(mw + s - 1)]
+            rows.append(toomcook.transform_weight_grad(ops, row, mw, s))
+        columns = [toomcook.transform_weight_grad(ops, [row[j] for row in rows], mh, r) for j in range(s)]
+        for i in range(r):
+            for j in range(s):
+                v.store(columns[j][i], out.next(), align=v.bytes)
+        following += [v.offset(z, args["z_tile"]), v.offset(dw, args["dw_tile"])]

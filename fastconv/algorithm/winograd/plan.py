@@ -10,10 +10,10 @@ import numpy as np
 from fastconv import blocking, job, workspace
 from fastconv.algorithm import output
 from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, finish_name, move_name, names_of
-from fastconv.algorithm.lanes import put_input
 from fastconv.algorithm.nest import VECTORS_TABLED
 from fastconv.algorithm.winograd import tasks as t_
 from fastconv.algorithm.winograd.members import Member
+from fastconv.algorithm.winograd.tiles import between_products, put_tiles
 from fastconv.cost import winograd_task_cycles, winograd_weight_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import gemm_name, microkernel
@@ -53,7 +53,7 @@ class Panels(NamedTuple):
 
 
 def _between_products(size: int) -> int:
-    return t_.between_products.py_func(size)
+    return between_products.py_func(size)
 
 
 class Cut(NamedTuple):
@@ -267,8 +267,7 @@ def _main(
     problem: Problem, x: Steps, member: Member, cut: Cut, panels: Panels, weights: Job, target: Target
 ) -> Job:  # fmt: skip
     """The launch that convolves."""
-    _, _, item = names_of(problem)
-    outputs, channels, (dh, dw) = problem.k // problem.groups, problem.c // problem.groups, problem.dilation
+    outputs, channels = problem.k // problem.groups, problem.c // problem.groups
     plan, keep = np.zeros(t_.WINOGRAD_FIELDS, np.int64), []
 
     def put(**fields: int) -> None:
@@ -279,23 +278,16 @@ def _main(
         GROUPS=problem.groups, IMAGES=problem.n, IMAGES_A_BLOCK=cut.images, CHANNEL_BLOCKS=cut.channel_blocks,
         PANELS=panels.count, PANELS_A_BLOCK=-(-panels.count // cut.channel_blocks), PANEL_BASE=panels.base,
         PANEL_LARGER=panels.larger,
-        ROW_BLOCKS=cut.row_blocks, ROW_BASE=cut.windows[0] // cut.row_blocks,
-        ROW_LARGER=cut.windows[0] % cut.row_blocks,
-        COLUMN_BLOCKS=cut.column_blocks, COLUMN_BASE=cut.windows[1] // cut.column_blocks,
-        COLUMN_LARGER=cut.windows[1] % cut.column_blocks,
-        CLASS_BLOCKS=cut.class_blocks, CLASS_BASE=cut.row_classes // cut.class_blocks,
-        CLASS_LARGER=cut.row_classes % cut.class_blocks, COLUMN_CLASSES=cut.column_classes,
-        CHANNELS=channels, CHUNK=blocking.chunk_winograd(channels), OUTPUTS=outputs, LANES=target.lanes(item),
-        ITEM=item, MH=member.mh, MW=member.mw, R=problem.r, S=problem.s, DH=dh, DW=dw, PRODUCTS=member.products,
-        TOP=problem.padding[0][0], LEFT=problem.padding[1][0], OH=problem.oh, OW=problem.ow,
+        CHANNELS=channels, CHUNK=blocking.chunk_winograd(channels), OUTPUTS=outputs, PRODUCTS=member.products,
+        OH=problem.oh, OW=problem.ow,
         X_N=x.n, X_G=channels * x.c, U_G=panels.count * panels.size, U_PANEL=panels.size,
     )  # fmt: skip
-    put_input(plan, problem, x, target)
+    scratch = Scratch.of(problem, member, cut, panels, target)
+    put_tiles(plan, problem, x, member, cut, target, "wgin", scratch.v_xi)
     _put_kernels(put, problem, member, cut, panels, target, keep)
     _put_output(put, problem, target, keep)
-    scratch = Scratch.of(problem, member, cut, panels, target)
     put(
-        V_AT=scratch.v_at, V_XI=scratch.v_xi, V_C=cut.tiles * target.vector_bytes, Z_AT=scratch.z_at,
+        V_AT=scratch.v_at, V_C=cut.tiles * target.vector_bytes, Z_AT=scratch.z_at,
         STAGE_AT=scratch.stage_at, LINES_AT=scratch.lines_at, TAPS_AT=scratch.taps_at, U_AT=scratch.u_at,
         U_CHANNELS=cut.u_channels if cut.raw_weights else channels,
     )  # fmt: skip
@@ -324,7 +316,7 @@ def _put_kernels(put, problem, member, cut, panels, target, keep):
             kernels[(rows * VECTORS_TABLED + vectors) * 2] = kernel.address
     keep += [table, kernels]
     put(ROW_MOST=cut.rows, TABLE=table.ctypes.data, KERNELS=kernels.ctypes.data)
-    for name, op, tail in (("WGIN", "wgin", ""), ("WGOUT", "wgout", ""), ("WGOUT_TAIL", "wgout", "_tail")):
+    for name, op, tail in (("WGOUT", "wgout", ""), ("WGOUT_TAIL", "wgout", "_tail")):
         put(**{name: microkernel(f"{op}_{computing}_{target.isa}_{member.variant}{tail}").address})
 
 

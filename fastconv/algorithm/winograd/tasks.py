@@ -1,15 +1,11 @@
 """The task of a fused Winograd convolution: transform a block of x, multiply, transform back, all near L2.
 
-A block is some rows by some columns of windows, or some whole images where these are small; a window is one tile for
-each of the dilation's sub-grids, each a row class and a column class. Where that makes many tiles, a block is one row
-of windows and has some of the row classes.
 For each vector of input channels the block's strip is packed and transformed to v. Then for one panel of output
 channels, as wide as a register tile, after the other: every product xi is a matrix product of its own, and the sums z
 become y. Weights that are not transformed beforehand are so for a few input channels at a time, which all products use
 before the next few.
 
-    strip  [row][row class][column][lane]
-    v      [xi][vector of channels][tile][lane]     tiles of a block: [image][row][row class][column class][column]
+    v      [xi][vector of channels][tile][lane]     tiles of a block, or of some images where these are small
     u      [panel][xi][channel][output channel]     transformed weights
     z      [xi][tile][output channel]               of one panel
 """
@@ -17,35 +13,39 @@ before the next few.
 from __future__ import annotations
 
 from fastconv.algorithm import output
-from fastconv.algorithm.lanes import LANES_FIELDS, X_C, pack_lanes
 from fastconv.algorithm.nest import VECTORS_TABLED, tile_start
+from fastconv.algorithm.winograd.tiles import (
+    COLUMN_CLASSES,
+    DH,
+    DW,
+    ITEM,
+    LANES,
+    MH,
+    MW,
+    TILES_FIELDS,
+    V_XI,
+    between_products,
+    block_at,
+    transform_block,
+)
 from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import helper, native
 
-# The plan, after the words of `lanes`; steps and pitches in bytes.
+# The plan, after the words of `tiles`; steps and pitches in bytes.
 (
     GROUPS, IMAGES, IMAGES_A_BLOCK, CHANNEL_BLOCKS, PANELS, PANELS_A_BLOCK, PANEL_BASE, PANEL_LARGER,
-    ROW_BLOCKS, ROW_BASE, ROW_LARGER, COLUMN_BLOCKS, COLUMN_BASE, COLUMN_LARGER,    # in windows
-    CLASS_BLOCKS, CLASS_BASE, CLASS_LARGER, COLUMN_CLASSES,                         # in row classes
-    CHANNELS, CHUNK, OUTPUTS, LANES, ITEM,
-    MH, MW, R, S, DH, DW, PRODUCTS, TOP, LEFT, OH, OW,
-    X_N, X_G, U_G, U_PANEL, V_AT, V_XI, V_C, Z_AT, STAGE_AT, LINES_AT,
-    ROW_MOST, TABLE, KERNELS, WGIN, WGOUT, WGOUT_TAIL,
+    CHANNELS, CHUNK, OUTPUTS, PRODUCTS, OH, OW,
+    X_N, X_G, U_G, U_PANEL, V_AT, V_C, Z_AT, STAGE_AT, LINES_AT,
+    ROW_MOST, TABLE, KERNELS, WGOUT, WGOUT_TAIL,
     RAW, TAPS_AT, U_AT,                             # RAW: the plan that transforms weights just before their use, or 0
     U_CHANNELS,                                     # input channels whose weights lie in u together
     Y_N, Y_G, Y_ROW, Y_PIXEL, Y_CHANNEL,
     AFTER, FINISH, SLOPE, TRANSPOSE, ACTIVATION,
     WINOGRAD_FIELDS,
-) = range(LANES_FIELDS, LANES_FIELDS + 65)  # fmt: skip
+) = range(TILES_FIELDS, TILES_FIELDS + 43)  # fmt: skip
 X, W, BIAS, RESIDUAL, Y = range(5)
 DUMP = 64  # scratch starts with the number of the block whose v it holds, and a vector that nobody reads
 STRIP = DUMP + 64
-
-
-@helper
-def between_products(size):
-    """Bytes from one product to the next, at least `size`: an odd number of lines, or they would share sets of L1."""
-    return (size + 127) // 128 * 128 + 64
 
 
 # The plan of transformed weights.
@@ -81,30 +81,6 @@ def winograd_weights(plan, call, scratch, task):
     u = peek(call, Y) + g * peek(plan, P_U_G) + panel * peek(plan, P_U_PANEL) + c0 * wide
     u_xi = between_products(peek(plan, P_CHANNELS) * wide)
     transform_weights(plan, peek(call, X), u, u_xi, scratch, g, start, width, c0)
-
-
-@helper
-def transform_block(plan, x, scratch, images, tr0, tc0, trs, tcs, a0, classes):
-    """Pack and transform the windows from (tr0, tc0) on, trs by tcs of them, of some images and all channels of a
-    group; of their row classes those from a0 on, `classes` of them."""
-    lanes, channels, mh, mw = peek(plan, LANES), peek(plan, CHANNELS), peek(plan, MH), peek(plan, MW)
-    pixel, dh, dw, column_classes = lanes * peek(plan, ITEM), peek(plan, DH), peek(plan, DW), peek(plan, COLUMN_CLASSES)
-    v, v_xi, strip = scratch + peek(plan, V_AT), peek(plan, V_XI), scratch + STRIP
-    rows = (trs * mh + peek(plan, R) - 1) * classes
-    columns = (tcs * mw + peek(plan, S) - 2) * dw + column_classes
-    top, left, row = tr0 * mh * dh + a0 - peek(plan, TOP), tc0 * mw * dw - peek(plan, LEFT), columns * pixel
-    for c in range(0, channels, lanes):
-        source, valid = x + c * peek(plan, X_C), min(lanes, channels - c)
-        to = v + c // lanes * peek(plan, V_C)
-        for image in range(images):
-            pack_lanes(plan, source + image * peek(plan, X_N), strip, rows, top, classes, dh, columns, left, valid,
-                       lanes)  # fmt: skip
-            for i in range(trs):
-                for a in range(classes):
-                    for b in range(column_classes):
-                        tiles = strip + (i * mh * classes + a) * row + b * pixel
-                        invoke(peek(plan, WGIN), (tiles, classes * row, dw * pixel, tcs, to, v_xi, pixel))
-                        to += tcs * pixel
 
 
 @helper
@@ -182,18 +158,9 @@ def winograd(plan, call, scratch, task):
     """One block of windows of one group, for some panels of output channels."""
     channel_block = task % peek(plan, CHANNEL_BLOCKS)
     block = task // peek(plan, CHANNEL_BLOCKS)
-    column_block = block % peek(plan, COLUMN_BLOCKS)
-    above = block // peek(plan, COLUMN_BLOCKS)
-    class_block, above = above % peek(plan, CLASS_BLOCKS), above // peek(plan, CLASS_BLOCKS)
-    row_block, above = above % peek(plan, ROW_BLOCKS), above // peek(plan, ROW_BLOCKS)
+    tr0, tc0, trs, tcs, a0, classes, above = block_at(plan, block)
     g, n = above % peek(plan, GROUPS), above // peek(plan, GROUPS) * peek(plan, IMAGES_A_BLOCK)
     images = min(peek(plan, IMAGES_A_BLOCK), peek(plan, IMAGES) - n)
-    tr0 = tile_start(row_block, peek(plan, ROW_BASE), peek(plan, ROW_LARGER))
-    tc0 = tile_start(column_block, peek(plan, COLUMN_BASE), peek(plan, COLUMN_LARGER))
-    a0 = tile_start(class_block, peek(plan, CLASS_BASE), peek(plan, CLASS_LARGER))
-    trs = peek(plan, ROW_BASE) + (1 if row_block < peek(plan, ROW_LARGER) else 0)
-    tcs = peek(plan, COLUMN_BASE) + (1 if column_block < peek(plan, COLUMN_LARGER) else 0)
-    classes = peek(plan, CLASS_BASE) + (1 if class_block < peek(plan, CLASS_LARGER) else 0)
     high, wide, lanes = peek(plan, MH) * peek(plan, DH), peek(plan, MW) * peek(plan, DW), peek(plan, LANES)
     oh0, ow0, each = tr0 * high + a0, tc0 * wide, trs * tcs * classes * peek(plan, COLUMN_CLASSES)
     tiles = images * each
@@ -203,7 +170,10 @@ def winograd(plan, call, scratch, task):
     # Blocks of channels follow one another over the same windows.
     if peek(scratch, 0) != block:
         x = peek(call, X) + n * peek(plan, X_N) + g * peek(plan, X_G)
-        transform_block(plan, x, scratch, images, tr0, tc0, trs, tcs, a0, classes)
+        strip, v, v_tile = scratch + STRIP, scratch + peek(plan, V_AT), lanes * peek(plan, ITEM)
+        for image in range(images):
+            transform_block(plan, x + image * peek(plan, X_N), peek(plan, CHANNELS), strip, v + image * each * v_tile,
+                            v_tile, peek(plan, V_C), tr0, tc0, trs, tcs, a0, classes)  # fmt: skip
         poke(scratch, 0, block)
 
     item, y_channel, channels = peek(plan, ITEM), peek(plan, Y_CHANNEL), peek(plan, CHANNELS)

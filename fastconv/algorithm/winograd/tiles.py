@@ -1,0 +1,89 @@
+"""Blocks of windows, and their tiles packed and transformed: what a convolution and its weight's gradient have alike.
+
+A block is some rows by some columns of windows; a window is one tile for each of the dilation's sub-grids, each a row
+class and a column class. Where that makes many tiles, a block is one row of windows and has some of the row classes.
+
+    strip  [row][row class][column][lane]
+    tiles of a block: [row][row class][column class][column]
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastconv.algorithm.common import Steps, names_of
+from fastconv.algorithm.lanes import LANES_FIELDS, X_C, pack_lanes, put_input
+from fastconv.algorithm.nest import tile_start
+from fastconv.codegen.emit import invoke, peek
+from fastconv.codegen.jit import helper
+from fastconv.microkernels.inventory import microkernel
+from fastconv.problem import Problem
+from fastconv.target import Target
+
+# The plan, after the words of `lanes`. Tiles read R - 1 rows and S - 1 columns beyond their MH x MW pixels.
+(
+    ROW_BLOCKS, ROW_BASE, ROW_LARGER, COLUMN_BLOCKS, COLUMN_BASE, COLUMN_LARGER,    # in windows
+    CLASS_BLOCKS, CLASS_BASE, CLASS_LARGER, COLUMN_CLASSES,                         # in row classes
+    LANES, ITEM, MH, MW, R, S, DH, DW, TOP, LEFT, V_XI, TRANSFORM,
+    TILES_FIELDS,
+) = range(LANES_FIELDS, LANES_FIELDS + 23)  # fmt: skip
+
+
+@helper
+def between_products(size):
+    """Bytes from one product to the next, at least `size`: an odd number of lines, or they would share sets of L1."""
+    return (size + 127) // 128 * 128 + 64
+
+
+@helper
+def block_at(plan, block):
+    """(first row, first column, rows, columns of windows, first row class, row classes, the number without all that)"""
+    column_block, above = block % peek(plan, COLUMN_BLOCKS), block // peek(plan, COLUMN_BLOCKS)
+    class_block, above = above % peek(plan, CLASS_BLOCKS), above // peek(plan, CLASS_BLOCKS)
+    row_block, above = above % peek(plan, ROW_BLOCKS), above // peek(plan, ROW_BLOCKS)
+    tr0 = tile_start(row_block, peek(plan, ROW_BASE), peek(plan, ROW_LARGER))
+    tc0 = tile_start(column_block, peek(plan, COLUMN_BASE), peek(plan, COLUMN_LARGER))
+    a0 = tile_start(class_block, peek(plan, CLASS_BASE), peek(plan, CLASS_LARGER))
+    trs = peek(plan, ROW_BASE) + (1 if row_block < peek(plan, ROW_LARGER) else 0)
+    tcs = peek(plan, COLUMN_BASE) + (1 if column_block < peek(plan, COLUMN_LARGER) else 0)
+    classes = peek(plan, CLASS_BASE) + (1 if class_block < peek(plan, CLASS_LARGER) else 0)
+    return tr0, tc0, trs, tcs, a0, classes, above
+
+
+@helper
+def transform_block(plan, x, channels, strip, v, v_tile, v_c, tr0, tc0, trs, tcs, a0, classes):
+    """Pack and transform the windows from (tr0, tc0) on, trs by tcs of them, of `channels` channels; of their row
+    classes those from a0 on, `classes` of them. Tiles go to v, v_tile apart, and vectors of channels v_c."""
+    lanes, mh, mw = peek(plan, LANES), peek(plan, MH), peek(plan, MW)
+    pixel, dh, dw, column_classes = lanes * peek(plan, ITEM), peek(plan, DH), peek(plan, DW), peek(plan, COLUMN_CLASSES)
+    rows = (trs * mh + peek(plan, R) - 1) * classes
+    columns = (tcs * mw + peek(plan, S) - 2) * dw + column_classes
+    top, left, row = tr0 * mh * dh + a0 - peek(plan, TOP), tc0 * mw * dw - peek(plan, LEFT), columns * pixel
+    for c in range(0, channels, lanes):
+        source, valid = x + c * peek(plan, X_C), min(lanes, channels - c)
+        pack_lanes(plan, source, strip, rows, top, classes, dh, columns, left, valid, lanes)
+        to = v + c // lanes * v_c
+        for i in range(trs):
+            for a in range(classes):
+                for b in range(column_classes):
+                    tiles = strip + (i * mh * classes + a) * row + b * pixel
+                    invoke(peek(plan, TRANSFORM), (tiles, classes * row, dw * pixel, tcs, to, peek(plan, V_XI), v_tile))
+                    to += tcs * v_tile
+
+
+def put_tiles(plan: np.ndarray, problem: Problem, x: Steps, member, cut, target: Target, op: str, v_xi: int) -> None:
+    """Write those words, and those of `lanes`: windows of a problem's input, cut into blocks, transformed by `op`."""
+    _, computing, item = names_of(problem)
+    put_input(plan, problem, x, target)
+    for index, (extent, blocks) in (
+        (ROW_BLOCKS, (cut.windows[0], cut.row_blocks)), (COLUMN_BLOCKS, (cut.windows[1], cut.column_blocks)),
+        (CLASS_BLOCKS, (cut.row_classes, cut.class_blocks)),
+    ):  # fmt: skip
+        plan[index : index + 3] = blocks, extent // blocks, extent % blocks
+    for index, value in (
+        (COLUMN_CLASSES, cut.column_classes), (LANES, target.lanes(item)), (ITEM, item),
+        (MH, member.mh), (MW, member.mw), (R, problem.r), (S, problem.s), (DH, problem.dilation[0]),
+        (DW, problem.dilation[1]), (TOP, problem.padding[0][0]), (LEFT, problem.padding[1][0]), (V_XI, v_xi),
+        (TRANSFORM, microkernel(f"{op}_{computing}_{target.isa}_{member.variant}").address),
+    ):  # fmt: skip
+        plan[index] = value
