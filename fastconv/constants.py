@@ -15,7 +15,7 @@ from pathlib import Path
 from fastconv import winners
 from fastconv.target import Target
 
-FORMAT, VERSION = "fastconv cost model", 1
+FORMAT, VERSION = "fastconv cost model", 2
 
 
 @dataclass(frozen=True)
