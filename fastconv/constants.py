@@ -15,7 +15,7 @@ from pathlib import Path
 from fastconv import winners
 from fastconv.target import Target
 
-FORMAT, VERSION = "fastconv cost model", 1
+FORMAT, VERSION = "fastconv cost model", 2
 
 
 @dataclass(frozen=True)
@@ -24,23 +24,25 @@ class Constants:
 
     move: float = 0.4  # to pack one element of a channels-last strip
     plane: float = 40.0  # to pack one channel of a channels-first strip, besides its rows
-    line: float = 3.5  # to pack one vector of a row of it, for each vector that is read
+    line: float = 4.5  # to pack one vector of a row of it, for each vector that is read
     transpose: float = 0.65  # to write one output element through a transpose
     store: float = 0.12  # to write one output element straight from a tile
     pack_weight: float = 2.5  # to pack one weight into a buffer, and read it there from another core's cache
     packing: float = 12_000.0  # to start a launch that packs
     pack_panel: float = 0.35  # to pack one weight into a panel that is used at once
-    weight_byte: float = 0.14  # to read a byte of packed weights from L3, which gives Intel's cores 7 a cycle
+    weight_byte: float = (
+        0.075  # to read a byte of packed weights from L3; Intel's cores get 7 a cycle, half of it ahead
+    )
     tile: float = 30.0  # to enter and leave a tile
-    panel: float = 2.0  # to pack one vector of pixels into a panel that is used at once
-    in_place_strided: float = 0.2  # the same when windows overlap little
+    panel: float = 3.4  # to pack one vector of pixels into a panel that is used at once
+    in_place_strided: float = 0.3  # extra share when windows in place lie as far apart as they are wide
     conflict: float = 0.8  # extra share when windows in place have pixels that fall into two sets of L1, or one
-    winograd_pack: float = 4.0  # to pack one vector of a strip
+    winograd_pack: float = 8.5  # to pack one vector of a strip
     winograd_row: float = 45.0  # to start one row of it
     winograd_line: float = 80.0  # to start a line of tiles, in or out
     winograd_in: float = 3.2  # to transform one vector of x to a product
     winograd_out: float = 2.6  # to transform one vector of sums
-    winograd_write: float = 4.0  # to write one vector of y
+    winograd_write: float = 7.0  # to write one vector of y
     winograd_step: float = 1.1  # share of a register tile's step, with broadcasts from rows apart
     winograd_tile: float = 100.0  # to enter and leave a register tile
     winograd_sum: float = 3.0  # to add one vector of sums to those in L2
@@ -65,6 +67,10 @@ class Constants:
     plane_tap: float = 0.6  # depthwise: to multiply a vector of pixels for one tap of the weight gradient
     plane_row: float = 3.0  # to load and shift a vector of a row of x for it
     plane_sums: float = 150.0  # to start a plane and add up its lanes
+    depthwise_in: float = 5.0  # to pack one vector of pixels with channels in the lanes, through a transpose
+    depthwise_out: float = 9.0  # to write one
+    depthwise_tap: float = 1.15  # a tap of one
+    depthwise_block: float = 1_500.0  # to start a vector of channels
     task: float = 500.0  # to start a task
     nest: float = 8_000.0  # to take scratch for a dense plan and read its numbers
     launch: float = 10_000.0  # to launch a kernel on threads
@@ -78,7 +84,21 @@ class Constants:
 # Where a line says otherwise: processors by how LLVM's name for them begins.
 SPECIAL: dict[str, dict[str, float]] = {
     # Weights fetched ahead come from L3 as fast as they are used.
-    "znver": {"weight_byte": 0.004, "line": 8.0, "pack_panel": 0.5, "packing": 6_000.0, "nest": 3_000.0},
+    "znver": {
+        "weight_byte": 0.004,
+        "line": 8.0,
+        "pack_panel": 0.5,
+        "packing": 6_000.0,
+        "nest": 3_000.0,
+        "panel": 2.0,
+        "in_place_strided": 0.15,
+        "winograd_pack": 4.0,
+        "winograd_write": 4.0,
+        "depthwise_in": 8.0,
+        "depthwise_out": 8.0,
+        "depthwise_tap": 0.7,
+        "depthwise_block": 1_000.0,
+    },
 }
 
 

@@ -19,6 +19,11 @@ def use(chosen: Constants | None = None) -> None:
     C = chosen or constants.load(host())
 
 
+def _weight_byte(total: float, target: Target) -> float:
+    """To read a byte of `total` packed weights: nothing if they take half of L2, all that L3 costs if they fill it."""
+    return C.weight_byte * min(1.0, max(0.0, 2 * total / target.l2 - 1))
+
+
 def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float:
     """A dense plan: its tiles' steps, packing, output."""
     item = 8 if problem.dtype == "float64" else 4
@@ -44,7 +49,8 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     if shape.in_place and problem.layout == "channels_last" and problem.r * problem.s > 1:
         slower = C.conflict * (problem.c * problem.stride[1] * item % 2048 == 0)
     elif shape.in_place and problem.layout == "channels_first":
-        slower = C.in_place_strided * (problem.stride[1] > 1)
+        # Of each line that a row of taps loads it uses the less, the farther windows lie apart.
+        slower = C.in_place_strided * (problem.stride[1] > 1) * problem.stride[1] / problem.s
     cycles = runs * (step * depth * (1 + slower) + tiles * chunks * C.tile)
     if shape.in_place and shape.lanes == "pixels":
         cycles += runs * vectors * depth * C.panel
@@ -57,7 +63,7 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
             cycles += channels * height * ow * min(sw, problem.s) * C.move
     transposed = shape.lanes == "channels" and problem.layout == "channels_first"
     cycles += outputs * pixels * (C.transpose if transposed else C.store) * (1 + 0.5 * (chunks - 1) / chunks)
-    cycles += outputs * depth * item * C.weight_byte
+    cycles += outputs * depth * item * _weight_byte(problem.k * depth * item, target)
     cycles = n * groups * (cycles + C.task) + C.nest
     if not packed and not shape.raw_weights:
         cycles += problem.k * depth * C.pack_weight + C.packing
@@ -82,6 +88,7 @@ def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float
         for width, times in blocking.counted(k_vectors, cut.vectors)
     )
     weights = member.products * channels * k_vectors * target.vector_bytes
+    weight_byte = _weight_byte(problem.groups * weights, target)
     # Every panel of output channels reads the transformed tiles again.
     tiles = member.products * cut.tiles * c_vectors * target.vector_bytes
     panels = -(-k_vectors // cut.vectors)
@@ -94,7 +101,7 @@ def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float
         + tiles_in * member.products * C.winograd_in
         + tiles_out * (member.products * C.winograd_out + member.mh * member.mw * C.winograd_write)
         + member.products * steps / cut.channel_blocks
-        + weights * (C.weight_byte + far_weights * C.winograd_far_weight) / cut.channel_blocks
+        + weights * (weight_byte + far_weights * C.winograd_far_weight) / cut.channel_blocks
         + panels * tiles * far_tiles * C.winograd_far_tile / cut.channel_blocks
         + member.products * channels * k_vectors * C.winograd_transform * cut.raw_weights / cut.channel_blocks
         + C.task
@@ -144,9 +151,11 @@ def depthwise_channels_cycles(problem: Problem, target: Target, packed: bool) ->
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)
     vectors, taps = problem.n * -(-problem.c // lanes), problem.r * problem.s
     outputs = problem.oh * problem.ow * problem.k // problem.c
-    through = 2.0 if problem.layout == "channels_last" else 8.0
-    cycles = vectors * (problem.h * problem.w * through + outputs * (taps * 0.7 + through) + 2 * C.task) + C.nest
-    return cycles if packed else cycles + C.packing + problem.k * taps * C.pack_weight
+    through = 0.25 if problem.layout == "channels_last" else 1.0  # a vector is moved as it is, or transposed
+    each = C.depthwise_in * through * problem.h * problem.w
+    each += outputs * (taps * C.depthwise_tap + C.depthwise_out * through)
+    cycles = vectors * (each + C.depthwise_block) + C.nest
+    return cycles if packed else cycles + problem.k * taps * C.pack_panel
 
 
 def depthwise_pixels_cycles(problem: Problem, target: Target) -> float:

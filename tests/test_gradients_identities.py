@@ -28,7 +28,11 @@ def test_adjoints(problem):
     for op, other in zip(OPS, (x, w), strict=True):
         names = ["auto", *able(op, x, w, **options)] if len(x) else ["auto"]
         algorithm = names[problem["seed"] % len(names)]
-        gradient = run(op, dy, x, w, algorithm=algorithm, out=output_of(problem["out"], other), **options)
+        try:
+            gradient = run(op, dy, x, w, algorithm=algorithm, out=output_of(problem["out"], other), **options)
+        except ValueError as refused:  # a view, which `able` does not know
+            assert algorithm != "auto" and "cannot do" in str(refused)
+            continue
         assert np.vdot(gradient, other) == one, f"{op} {algorithm}"
     for before, after in zip(kept, (dy, x, w), strict=True):
         np.testing.assert_array_equal(before, after)  # inputs are never changed

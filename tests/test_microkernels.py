@@ -41,6 +41,19 @@ def call_the_six(plan, call, scratch, task):
     invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6)))
 
 
+@native("call_eight", 4)
+def call_the_eight(plan, call, scratch, task):
+    """Call the kernel at plan[0] with the operands plan[1:9]."""
+    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
+                           peek(plan, 7), peek(plan, 8)))  # fmt: skip
+
+
+def call_dot(kernel, w, x, y, bias=0, activation=0):
+    """Run one dot kernel without a residual."""
+    operands = (w.ctypes.data, w.strides[0], x.ctypes.data, len(x), y.ctypes.data, bias, 0, activation)
+    threads.run(Job(call_the_eight.address, np.array([kernel.address, *operands], np.int64), 1, 0, 0))
+
+
 def call_six(kernel, *operands):
     """Run one kernel of six operands."""
     threads.run(Job(call_the_six.address, np.array([kernel.address, *operands], np.int64), 1, 0, 0))
@@ -144,6 +157,36 @@ def check_gemm(rng, isa, rows, vectors, dtype, words, tail, part=0):
         elif act:
             expected = np.where(expected < 0, expected / 2, expected)
         np.testing.assert_array_equal(y, expected)
+
+
+def dots():
+    """Every kernel of rows of weights against a vector."""
+    return [name for isa in ISAS for name in names(Target(isa)) if parse(name).op == "dot"]
+
+
+@pytest.mark.parametrize("name", dots())
+def test_dot(rng, name):
+    """Sums of any length, whole numbers, so that they are exact; what lies behind y stays."""
+    kernel, spec = microkernel(name), parse(name)
+    kind = np.float32 if spec.dtype == "f32" else np.float64
+    for depth in (1, 15, 16, 17, 33, 64, 131):
+        w, x, bias = (rng.integers(-3, 4, size).astype(kind) for size in ((spec.rows, depth), depth, spec.rows))
+        y = np.full(spec.rows + 1, 7, kind)
+        call_dot(kernel, w, x, y)
+        np.testing.assert_array_equal(y, [*(w @ x), 7])
+        call_dot(kernel, w, x, y, bias.ctypes.data, 1)
+        np.testing.assert_array_equal(y, [*np.maximum(w @ x + bias, 0), 7])
+
+
+@pytest.mark.parametrize("name", dots())
+def test_sixteen_sums_of_a_dot_are_apart(name):
+    """A huge number swallows the ones that are added to its sum, at most a sixteenth, until its opposite comes."""
+    kernel, spec = microkernel(name), parse(name)
+    x = np.ones(512, np.float32 if spec.dtype == "f32" else np.float64)
+    x[0], x[-32] = 2.0**60, -(2.0**60)  # in one sum, if that takes every 16th or every 32nd product
+    w, y = np.ones((spec.rows, len(x)), x.dtype), np.zeros(spec.rows, x.dtype)
+    call_dot(kernel, w, x, y)
+    assert (y >= 510 - len(x) // 16).all() and (y < 510).all(), y
 
 
 @pytest.mark.parametrize("variant", ["rows", "columns"])

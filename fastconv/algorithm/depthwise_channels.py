@@ -128,7 +128,7 @@ def refuses(problem: Problem, x: Steps, target: Target) -> str | None:
 
 
 def build(problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
-    """The execution for this problem, with packed weights; those of a call are packed by tasks if there are many."""
+    """The execution for this problem, with weights packed beforehand, or those of a call by the tasks that use them."""
     _, _, item = names_of(problem)
     lanes, taps = target.lanes(item), problem.r * problem.s
     blocks, multiplier = -(-problem.c // lanes), problem.k // problem.c
@@ -140,9 +140,8 @@ def build(problem: Problem, x: Steps, target: Target, threads: int, packed: bool
     ):  # fmt: skip
         packing[index] = value
     size = multiplier * blocks * taps * lanes * item
-    raw = not packed and size > workspace.MOST_WEIGHT_BYTES
-    main = _main(problem, x, Cut.of(problem, target, threads, raw), packing, target)
-    if raw:
+    main = _main(problem, x, Cut.of(problem, target, threads, not packed), packing, target)
+    if not packed:
         return Execution([main], None, 0, ())
     weights = Job(pack_weights.address, packing, multiplier * blocks, 0, 8 * size)
     return Execution([main], weights, size, ("depthwise",))

@@ -78,4 +78,4 @@ class Direct:
         parts = border(problem, inside) if share < 1 else []
         # Narrow rectangles fill few lanes and rows of a tile, and each has a task for every group.
         starts = len(parts) * (cost.C.launch + 2 * cost.C.task * problem.groups)
-        return cycles + 2 * (1 - share) * dense_cycles(problem, beside, target, packed) + starts
+        return cycles + 3 * (1 - share) * dense_cycles(problem, beside, target, packed) + starts

@@ -30,6 +30,7 @@ gemm_<dtype>_<rows>x<columns>_<isa>_<px|ch>[_strided][_pairs|_panel|_far][_parts
     activation: 0 none, 1 relu, 2 relu6, else the address of leaky_relu's slope.
 
 dot_<dtype>_<rows>x<lanes>_<isa>                   rows of weights against one vector, lanes along the reduction
+    sixteen sums or more of a row are formed apart
 
 depthwise_<dtype>_<pixels>x<lanes>_<isa>_<3x3s1|...|taps>[_parts]
     lanes are channels, a tile is neighbouring pixels; x packed as [row][column][lane], w as [tap][lane]
