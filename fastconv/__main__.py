@@ -132,7 +132,7 @@ def _bench(options: argparse.Namespace) -> int:
     rows = report.show(
         runner.measure(layers, against=against, pass_=options.pass_, layout=options.layout, dtype=options.dtype,
                        threads=threads, batch=options.batch, api=options.api),
-        against, len(layers), title,
+        against, len(layers), title, options.pass_,
     )  # fmt: skip
     print(report.summary(rows, against, options.pass_))
     data = report.as_json(rows, {k: v for k, v in vars(options).items() if k != "run"})

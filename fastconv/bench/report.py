@@ -27,20 +27,20 @@ def cells(row: Row, against: list[str]) -> list[str]:
             f"{100 * row.gflops / row.peak:.1f}", f"{row.error:.1e}", *ratios]  # fmt: skip
 
 
-def show(rows: Iterable[Row], against: list[str], total: int, title: str) -> list[Row]:
+def show(rows: Iterable[Row], against: list[str], total: int, title: str, pass_: str = "forward") -> list[Row]:
     """Print rows as they come, by rich if it is installed and this is a terminal, else as plain lines."""
     try:
         from rich.console import Console
     except ImportError:
-        return list(_plain(rows, against, total))
+        return list(_plain(rows, against, total, len(PASSES[pass_].ops)))
     console = Console()
     if not console.is_terminal:
-        return list(_plain(rows, against, total))
+        return list(_plain(rows, against, total, len(PASSES[pass_].ops)))
     return _live(rows, against, total, title, console)
 
 
-def _plain(rows: Iterable[Row], against: list[str], total: int) -> Iterator[Row]:
-    widths = [44, 5, 10, 10, 8, 7, 8] + [max(7, len(f"{peer} x")) for peer in against]
+def _plain(rows: Iterable[Row], against: list[str], total: int, algorithms: int) -> Iterator[Row]:
+    widths = [44, 5, 11 * algorithms - 1, 10, 8, 7, 8] + [max(7, len(f"{peer} x")) for peer in against]
 
     def line(texts):
         first, *rest = (text.ljust(w) if i in (0, 2) else text.rjust(w)
