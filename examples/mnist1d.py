@@ -2,7 +2,8 @@
 
 `python examples/mnist1d.py --plot mnist1d.png` shows the loss and the accuracy as they develop. The network is that of
 S. Greydanus, D. Kobak, "Scaling down deep learning with MNIST-1D", arXiv:2011.14439, for which they report 94 +- 2 %:
-three convolutions with stride 2, each followed by a ReLU, and a dense layer.
+three convolutions with stride 2, each followed by a ReLU, and a dense layer. Examples are moved by a few places at
+random while training; without that it knows all of the training set by heart and 90 % of the test set.
 """
 
 from __future__ import annotations

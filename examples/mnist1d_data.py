@@ -1,8 +1,9 @@
-"""The MNIST-1D data set, generated: S. Greydanus, D. Kobak, "Scaling down deep learning with MNIST-1D", arXiv:2011.14439.
+"""The MNIST-1D data set of S. Greydanus and D. Kobak, generated.
 
-Ten digits are drawn as templates of twelve points. Each example is a template that was padded and thereby squeezed,
-scaled, moved, laid over a smooth noise, sheared and sampled at forty places. The numbers are the published ones; the
-random generator is NumPy's own, so that the examples are other ones of the same kind.
+"Scaling down deep learning with MNIST-1D", arXiv:2011.14439. Ten digits are drawn as templates of twelve points. Each
+example is a template that was padded and thereby squeezed, scaled, moved, laid over a smooth noise, sheared and sampled
+at forty places. The numbers are the published ones; the random generator is NumPy's own, so that the examples are other
+ones of the same kind.
 """
 
 from __future__ import annotations

@@ -26,12 +26,11 @@ def test_data():
 def test_examples_are_moved_templates(monkeypatch):
     for name in ("SCALE", "SHEAR", "SMOOTH_NOISE", "NOISE"):
         monkeypatch.setattr(mnist1d_data, name, 0.0)
-    shape = np.array([0.0, 3, -3, 0])
-    for seed in range(10):
+    shape = np.array([0.0, 1, 2, 3, 2, 1, -1, -2, -3, -2, -1, 0])
+    for seed in range(20):
         example = mnist1d_data._example(shape, np.random.default_rng(seed))
-        assert 2 < example.max() <= 3 and -3 <= example.min() < -2 and np.count_nonzero(np.abs(example) > 1e-9) < 20
-        # In this order, unless the end of the signal lies between the two.
-        assert example.argmax() < example.argmin() or example.argmin() < 10
+        assert 2 < example.max() <= 3 and -3 <= example.min() < -2
+        assert example.argmax() < example.argmin() and 4 < np.count_nonzero(example) < 12
 
 
 def test_gradients_by_finite_differences(rng):
