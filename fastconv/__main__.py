@@ -25,7 +25,10 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="time every convolution layer of a network")
     bench.set_defaults(run=_bench)
     bench.add_argument("network", nargs="?", default="resnet50", help=f"all, or one of {', '.join(NETWORKS)}")
-    bench.add_argument("--against", default="", help="peers: torch,onnxruntime,openvino,ncnn")
+    bench.add_argument("--pass", dest="pass_", default="forward",
+                       choices=["forward", "input_grad", "weight_grad", "training"],
+                       help="training: the convolution, its input's gradient and its weight's")  # fmt: skip
+    bench.add_argument("--against", default="", help="peers: torch,onnxruntime,openvino,ncnn; for gradients torch")
     bench.add_argument("--layout", default="channels_first", choices=["channels_first", "channels_last"])
     bench.add_argument("--dtype", default="float32", choices=["float32", "float64", "float16", "bfloat16"])
     bench.add_argument("--threads", type=_ints, default=None, help="one number; several, as 1,2, with --regret")
@@ -92,6 +95,8 @@ def _bench(options: argparse.Namespace) -> int:
     from fastconv.bench import peers, report, runner
 
     if options.errors:
+        if options.pass_ != "forward":
+            raise ValueError("--errors: of the forward pass only")
         from fastconv.bench import accuracy
 
         accuracy.run(options.dtype, options.seed, options.write)
@@ -99,10 +104,12 @@ def _bench(options: argparse.Namespace) -> int:
     threads = options.threads or (fc.get_num_threads(),)
     if options.batch < 1 or min(threads) < 1:
         raise ValueError(f"--batch and --threads must be at least 1, got {options.batch} and {min(threads)}")
+    if options.api == "layer" and options.pass_ != "forward":
+        raise ValueError("--api layer: only the forward pass has weights packed once; others take them at each call")
     if options.regret:
         from fastconv.bench import regret
 
-        regret.run(options.layout, options.dtype, threads, options.api, options.seed, options.write)
+        regret.run(options.layout, options.dtype, threads, options.api, options.seed, options.write, options.pass_)
         return 0
     if options.write or options.seed:
         raise ValueError("--write and --seed are for --errors and --regret")
@@ -112,21 +119,22 @@ def _bench(options: argparse.Namespace) -> int:
     if options.plot:
         _require("matplotlib", "--plot")
     layers = all_layers() if options.network == "all" else network(options.network)
-    against, missing = peers.wanted(options.against)
+    against, missing = peers.wanted(options.against, options.pass_)
     for message in missing:
         print(message, file=sys.stderr)
     others = sorted({layer.op for layer in layers if layer.op != "conv2d"})
     layers = tuple(layer for layer in layers if layer.op == "conv2d")
     if others:
         print(f"not timed (this version has conv2d only): {', '.join(others)}")
-    title = f"{options.network}, {options.dtype}, {options.layout}, batch {options.batch}, {threads} threads"
+    pass_ = "" if options.pass_ == "forward" else f"{options.pass_}, "
+    title = f"{options.network}, {pass_}{options.dtype}, {options.layout}, batch {options.batch}, {threads} threads"
     print(title)
     rows = report.show(
-        runner.measure(layers, against=against, layout=options.layout, dtype=options.dtype, threads=threads,
-                       batch=options.batch, api=options.api),
-        against, len(layers), title,
+        runner.measure(layers, against=against, pass_=options.pass_, layout=options.layout, dtype=options.dtype,
+                       threads=threads, batch=options.batch, api=options.api),
+        against, len(layers), title, options.pass_,
     )  # fmt: skip
-    print(report.summary(rows, against))
+    print(report.summary(rows, against, options.pass_))
     data = report.as_json(rows, {k: v for k, v in vars(options).items() if k != "run"})
     if options.json:
         report.write_json(options.json, data)

@@ -54,8 +54,15 @@ class Layer:
 
     def x_shape(self, batch: int = 1, layout: str = "channels_first") -> tuple[int, ...]:
         """The input's shape; one-dimensional operators have no height."""
-        size = (self.w,) if self.op.endswith("1d") else (self.h, self.w)
-        return (batch, *size, self.c) if layout == "channels_last" else (batch, self.c, *size)
+        return self._shape(batch, self.c, (self.h, self.w), layout)
+
+    def y_shape(self, batch: int = 1, layout: str = "channels_first") -> tuple[int, ...]:
+        """The output's shape."""
+        return self._shape(batch, self.k, (self.oh, self.ow), layout)
+
+    def _shape(self, batch: int, channels: int, size: Pair, layout: str) -> tuple[int, ...]:
+        size = size[1:] if self.op.endswith("1d") else size
+        return (batch, *size, channels) if layout == "channels_last" else (batch, channels, *size)
 
     @property
     def weight_shape(self) -> tuple[int, ...]:

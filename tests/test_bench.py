@@ -1,27 +1,67 @@
 """The bench: its reference, its figures, its command line."""
 
+import importlib.util
 import json
 
 import numpy as np
 import pytest
 
-import fastconv as fc
 from fastconv.__main__ import main
 from fastconv.bench import peers, report, runner
+from fastconv.bench.passes import PASSES
+from fastconv.bench.reference import Data
 from fastconv.networks import Layer, network
 
+LAYERS = (
+    Layer("conv2d", 6, 9, 8, 4, 3, 3, (2, 1), (1, 1), (1, 2)),
+    Layer("conv2d", 6, 9, 8, 12, 3, 3, groups=6),
+    Layer("conv2d", 4, 7, 9, 6, 1, 1, (3, 2), groups=2),
+    Layer("conv2d", 3, 6, 5, 5, 5, 4, padding=(4, 3)),
+)
+IDS = [layer.label for layer in LAYERS]
+LAYOUTS = ["channels_first", "channels_last"]
 
-def test_reference_is_the_convolution(rng):
-    for layer in (
-        Layer("conv2d", 6, 9, 8, 4, 3, 3, (2, 1), (1, 1), (1, 2)),
-        Layer("conv2d", 6, 9, 8, 12, 3, 3, groups=6),
-    ):
-        x, w = rng.normal(size=layer.x_shape()), rng.normal(size=layer.weight_shape)
-        values, places = runner.reference(layer, x, w, "channels_first", rng)
-        y = fc.conv2d(x, w, **layer.kwargs)
-        assert runner.error_of(y, values, places, "channels_first") < 1e-14
-        y[0, 0] += 1
-        assert runner.error_of(y, values, places, "channels_first") > 1e-3
+
+def definition(layer, x, w, dy):
+    """The output and both gradients, product by product, channels first."""
+    x, dy = x.astype(np.float64), dy.astype(np.float64)
+    y, dx, dw = np.zeros_like(dy), np.zeros_like(x), np.zeros(w.shape)
+    per, outputs = layer.c // layer.groups, layer.k // layer.groups
+    for k, c, r, s, i, j in np.ndindex(layer.k, per, layer.r, layer.s, layer.oh, layer.ow):
+        h = i * layer.stride[0] + r * layer.dilation[0] - layer.padding[0]
+        v = j * layer.stride[1] + s * layer.dilation[1] - layer.padding[1]
+        if 0 <= h < layer.h and 0 <= v < layer.w:
+            at = slice(None), k // outputs * per + c, h, v
+            y[:, k, i, j] += x[at] * w[k, c, r, s]
+            dx[at] += dy[:, k, i, j] * w[k, c, r, s]
+            dw[k, c, r, s] += dy[:, k, i, j] @ x[at]
+    return {"conv2d": y, "conv2d_input_grad": dx, "conv2d_weight_grad": dw}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layer", LAYERS, ids=IDS)
+def test_samples_are_of_the_definition(layer, layout):
+    data = Data.random(layer, 2, layout, np.dtype(np.float64))
+    true = definition(layer, data.first(data.x), data.w, data.first(data.dy))
+    for pass_ in PASSES.values():
+        samples, results = pass_.samples(data), tuple(true[op] for op in pass_.ops)
+        assert pass_.error(results, samples) < 1e-14
+        for i in range(len(results)):
+            before, after = results[:i], results[i + 1 :]
+            assert pass_.error((*before, results[i] + 1, *after), samples) > 1e-3
+            assert np.isnan(pass_.error((*before, results[i] * np.nan, *after), samples))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layer", LAYERS, ids=IDS)
+@pytest.mark.parametrize("pass_", PASSES.values(), ids=list(PASSES))
+def test_passes_agree_with_their_samples(pass_, layer, layout):
+    data = Data.random(layer, 2, layout, np.dtype(np.float64))
+    samples = pass_.samples(data)
+    calls = pass_.calls(data, "both")
+    assert "function" in calls and all(pass_.error(call(), samples, data) < 1e-13 for call in calls.values())
+    assert pass_.flops(layer, 2) == len(pass_.ops) * layer.flops(2)
+    assert len(pass_.algorithm(data, False).split("+")) == len(pass_.ops)
 
 
 def test_peers_are_named():
@@ -29,6 +69,8 @@ def test_peers_are_named():
         peers.wanted("tensorflow")
     here, missing = peers.wanted("torch,onnxruntime,openvino,ncnn")
     assert len(here) + len(missing) >= 4 and all("pip install" in message for message in missing)
+    with pytest.raises(ValueError, match=r"ncnn has no gradients.*training.*torch"):
+        peers.wanted("torch,ncnn", "training")
 
 
 @pytest.mark.parametrize("peer", list(peers.PEERS))
@@ -40,11 +82,10 @@ def test_peers_agree(rng, peer):
         Layer("conv2d", 8, 9, 11, 16, 3, 3, (2, 2), (1, 1)),
         Layer("conv2d", 8, 9, 11, 8, 3, 3, groups=8),
     ):
-        x = rng.normal(size=layer.x_shape()).astype(np.float32)
-        w = rng.normal(size=layer.weight_shape).astype(np.float32)
-        values, places = runner.reference(layer, x, w, "channels_first", rng)
-        y = peers.prepare(peer, layer, x, w, "channels_first", 1)()
-        assert runner.error_of(y, values, places, "channels_first") < 1e-4
+        data = Data.random(layer, 1, "channels_last", np.dtype(np.float32))
+        for pass_ in PASSES.values() if peers.PEERS[peer].gradients else (PASSES["forward"],):
+            call = peers.prepare(peer, pass_, data, 1)
+            assert pass_.error(call(), pass_.samples(data)) < 1e-4
 
 
 def row(layer, function, packed, times):
@@ -71,6 +112,35 @@ def test_command_line(tmp_path, capsys):
     assert main(["info"]) == 0
     assert main(["bench", "no_such_network"]) == 2
     assert "no_such_network" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("pass_", ["input_grad", "weight_grad", "training"])
+def test_gradients_on_the_command_line(tmp_path, capsys, pass_):
+    against = ["--against", "torch"] if importlib.util.find_spec("torch") else []
+    file = tmp_path / "out.json"
+    given = ["bench", "lenet5", "--pass", pass_, "--batch", "2", "--threads", "1", "--json", str(file), *against]
+    assert main(given) == 0
+    printed, data = capsys.readouterr().out, json.loads(file.read_text())
+    layers = [layer for layer in network("lenet5") if layer.op == "conv2d"]
+    assert [r["flops"] for r in data["rows"]] == [PASSES[pass_].flops(layer, 2) for layer in layers]
+    assert data["options"]["pass_"] == pass_ and pass_ in printed.splitlines()[1]
+    assert all(r["layer_s"] is None and r["function_s"] > 0 for r in data["rows"])
+    if against:
+        assert all(set(r["peers_s"]) == {"torch", "torch_cl"} for r in data["rows"])
+        assert f"torch's formats ({PASSES[pass_].function})" in printed
+        assert main(["compare", str(file)]) == 0
+        assert f"(pass {pass_})" in capsys.readouterr().out
+
+
+def test_what_gradients_cannot(capsys):
+    for given, said in (
+        (["--against", "openvino"], "openvino has no gradients"),
+        (["--api", "layer"], "--api layer"),
+        (["--errors"], "--errors"),
+        (["--regret"], "--pass must be one of"),
+    ):
+        assert main(["bench", "lenet5", "--pass", "training", *given]) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_picture(tmp_path):

@@ -62,16 +62,18 @@ def test_the_choice_does_not_see_the_number_of_threads(monkeypatch):
         dispatch.choose(problem, dispatch.contiguous_steps(problem), "auto", False)
 
 
-def test_a_run_writes_its_table(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("pass_", ["forward", "input_grad", "weight_grad"])
+def test_a_run_writes_its_table(tmp_path, monkeypatch, capsys, pass_):
     document = tmp_path / "regret.md"
-    name = "regret layer float32 channels_first"
+    what = "layer" if pass_ == "forward" else pass_
+    name = f"regret {what} float32 channels_first"
     document.write_text(f"x\n<!-- {name} -->\n<!-- /{name} -->\n")
     small = [conv2d_problem((1, 4, 6, 6), (4, 4, 3, 3), dtype=FLOAT)]
     monkeypatch.setattr(regret, "network_problems", lambda layout, dtype: small)
     monkeypatch.setattr(regret, "RANDOM", 2)
     monkeypatch.setattr(regret, "BUDGET", 0.001)
     monkeypatch.setattr(regret, "AGAIN", 0.001)
-    regret.run("channels_first", "float32", (1, 2), "both", 5, str(document))
+    regret.run("channels_first", "float32", (1, 2), "both", 5, str(document), pass_)
     text = document.read_text()
     assert text.startswith("x\n") and "| 1 | 3 |" in text and "| 2 | 3 |" in text
-    assert "3 shapes, layer, float32, channels_first, 2 threads" in capsys.readouterr().out
+    assert f"3 shapes, {what}, float32, channels_first, 2 threads" in capsys.readouterr().out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from fastconv.bench.passes import PASSES
 from fastconv.bench.peers import PEERS
 from fastconv.bench.runner import geometric_mean
 from fastconv.networks import Layer, all_layers
@@ -48,21 +49,30 @@ def markdown(data: dict) -> str:
         if rows:
             cells = [_cell(rows, peer) for peer in heads]
             lines.append(f"| {name} ({len(rows)}) | " + " | ".join(cells) + f" | {_share(rows):.0f} |")
-    machine, options = data["machine"], data["options"]
+    machine, options, pass_ = data["machine"], data["options"], pass_of(data)
+    if pass_ == "forward":
+        held = ("torch is held against `conv2d` (weights new at each call), the others against `Conv2d` (weights "
+                "packed once), all interleaved")  # fmt: skip
+    else:
+        held = f"torch is held against {PASSES[pass_].function} (pass {pass_}), interleaved"
     lines += [
         "",
         f"{machine['cpu']} ({machine['core']}, {machine['isa']}), {machine['date']}: every convolution layer of "
         f"{'twenty networks' if options['network'] == 'all' else options['network']}, once each, {options['dtype']}, "
         f"{options['layout']}, batch {options['batch']}; geometric mean of the peer's time over ours, the least in "
-        "brackets. torch is held against `conv2d` (weights new at each call), the others against `Conv2d` (weights "
-        "packed once), all interleaved in one process with as many threads as we have. % of peak: of the multiply-adds "
-        "that registers alone reach.",
+        f"brackets. {held} in one process with as many threads as we have. % of peak: of the multiply-adds that "
+        "registers alone reach.",
     ]
     return "\n".join(lines)
 
 
+def pass_of(data: dict) -> str:
+    """The pass that a run timed; old ones do not say."""
+    return data["options"].get("pass_", "forward")
+
+
 def _cell(rows: list[dict], name: str) -> str:
-    ours = "function_s" if PEERS[name][2] else "layer_s"
+    ours = "function_s" if PEERS[name].anew else "layer_s"
     ratios = [fastest(row, name) / (row[ours] or row["function_s"] or row["layer_s"])
               for row in rows if fastest(row, name)]  # fmt: skip
     return f"{geometric_mean(ratios):.2f} ({min(ratios):.2f})" if ratios else "-"

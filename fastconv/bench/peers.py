@@ -1,81 +1,90 @@
-"""Other libraries' convolutions behind one interface: prepare(layer, x, w, layout, threads) -> a call that gives y.
+"""Other libraries' convolutions behind one interface: prepare(peer, pass, data, threads) -> a call that gives results.
 
-A prepared call takes nothing and returns the result in the layout of x. torch is given its weights anew at each call,
-as `conv2d` is; onnxruntime, openvino and ncnn hold them, as `Conv2d` does.
+A prepared call takes nothing; images in its results have their channels first. torch is given its weights anew at each
+call, as `conv2d` is; onnxruntime, openvino and ncnn hold them, as `Conv2d` does, and have no gradients.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from fastconv.networks import Layer
+from fastconv.bench.passes import Call, Pass
+from fastconv.bench.reference import Data
 
-Call = Callable[[], np.ndarray]
-# Peer: (module, pip command, whether it is given weights anew at each call).
+
+class Peer(NamedTuple):
+    """Another library."""
+
+    module: str
+    command: str  # that installs it
+    anew: bool  # whether it is given weights anew at each call
+    gradients: bool = False
+
+
 PEERS = {
-    "torch": ("torch", "pip install torch", True),
-    "torch_cl": ("torch", "pip install torch", True),
-    "onnxruntime": ("onnxruntime", "pip install onnxruntime onnx", False),
-    "openvino": ("openvino", "pip install openvino", False),
-    "ncnn": ("ncnn", "pip install ncnn", False),
+    "torch": Peer("torch", "pip install torch", True, gradients=True),
+    "torch_cl": Peer("torch", "pip install torch", True, gradients=True),
+    "onnxruntime": Peer("onnxruntime", "pip install onnxruntime onnx", False),
+    "openvino": Peer("openvino", "pip install openvino", False),
+    "ncnn": Peer("ncnn", "pip install ncnn", False),
 }
 
 
-def wanted(text: str) -> tuple[list[str], list[str]]:
+def wanted(text: str, pass_: str = "forward") -> tuple[list[str], list[str]]:
     """(peers that are here, messages about those that are not) for a comma-separated list; torch means both formats."""
+    able = [name for name, peer in PEERS.items() if peer.gradients or pass_ == "forward"]
     names: list[str] = []
     for name in filter(None, (part.strip() for part in text.split(","))):
         if name not in PEERS:
             raise ValueError(f"--against: {name!r} is not one of {', '.join(PEERS)}")
+        if name not in able:
+            raise ValueError(f"--against: {name} has no gradients; with --pass {pass_} it can be {', '.join(able)}")
         names += ["torch", "torch_cl"] if name == "torch" else [name]
     here, missing = [], []
     for name in dict.fromkeys(names):
-        module, command, _ = PEERS[name]
-        found = importlib.util.find_spec(module) and (name != "onnxruntime" or importlib.util.find_spec("onnx"))
+        peer = PEERS[name]
+        found = importlib.util.find_spec(peer.module) and (name != "onnxruntime" or importlib.util.find_spec("onnx"))
         if found:
             here.append(name)
         else:
-            missing.append(f"{name} is not installed; {command}")
+            missing.append(f"{name} is not installed; {peer.command}")
     return here, list(dict.fromkeys(missing))
 
 
-def prepare(peer: str, layer: Layer, x: np.ndarray, w: np.ndarray, layout: str, threads: int) -> Call:
+def prepare(peer: str, pass_: Pass, data: Data, threads: int) -> Call:
     """A peer's call for one layer."""
-    return globals()[f"_{peer.removesuffix('_cl')}"](peer, layer, x, w, layout, threads)
+    return globals()[f"_{peer.removesuffix('_cl')}"](peer, pass_, data, threads)
 
 
-def _first(x: np.ndarray, layout: str) -> np.ndarray:
-    return np.ascontiguousarray(x.transpose(0, 3, 1, 2)) if layout == "channels_last" else x
-
-
-def _torch(peer: str, layer: Layer, x: np.ndarray, w: np.ndarray, layout: str, threads: int) -> Call:
+def _torch(peer: str, pass_: Pass, data: Data, threads: int) -> Call:
     import torch
 
     torch.set_num_threads(threads)
     form = torch.channels_last if peer == "torch_cl" else torch.contiguous_format
-    tx = torch.from_numpy(_first(x, layout)).contiguous(memory_format=form)
-    tw = torch.from_numpy(w).contiguous(memory_format=form)
-    options = (layer.stride, layer.padding, layer.dilation, layer.groups)
+    arrays = data.first(data.x), data.w, data.first(data.dy)
+    tensors = (torch.from_numpy(a).contiguous(memory_format=form) for a in arrays)
+    layer = data.layer
+    run = pass_.torch(torch, *tensors, (layer.stride, layer.padding, layer.dilation, layer.groups))
 
     def call():
         with torch.inference_mode():
-            return torch.nn.functional.conv2d(tx, tw, None, *options)
+            return run()
 
     return call
 
 
-def _onnxruntime(peer: str, layer: Layer, x: np.ndarray, w: np.ndarray, layout: str, threads: int) -> Call:
+def _onnxruntime(peer: str, pass_: Pass, data: Data, threads: int) -> Call:
     import onnx
     import onnxruntime
     from onnx import helper
 
-    first = _first(x, layout)
-    kind = helper.np_dtype_to_tensor_dtype(x.dtype)
+    layer, w, first = data.layer, data.w, np.ascontiguousarray(data.first(data.x))
+    kind = helper.np_dtype_to_tensor_dtype(first.dtype)
     (p, q), (sh, sw) = layer.padding, layer.stride
     node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[p, q, p, q], strides=[sh, sw],
                             dilations=list(layer.dilation), group=layer.groups)  # fmt: skip
@@ -90,12 +99,12 @@ def _onnxruntime(peer: str, layer: Layer, x: np.ndarray, w: np.ndarray, layout: 
     return lambda: session.run(None, feed)[0]
 
 
-def _openvino(peer: str, layer: Layer, x: np.ndarray, w: np.ndarray, layout: str, threads: int) -> Call:
+def _openvino(peer: str, pass_: Pass, data: Data, threads: int) -> Call:
     import openvino as ov
     from openvino import opset13 as ops
 
-    first = _first(x, layout)
-    node = ops.parameter(first.shape, dtype=x.dtype.type, name="x")
+    layer, w, first = data.layer, data.w, np.ascontiguousarray(data.first(data.x))
+    node = ops.parameter(first.shape, dtype=first.dtype.type, name="x")
     pads = list(layer.padding)
     if layer.groups == 1:
         y = ops.convolution(node, ops.constant(w), list(layer.stride), pads, pads, list(layer.dilation))
@@ -103,7 +112,7 @@ def _openvino(peer: str, layer: Layer, x: np.ndarray, w: np.ndarray, layout: str
         grouped = w.reshape(layer.groups, layer.k // layer.groups, *w.shape[1:])
         y = ops.group_convolution(node, ops.constant(grouped), list(layer.stride), pads, pads, list(layer.dilation))
     settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
-    if x.dtype == np.float32:
+    if first.dtype == np.float32:
         settings["INFERENCE_PRECISION_HINT"] = "f32"
     request = ov.Core().compile_model(ov.Model([y], [node]), "CPU", settings).create_infer_request()
     held = ov.Tensor(first, shared_memory=True)  # the request does not keep it alive
@@ -116,10 +125,11 @@ def _openvino(peer: str, layer: Layer, x: np.ndarray, w: np.ndarray, layout: str
     return call
 
 
-def _ncnn(peer: str, layer: Layer, x: np.ndarray, w: np.ndarray, layout: str, threads: int) -> Call:
+def _ncnn(peer: str, pass_: Pass, data: Data, threads: int) -> Call:
     import ncnn
 
-    if x.dtype != np.float32 or x.shape[0] != 1:
+    layer, w, first = data.layer, data.w, np.ascontiguousarray(data.first(data.x))
+    if first.dtype != np.float32 or len(first) != 1:
         raise ValueError("ncnn takes one float32 image at a time")
     net = ncnn.Net()
     net.opt.num_threads = threads
@@ -137,7 +147,7 @@ def _ncnn(peer: str, layer: Layer, x: np.ndarray, w: np.ndarray, layout: str, th
         paths[1].write_bytes(b"\0\0\0\0" + w.tobytes())
         net.load_param(str(paths[0]))
         net.load_model(str(paths[1]))
-    image = ncnn.Mat(_first(x, layout)[0]).clone()
+    image = ncnn.Mat(first[0]).clone()
 
     def call():
         extractor = net.create_extractor()

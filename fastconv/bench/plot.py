@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastconv.bench.comparison import HEADS, fastest, grouped
+from fastconv.bench.comparison import HEADS, fastest, grouped, pass_of
 
 OURS = "fastconv"
 # Okabe and Ito's colours, which colour-blind readers can tell apart; shapes and sizes differ as well. Drawn in order.
@@ -78,5 +78,6 @@ def _draw(axis, rows, names, peak):
 def _title(data: dict) -> str:
     machine, options = data["machine"], data["options"]
     network = "every convolution of twenty networks" if options["network"] == "all" else options["network"]
-    return (f"{network}, {options['dtype']}, {options['layout']}, batch {options['batch']}\n"
+    pass_ = "" if pass_of(data) == "forward" else f"{pass_of(data)}, "
+    return (f"{network}, {pass_}{options['dtype']}, {options['layout']}, batch {options['batch']}\n"
             f"{machine['cpu']} ({machine['core']}, {machine['isa']}), {machine['date']}")  # fmt: skip

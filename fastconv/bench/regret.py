@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from fastconv import dispatch, tuning
 from fastconv.bench import comparison, report
 from fastconv.bench.runner import dtype_of, geometric_mean
 from fastconv.networks import all_layers
-from fastconv.problem import Problem, conv2d_problem
+from fastconv.problem import PASSES, Problem, conv2d_problem
 
 RANDOM = 100  # odd shapes besides those of the networks
 MOST_FLOPS, MOST_BYTES = 2e9, 64e6  # of an odd shape: some milliseconds
@@ -91,10 +91,11 @@ def measure(problems: Iterable[Problem], packed: bool, in_turns=tuning.in_turns)
     """
     for problem in problems:
         rng, steps = np.random.default_rng(0), dispatch.contiguous_steps(problem)
-        x, w = (rng.normal(size=shape).astype(np.float32).astype(dtype_of(problem.dtype))
-                for shape in (problem.x_shape, problem.weight_shape))  # fmt: skip
+        beside = problem.y_shape if problem.pass_ == "weight_grad" else problem.weight_shape
+        arrays = (rng.normal(size=shape).astype(np.float32).astype(dtype_of(problem.dtype))
+                  for shape in (problem.source_shape, beside))  # fmt: skip
         auto = dispatch.choose(problem, steps, "auto", packed).name
-        calls = tuning.candidates(problem, steps, (x, w, None, None), packed)
+        calls = tuning.candidates(problem, steps, (*arrays, None, None), packed)
         row = Row(problem.label, auto, in_turns(calls, budget=BUDGET) if len(calls) > 1 else {auto: 1.0})
         if row.regret > SUSPECT:
             again = in_turns({name: calls[name] for name in (auto, row.best)}, budget=AGAIN)
@@ -137,18 +138,23 @@ def markdown(results: dict[int, list[Row]], machine: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
-def run(layout: str, dtype: str, threads: tuple[int, ...], api: str, seed: int, document: str | None) -> None:
+def run(layout: str, dtype: str, threads: tuple[int, ...], api: str, seed: int, document: str | None,
+        pass_: str = "forward") -> None:  # fmt: skip
     """Measure, print the tables, and put them into a document."""
+    if pass_ not in PASSES:
+        raise ValueError(f"--regret: --pass must be one of {', '.join(PASSES)}, got {pass_!r}")
     if api == "both":
-        api = "layer"
-    markers = f"<!-- regret {api} {dtype} {layout} -->", f"<!-- /regret {api} {dtype} {layout} -->"
+        api = "layer" if pass_ == "forward" else "function"
+    what = f"{api if pass_ == 'forward' else pass_} {dtype} {layout}"
+    markers = f"<!-- regret {what} -->", f"<!-- /regret {what} -->"
     if document:
         comparison.place(document, *markers)
     kind = dtype_of(dtype)
     problems = network_problems(layout, kind) + random_problems(RANDOM, seed, layout, kind)
+    problems = [replace(problem, pass_=pass_) for problem in problems]
     results: dict[int, list[Row]] = {}
     for count in threads:
-        print(f"{len(problems)} shapes, {api}, {dtype}, {layout}, {count} threads", flush=True)
+        print(f"{len(problems)} shapes, {what.replace(' ', ', ')}, {count} threads", flush=True)
         with fc.num_threads(count):
             results[count] = list(_shown(measure(problems, api == "layer"), len(problems)))
     table = markdown(results, report.machine())

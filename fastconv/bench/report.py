@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from fastconv.bench.passes import PASSES
 from fastconv.bench.peers import PEERS
 from fastconv.bench.runner import Row, geometric_mean
 
@@ -26,20 +27,20 @@ def cells(row: Row, against: list[str]) -> list[str]:
             f"{100 * row.gflops / row.peak:.1f}", f"{row.error:.1e}", *ratios]  # fmt: skip
 
 
-def show(rows: Iterable[Row], against: list[str], total: int, title: str) -> list[Row]:
+def show(rows: Iterable[Row], against: list[str], total: int, title: str, pass_: str = "forward") -> list[Row]:
     """Print rows as they come, by rich if it is installed and this is a terminal, else as plain lines."""
     try:
         from rich.console import Console
     except ImportError:
-        return list(_plain(rows, against, total))
+        return list(_plain(rows, against, total, len(PASSES[pass_].ops)))
     console = Console()
     if not console.is_terminal:
-        return list(_plain(rows, against, total))
+        return list(_plain(rows, against, total, len(PASSES[pass_].ops)))
     return _live(rows, against, total, title, console)
 
 
-def _plain(rows: Iterable[Row], against: list[str], total: int) -> Iterator[Row]:
-    widths = [44, 5, 10, 10, 8, 7, 8] + [max(7, len(f"{peer} x")) for peer in against]
+def _plain(rows: Iterable[Row], against: list[str], total: int, algorithms: int) -> Iterator[Row]:
+    widths = [44, 5, 11 * algorithms - 1, 10, 8, 7, 8] + [max(7, len(f"{peer} x")) for peer in against]
 
     def line(texts):
         first, *rest = (text.ljust(w) if i in (0, 2) else text.rjust(w)
@@ -73,7 +74,7 @@ def _live(rows: Iterable[Row], against: list[str], total: int, title: str, conso
     return done
 
 
-def summary(rows: list[Row], against: list[str]) -> str:
+def summary(rows: list[Row], against: list[str], pass_: str = "forward") -> str:
     """Totals weighted by multiplicity, and the ratios' means and minima."""
     if not rows:
         return "nothing was measured"
@@ -82,12 +83,12 @@ def summary(rows: list[Row], against: list[str]) -> str:
     lines = [f"total {seconds * 1e3:.3f} ms, {flops / 1e9:.3f} GFLOP, {flops / seconds / 1e9:.1f} GFLOP/s, "
              f"{100 * flops / seconds / 1e9 / rows[0].peak:.1f} % of the measured multiply-add peak of "
              f"{rows[0].peak:.0f} GFLOP/s"]  # fmt: skip
-    held = [peer for peer in against if not PEERS[peer][2]]
-    anew = [peer for peer in against if PEERS[peer][2]]
+    held = [peer for peer in against if not PEERS[peer].anew]
+    anew = [peer for peer in against if PEERS[peer].anew]
     for peer in against:
         lines.append(_ratios(peer, [row.ratio(peer) for row in rows if peer in row.peers]))
     for name, group in (
-        ("best of torch's formats (conv2d)", anew),
+        (f"best of torch's formats ({PASSES[pass_].function})", anew),
         (f"best of {', '.join(held)} (Conv2d)", held),
     ):
         if len(group) > 1:
