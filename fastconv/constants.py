@@ -54,6 +54,7 @@ class Constants:
     lanes_tap: float = 0.65  # to multiply a vector of it for one tap
     plane_tap: float = 0.6  # depthwise: to multiply a vector of pixels for one tap of the weight gradient
     plane_row: float = 3.0  # to load and shift a vector of a row of x for it
+    plane_pair: float = 20.0  # to weave and store four vectors of the input gradient at stride 2
     plane_sums: float = 150.0  # to start a plane and add up its lanes
     task: float = 500.0  # to start a task
     nest: float = 8_000.0  # to take scratch for a dense plan and read its numbers

@@ -9,6 +9,7 @@ from fastconv import cost
 from fastconv import target as targets
 from fastconv.algorithm.common import Algorithm, Execution, Steps, contiguous_steps  # noqa: F401
 from fastconv.algorithm.depthwise import Depthwise
+from fastconv.algorithm.depthwise_input import DepthwiseInput
 from fastconv.algorithm.depthwise_weight import DepthwiseWeight
 from fastconv.algorithm.direct import Direct
 from fastconv.algorithm.im2col import Im2col
@@ -25,7 +26,11 @@ _FORWARD = (Depthwise(), Matvec(), Pointwise(), Winograd(), Direct(), Im2col())
 # Read from top to bottom; the last accepts everything.
 CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
     ("conv2d", "forward"): _FORWARD,
-    ("conv2d", "input_grad"): (InputGrad("phases", _FORWARD), *(InputGrad(a.name, (a,)) for a in _FORWARD)),
+    ("conv2d", "input_grad"): (
+        InputGrad("phases", _FORWARD),
+        DepthwiseInput(),
+        *(InputGrad(a.name, (a,)) for a in _FORWARD[1:]),
+    ),
     ("conv2d", "weight_grad"): (DepthwiseWeight(),),
 }
 
