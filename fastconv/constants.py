@@ -66,6 +66,7 @@ class Constants:
     lanes_tap: float = 0.65  # to multiply a vector of it for one tap
     plane_tap: float = 0.6  # depthwise: to multiply a vector of pixels for one tap of the weight gradient
     plane_row: float = 3.0  # to load and shift a vector of a row of x for it
+    plane_pair: float = 20.0  # to weave and store four vectors of the input gradient at stride 2
     plane_sums: float = 150.0  # to start a plane and add up its lanes
     depthwise_in: float = 5.0  # to pack one vector of pixels with channels in the lanes, through a transpose
     depthwise_out: float = 9.0  # to write one

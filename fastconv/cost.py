@@ -218,3 +218,10 @@ def depthwise_weight_pixels_cycles(problem: Problem, target: Target) -> float:
     vectors = problem.n * problem.oh * -(-problem.ow // lanes)
     each = problem.r * problem.s * C.plane_tap + problem.stride[0] * C.plane_row
     return problem.k * (vectors * each + C.plane_sums) + C.task
+
+
+def depthwise_input_cycles(problem: Problem, target: Target) -> float:
+    """Depthwise input gradient of stride 2: pairs of rows of dx, two vectors of each a tile."""
+    lanes = target.lanes(8 if problem.dtype == "float64" else 4)
+    tiles = -(-problem.h // 2) * -(-problem.w // (2 * lanes))
+    return problem.n * problem.c * (tiles * (problem.r * problem.s * C.plane_tap + C.plane_pair) + 30)

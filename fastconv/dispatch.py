@@ -10,6 +10,7 @@ from fastconv import target as targets
 from fastconv.algorithm.bias_grad import bias_grad
 from fastconv.algorithm.common import Algorithm, Execution, Steps, contiguous_steps  # noqa: F401
 from fastconv.algorithm.depthwise import Depthwise
+from fastconv.algorithm.depthwise_input import DepthwiseInput
 from fastconv.algorithm.depthwise_weight import DepthwiseWeight
 from fastconv.algorithm.direct import Direct
 from fastconv.algorithm.im2col import Im2col
@@ -29,7 +30,11 @@ _WEIGHT_GRAD = (WeightGrad("taps"), WeightGrad("outputs"), WeightGrad("inputs"))
 # Read from top to bottom; the last accepts everything.
 CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
     ("conv2d", "forward"): _FORWARD,
-    ("conv2d", "input_grad"): (InputGrad("phases", _FORWARD), *(InputGrad(a.name, (a,)) for a in _FORWARD)),
+    ("conv2d", "input_grad"): (
+        InputGrad("phases", _FORWARD),
+        DepthwiseInput(),
+        *(InputGrad(a.name, (a,)) for a in _FORWARD[1:]),
+    ),
     ("conv2d", "weight_grad"): (DepthwiseWeight(), WinogradWeightGrad(), *_WEIGHT_GRAD),
 }
 

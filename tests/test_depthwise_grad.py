@@ -1,6 +1,7 @@
 """Gradients of depthwise convolution: both forms of the weight's against the definition, exactly."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,8 +22,6 @@ DEPTHWISE = [case for case in CASES if case[3].get("groups") == case[1][1]]
 
 def problem_of(x_shape, weight_shape, dtype, options):
     """The Problem of a weight gradient."""
-    from dataclasses import replace
-
     return replace(conv2d_problem(x_shape, weight_shape, dtype=dtype, **options), pass_="weight_grad")
 
 
@@ -208,3 +207,57 @@ def test_few_rows_are_for_channels(rng):
     problem = problem_of((1, 4, 3, 20), (4, 1, 3, 3), "float32", {"groups": 4})
     assert "few" in pixels.refuses(problem, dispatch.contiguous_steps(problem), host())
     assert check(*arrays(rng, problem), problem) == 1
+
+
+def naive_input_grad(dy, w, problem):
+    """The definition in float64, channels first, one channel a group and zeros as padding."""
+    (top, bottom), (left, right) = problem.padding
+    padded = np.zeros((problem.n, problem.c, problem.h + top + bottom, problem.w + left + right))
+    (sh, sw), (oh, ow) = problem.stride, (problem.oh, problem.ow)
+    for r in range(problem.r):
+        for s in range(problem.s):
+            part = padded[:, :, r : r + (oh - 1) * sh + 1 : sh, s : s + (ow - 1) * sw + 1 : sw]
+            part += dy.astype(np.float64) * w[:, 0, r, s].astype(np.float64)[:, None, None]
+    return padded[:, :, top : top + problem.h, left : left + problem.w]
+
+
+def input_problem(x_shape, size, pads, dtype):
+    """An input gradient of stride 2 with the padding (top, bottom, left, right)."""
+    options = {"stride": 2, "padding": (tuple(pads[:2]), tuple(pads[2:])), "groups": x_shape[1]}
+    made = conv2d_problem(x_shape, (x_shape[1], 1, size, size), dtype=dtype, **options)
+    return replace(made, pass_="input_grad"), options
+
+
+@pytest.mark.parametrize("at_end", [True, False], ids=["end", "start"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [3, 5, 7])
+def test_input_gradient_of_stride_two(rng, size, dtype, at_end):
+    """Every width, some heights and paddings, against protected pages; for any number of threads."""
+    guarded = pytest.importorskip("guard").guarded if sys.platform.startswith("linux") else lambda a, at_end: a
+    for w in range(1, 71):
+        h, c = int(rng.integers(1, 24)), int(rng.integers(2, 5))
+        pads = [*rng.integers(0, size + 2, 2).tolist(), *rng.integers(0, size + 2, 2).tolist()]
+        pads[0], pads[2] = max(pads[0], size - h - pads[1]), max(pads[2], size - w - pads[3])
+        problem, options = input_problem((2, c, h, w), size, pads, dtype)
+        dy, weight = (integers(rng, s, np.dtype(dtype), 2) for s in (problem.y_shape, problem.weight_shape))
+        out = guarded(np.full(problem.x_shape, np.nan, dtype), at_end)
+        found = fc.conv2d_input_grad(
+            guarded(dy, at_end), guarded(weight, at_end), problem.x_shape, algorithm="depthwise", out=out, **options
+        )
+        np.testing.assert_array_equal(found, naive_input_grad(dy, weight, problem), err_msg=problem.label)
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 112, 112), (2, 67, 14, 14), (3, 5, 57, 30)])
+def test_input_gradient_threads(rng, shape):
+    problem, options = input_problem(shape, 3, (1, 1, 1, 1), "float32")
+    dy, weight = (rng.normal(size=s).astype(np.float32) for s in (problem.y_shape, problem.weight_shape))
+    results, before = [], threads.get_num_threads()
+    try:
+        for count in (1, 2, 3, 7):
+            threads.set_num_threads(count)
+            results.append(fc.conv2d_input_grad(dy, weight, shape, algorithm="depthwise", **options))
+    finally:
+        threads.set_num_threads(before)
+    for other in results[1:]:
+        np.testing.assert_array_equal(results[0], other)
+    np.testing.assert_allclose(results[0], naive_input_grad(dy, weight, problem), rtol=1e-5, atol=1e-5)

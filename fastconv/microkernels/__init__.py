@@ -36,6 +36,14 @@ depthwise_<dtype>_<pixels>x<lanes>_<isa>_<3x3s1|...|taps>[_parts]
     lanes are channels, a tile is neighbouring pixels; x packed as [row][column][lane], w as [tap][lane]
     parts: as above, of `part` taps; in unrolled kernels of some kernel rows
 
+stencil_<dtype>_1x<pixels>_<isa>_<3x3s1|...>        lanes are pixels of a row of one plane, read in place (`stencil`)
+stencilinput_, stencilweight_<dtype>_1x<lanes>_<isa>_<3x3s1|...>
+    its gradients: dx of stride 2, rows woven of even and odd columns (`stencilinput`); dw, a number a tap (`tapsums`)
+
+depthweight_<dtype>_<taps>x<lanes>_<isa>
+    sums[t][lane] += sum over pixels p of dy[p][lane] * x[p + table[t]][lane]
+    lanes are channels, both operands packed as for depthwise_, dy also in place where its vectors are whole
+
 wgin_, wgweight_, wgout_, wgdy_, wgdw_<dtype>_<isa>_<4x4k3x3|...>[_tail]
     Winograd's transforms (`winograd`, `toomcook`): tile, then kernel; lanes are channels
 

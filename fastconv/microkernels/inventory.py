@@ -18,10 +18,11 @@ from fastconv.microkernels import (  # noqa: F401  each registers its emitter
     pack,
     regroup,
     stencil,
+    stencilinput,
     tapsums,
     total,
     winograd,
-)  # fmt: skip
+)
 from fastconv.microkernels.names import VECTOR_BYTES, Name, parse
 from fastconv.target import Target
 
@@ -101,6 +102,7 @@ OPERANDS = {
     "gemm": _fifteen,
     "depthwise": _seventeen,
     "stencil": _eighteen,
+    "stencilinput": _seventeen,
     "stencilweight": _fifteen,
     "depthweight": _ten,
     "wgin": _seven,
@@ -155,6 +157,8 @@ def names(target: Target) -> Iterator[str]:
         if target.isa in ("avx512", "avx2"):
             for kind in stencil.kinds(lanes):
                 yield str(Name("stencilweight", dtype, dtype, 1, lanes, target.isa, (kind,)))
+                if kind.endswith("s2"):
+                    yield str(Name("stencilinput", dtype, dtype, 1, lanes, target.isa, (kind,)))
             for wide in range(lanes, stencil.MOST_VECTORS * lanes + 1, lanes):
                 for kind in stencil.kinds(lanes):
                     yield str(Name("stencil", dtype, dtype, 1, wide, target.isa, (kind,)))

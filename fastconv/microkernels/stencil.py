@@ -56,7 +56,7 @@ def stencil(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
         y, residual = b.add(args["y"], place), b.select(has_residual, b.add(args["residual"], place), zero)
         state = (x, args["w"], args["bias"], y, residual)
         with v.loop(args["planes"], *state) as (_, (x, w, bias, y_plane, residual_plane), following):
-            weights = _weights(v, w, r, s)
+            weights = plane_weights(v, w, r, s)
             start = [_bias(v, has_bias, bias, w)] * spec.vectors
 
             def add_row(k, line, h, sums):
@@ -88,7 +88,7 @@ def stencil(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
                           b.add(y_plane, args["y_plane"]), b.add(residual_plane, r_plane)]  # fmt: skip
 
 
-def _weights(v: Vectors, w: ir.Value, r: int, s: int) -> list[list[ir.Value]]:
+def plane_weights(v: Vectors, w: ir.Value, r: int, s: int) -> list[list[ir.Value]]:
     """One plane's weights, each in all lanes of a vector."""
     w = v.pointer(w)
     return [[v.broadcast(v.load_scalar(v.offset(w, (i * s + j) * v.size))) for j in range(s)] for i in range(r)]
@@ -108,6 +108,20 @@ def _dot(v: Vectors, taps: list[list[ir.Value]], weights: list[ir.Value]) -> lis
     return sums
 
 
+def columns_inside(v: Vectors, column: ir.Value, width: ir.Value, displacement: int = 0, lanes: int | None = None):
+    """The mask of lanes (the first `lanes` at most) whose column, from column + displacement on, lies inside."""
+    b, wide = v.b, ir.VectorType(I32, v.lanes)
+
+    def splat(value):
+        first = b.insert_element(ir.Constant(wide, ir.Undefined), b.trunc(value, I32), ir.Constant(I32, 0))
+        return v.shuffle(first, None, [0] * v.lanes)
+
+    columns = b.add(splat(column), ir.Constant(wide, [displacement + lane for lane in range(v.lanes)]))
+    inside = b.icmp_unsigned("<", columns, splat(width))
+    wanted = [int(lanes is None or lane < lanes) for lane in range(v.lanes)]
+    return b.and_(inside, ir.Constant(v.mask_type, wanted))
+
+
 class Row:
     """Reads one input row: for each kernel column, the vectors of every stride-th pixel from there on."""
 
@@ -116,21 +130,8 @@ class Row:
         self.few = 1 << max(1, (s - stride - 1).bit_length())  # lanes that hold the columns beyond the whole vectors
         self.end = Vectors(v.b, v.dtype, self.few)
         wholes = vectors * stride
-        self.masks = [self._mask(v, column, width, i * v.lanes) for i in range(wholes)]
-        self.masks.append(self._mask(self.end, column, width, wholes * v.lanes, s - stride))
-
-    def _mask(self, v, column, width, displacement, lanes=None):
-        """The lanes (the first `lanes` at most) whose input column lies inside."""
-        b, wide = v.b, ir.VectorType(I32, v.lanes)
-
-        def splat(value):
-            first = b.insert_element(ir.Constant(wide, ir.Undefined), b.trunc(value, I32), ir.Constant(I32, 0))
-            return v.shuffle(first, None, [0] * v.lanes)
-
-        columns = b.add(splat(column), ir.Constant(wide, [displacement + lane for lane in range(v.lanes)]))
-        inside = b.icmp_unsigned("<", columns, splat(width))
-        wanted = [int(lanes is None or lane < lanes) for lane in range(v.lanes)]
-        return b.and_(inside, ir.Constant(v.mask_type, wanted))
+        self.masks = [columns_inside(v, column, width, i * v.lanes) for i in range(wholes)]
+        self.masks.append(columns_inside(self.end, column, width, wholes * v.lanes, s - stride))
 
     def __call__(self, at: ir.Value) -> list[list[ir.Value]]:
         v, stride, bytes_ = self.v, self.stride, self.v.bytes
