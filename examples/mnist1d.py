@@ -23,7 +23,7 @@ CHANNELS, KERNEL, LAYERS, DIGITS = 15, 3, 3, 10
 STRIDE, PADDING = 2, 1
 BATCH, STEPS = 100, 6000
 RATE = 1e-2  # of learning, at the beginning; it falls to zero along half a cosine
-MOVE = 4  # places by which examples are moved at random while training, lest they be learnt by heart
+MOVE = 3  # places by which examples are moved at random while training, lest they be learnt by heart
 EVERY = 100  # steps between two looks at the test set
 
 Parameters = dict[str, np.ndarray]
