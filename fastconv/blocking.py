@@ -36,20 +36,20 @@ def tile_shapes(target: Target) -> Iterator[tuple[int, int]]:
         yield rows, most_vectors(rows, target)
 
 
-def tile_cycles(rows: int, vectors: int, near: bool = False) -> float:
-    """Cycles of one step of a tile: two multiply-adds a cycle, latency four, seven loads or prefetches in four cycles,
-    and vectors from L2 at 20 bytes a cycle, or twice that if they are near.
+def tile_cycles(rows: int, vectors: int, near: bool = False, offsets: int = 1) -> float:
+    """Cycles of one step of a tile: two multiply-adds a cycle, latency four, seven loads or prefetches in four cycles
+    (`offsets` of them from a table), and vectors from L2 at 20 bytes a cycle, or twice that if they are near.
 
     The last term breaks ties: each load that can be saved saves a twentieth of a cycle.
     """
     return (
-        max(rows * vectors / 2, 4.0, (rows + 2 * vectors + 2) / 1.75, vectors * (1.6 if near else 3.2))
+        max(rows * vectors / 2, 4.0, (rows + 2 * vectors + 1 + offsets) / 1.75, vectors * (1.6 if near else 3.2))
         + (rows + vectors) / 20
     )
 
 
 @functools.lru_cache(maxsize=4096)
-def choose_tile(rows: int, vectors: int, target: Target) -> tuple[int, int, float]:
+def choose_tile(rows: int, vectors: int, target: Target, offsets: int = 1) -> tuple[int, int, float]:
     """The (row, vector) limits that cover rows x vectors in the fewest cycles, and those cycles."""
     best = None
     for most_rows, widest in tile_shapes(target):
@@ -57,7 +57,11 @@ def choose_tile(rows: int, vectors: int, target: Target) -> tuple[int, int, floa
             break
         for most_lanes in {widest, max(1, widest - 1)}:
             heights, widths = counted(rows, most_rows), counted(vectors, most_lanes)
-            cycles = sum(count * times * tile_cycles(size, width) for size, count in heights for width, times in widths)
+            cycles = sum(
+                count * times * tile_cycles(size, width, offsets=offsets)
+                for size, count in heights
+                for width, times in widths
+            )
             # Unequal parts leave threads with unequal shares.
             cycles *= 1 + 0.03 * (len(heights) + len(widths) - 2)
             if best is None or cycles < best[2]:

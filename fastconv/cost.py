@@ -11,6 +11,7 @@ from fastconv.problem import Problem
 from fastconv.target import Target, host
 
 C = Constants()
+GRADIENT_OFFSETS = 2  # of each step of a weight gradient's tiles: of a vector and of scalars
 
 
 def use(chosen: Constants | None = None) -> None:
@@ -179,7 +180,7 @@ def weight_grad_task_cycles(cut) -> float:
     tiles = cut.lane_tiles_a_block * cut.row_tiles_a_block
     chunks = cut.chunks / cut.segments
     step = sum(
-        count * times * blocking.tile_cycles(size, width)
+        count * times * blocking.tile_cycles(size, width, offsets=GRADIENT_OFFSETS)
         for size, count in blocking.counted(rows, cut.row_most)
         for width, times in blocking.counted(vectors, cut.vector_most)
     )

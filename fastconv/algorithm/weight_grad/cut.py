@@ -14,6 +14,7 @@ from fastconv.problem import Problem
 from fastconv.target import Target
 
 PIXELS = 256  # of a chunk, at about: 14 rows and two vectors of so many stay in L1
+OFFSETS = cost.GRADIENT_OFFSETS
 MOST_TAPS = 256  # of a block of taps
 MOST_STRIP = 256 << 10  # bytes that the lanes of one tile may take
 # Segments: so many tasks are wanted, of at least so many pixels, with sums of so many bytes in all.
@@ -299,7 +300,7 @@ class Cut:
         tap_rows = max(1, MOST_TAPS // tap_columns) if tap_columns == problem.s else 1
         tap_rows = -(-problem.r // blocking.split(problem.r, tap_rows)[0])
         cut = cls(problem, x, form, target, item, lanes, 1, 1, 1, tap_rows, tap_columns, 1, 1)
-        rows, vectors, _ = blocking.choose_tile(cut.row_extent, cut.vectors, target)
+        rows, vectors, _ = blocking.choose_tile(cut.row_extent, cut.vectors, target, OFFSETS)
         return replace(cut, row_most=rows, vector_most=vectors)._chunked()._segmented()._blocked(threads)
 
     def _chunked(self) -> Cut:
