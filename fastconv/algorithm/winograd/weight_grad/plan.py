@@ -81,7 +81,7 @@ class Cut(NamedTuple):
     @classmethod
     def _cuts(cls, problem: Problem, member: Member, target: Target) -> Iterator[Cut]:
         _, _, item = names_of(problem)
-        lanes, pixel, room = target.lanes(item), target.vector_bytes, target.l2 * 3 // 4
+        lanes, pixel, room = target.lanes(item), target.vector_bytes, target.l2 * 5 // 8
         c, k = (-(-extent // problem.groups // lanes) for extent in (problem.c, problem.k))
         for c_parts in _splits(c):
             for k_parts in _splits(k):
@@ -98,7 +98,7 @@ class Cut(NamedTuple):
     @classmethod
     def _blocks(cls, problem: Problem, member: Member, most: int, c: Parts, k: Parts) -> Cut:
         """Blocks of about `most` tiles."""
-        (dh, dw), (down, across) = problem.dilation, member.windows(problem)
+        (dh, dw), (down, across), n = problem.dilation, member.windows(problem), max(problem.n, 1)
         row_classes, column_classes = min(dh, problem.oh), min(dw, problem.ow)
         column_blocks = -(-across // max(1, most // column_classes))
         wide = -(-across // column_blocks)
@@ -109,10 +109,10 @@ class Cut(NamedTuple):
         elif lines < down * row_classes:
             row_blocks = -(-down // (lines // row_classes))
         elif column_blocks == 1:
-            images = min(problem.n, lines // (down * row_classes))
-        image_blocks = -(-problem.n // images)
+            images = min(n, lines // (down * row_classes))
+        image_blocks = -(-n // images)
         return cls((down, across), row_blocks, column_blocks, class_blocks, row_classes, column_classes,
-                   image_blocks, -(-problem.n // image_blocks), -(-down // row_blocks), wide,
+                   image_blocks, -(-n // image_blocks), -(-down // row_blocks), wide,
                    -(-row_classes // class_blocks), c, k)  # fmt: skip
 
 
@@ -229,7 +229,7 @@ def _kernels(problem: Problem, cut: Cut, target: Target) -> tuple[np.ndarray, li
         for rows in blocking.sizes(extent, cut.rows):
             for panel in {cut.c.most, cut.c.base}:
                 for vectors in blocking.sizes(panel, cut.vectors):
-                    kernel = microkernel(gemm_name(computing, rows, vectors, target, "ch"))
+                    kernel = microkernel(gemm_name(computing, rows, vectors, target, "ch", "near"))
                     kernels[(rows * VECTORS_TABLED + vectors) * 2] = kernel.address
     for vectors in {cut.k.base, cut.k.most}:
         tables.append(np.arange(cut.tiles, dtype=np.int64) * (vectors * target.vector_bytes))
