@@ -23,6 +23,7 @@ class Constants:
     """What one of each thing costs."""
 
     move: float = 0.4  # to pack one element of a channels-last strip
+    move_pixel: float = 20.0  # to start one of its pixels, where those of other groups lie between
     plane: float = 40.0  # to pack one channel of a channels-first strip, besides its rows
     line: float = 4.5  # to pack one vector of a row of it, for each vector that is read
     transpose: float = 0.65  # to write one output element through a transpose
@@ -70,9 +71,10 @@ class Constants:
     plane_sums: float = 150.0  # to start a plane and add up its lanes
     depthwise_in: float = 5.0  # to pack one vector of pixels with channels in the lanes, through a transpose
     depthwise_out: float = 9.0  # to write one
+    depthwise_row: float = 45.0  # to start one row of pixels, as for Winograd
     depthwise_tap: float = 1.15  # a tap of one
     depthwise_block: float = 1_500.0  # to start a vector of channels
-    task: float = 500.0  # to start a task
+    task: float = 300.0  # to start a task
     nest: float = 8_000.0  # to take scratch for a dense plan and read its numbers
     launch: float = 10_000.0  # to launch a kernel on threads
 
@@ -87,6 +89,8 @@ SPECIAL: dict[str, dict[str, float]] = {
     # Weights fetched ahead come from L3 as fast as they are used.
     "znver": {
         "weight_byte": 0.004,
+        "move_pixel": 0.0,
+        "task": 500.0,
         "line": 8.0,
         "pack_panel": 0.5,
         "packing": 6_000.0,
@@ -97,6 +101,7 @@ SPECIAL: dict[str, dict[str, float]] = {
         "winograd_write": 4.0,
         "depthwise_in": 8.0,
         "depthwise_out": 8.0,
+        "depthwise_row": 0.0,
         "depthwise_tap": 0.7,
         "depthwise_block": 1_000.0,
     },

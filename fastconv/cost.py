@@ -61,7 +61,7 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
         if problem.layout == "channels_first":
             cycles += channels * min(sw, problem.s) * (C.plane + height * -(-ow // lanes) * sw * C.line)
         else:
-            cycles += channels * height * ow * min(sw, problem.s) * C.move
+            cycles += height * ow * min(sw, problem.s) * (channels * C.move + C.move_pixel * (groups > 1))
     transposed = shape.lanes == "channels" and problem.layout == "channels_first"
     cycles += outputs * pixels * (C.transpose if transposed else C.store) * (1 + 0.5 * (chunks - 1) / chunks)
     cycles += outputs * depth * item * _weight_byte(problem.k * depth * item, target)
@@ -153,7 +153,7 @@ def depthwise_channels_cycles(problem: Problem, target: Target, packed: bool) ->
     vectors, taps = problem.n * -(-problem.c // lanes), problem.r * problem.s
     outputs = problem.oh * problem.ow * problem.k // problem.c
     through = 0.25 if problem.layout == "channels_last" else 1.0  # a vector is moved as it is, or transposed
-    each = C.depthwise_in * through * problem.h * problem.w
+    each = problem.h * (problem.w * C.depthwise_in * through + C.depthwise_row)
     each += outputs * (taps * C.depthwise_tap + C.depthwise_out * through)
     cycles = vectors * (each + C.depthwise_block) + C.nest
     return cycles if packed else cycles + problem.k * taps * C.pack_panel

@@ -102,9 +102,11 @@ def ours(rng, x, w, options, layout):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_errors_are_at_most_twice_those_of_pytorch(rng, kind, dtype):
-    """The root of the mean square against PyTorch's better memory format, the largest error against the other.
+    """The root of the mean square against PyTorch's better memory format, the largest error against the same format.
 
-    Largest errors of a few products hang on how many results are near the next power of two, so they are not compared.
+    In float64 the largest error is held against the worse format: against the same it was up to 2.15 times as large,
+    in 2 of 2374 problems more than twice, with a kernel that covers its image. Largest errors of a few products hang
+    on how many results are near the next power of two, so they are not compared.
     """
     done = 0
     while done < -(-COUNT // len(KINDS)):
@@ -116,10 +118,11 @@ def test_errors_are_at_most_twice_those_of_pytorch(rng, kind, dtype):
         w = (rng.random if data is DATA["uniform"] else rng.normal)(size=w_shape).astype(dtype)
         terms = exact(x, w, options)
         peer = np.array([errors(theirs(x, w, options, layout), terms) for layout in LAYOUTS])
-        for layout in LAYOUTS:
+        for layout, same in zip(LAYOUTS, peer[:, 1], strict=True):
             y, algorithm = ours(rng, x, w, options, layout)
             found = errors(y, terms)
             message = f"{x_shape} {w_shape} {options} {layout} {algorithm}: {found} against {peer.tolist()}"
             assert found[0] <= 2 * peer[:, 0].min(), message
-            assert w[0].size < 32 or found[1] <= 2 * peer[:, 1].max(), message
+            largest = same if dtype == "float32" else peer[:, 1].max()
+            assert w[0].size < 32 or found[1] <= 2 * largest, message
         done += 1
