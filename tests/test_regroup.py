@@ -1,0 +1,122 @@
+"""Moves and sums of gradients (`regroup`, `total`) against NumPy, on every instruction set this CPU can run."""
+
+import numpy as np
+import pytest
+from test_microkernels import ISAS
+
+from fastconv import threads
+from fastconv.codegen.emit import invoke, peek
+from fastconv.codegen.jit import native
+from fastconv.job import Job
+from fastconv.microkernels.inventory import microkernel
+
+MOVED = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64), "bf16": np.dtype(np.int16)}
+SUMMED = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64), "f16f32": np.dtype(np.float16)}
+COUNTS = [0, 1, 3, 7, 8, 16, 17, 31, 33, 64, 65, 200]
+
+
+@native("call_with_four", 4)
+def with_four(plan, call, scratch, task):
+    """Call the kernel at plan[0] with four operands."""
+    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4)))
+
+
+@native("call_with_five", 4)
+def with_five(plan, call, scratch, task):
+    """Call the kernel at plan[0] with five operands."""
+    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5)))
+
+
+@native("call_with_seven", 4)
+def with_seven(plan, call, scratch, task):
+    """Call the kernel at plan[0] with seven operands."""
+    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
+                           peek(plan, 7)))  # fmt: skip
+
+
+def run(name, *operands):
+    """Call a microkernel; arrays stand for their addresses."""
+    caller = {4: with_four, 5: with_five, 7: with_seven}[len(operands)]
+    numbers = [operand.ctypes.data if isinstance(operand, np.ndarray) else operand for operand in operands]
+    threads.run(Job(caller.address, np.array([microkernel(name).address, *numbers], np.int64), 1, 0, 0))
+
+
+def numbers(rng, shape, dtype):
+    """Integers that are exact in any type, as is their sum."""
+    return rng.integers(-9, 10, shape).astype(dtype)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("kind", MOVED)
+def test_pick(rng, isa, kind):
+    dtype, taps = MOVED[kind], np.array([5, 3, 0, 6], np.int64)
+    for count in COUNTS:
+        source = numbers(rng, (count, 11), dtype)
+        found = np.full((count, 9), 77, dtype)
+        run(
+            f"pick_{kind}_{isa}",
+            source,
+            11 * dtype.itemsize,
+            taps * dtype.itemsize,
+            4,
+            found,
+            9 * dtype.itemsize,
+            count,
+        )
+        np.testing.assert_array_equal(found[:, :4], source[:, taps])
+        assert (found[:, 4:] == 77).all()
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("kind", MOVED)
+@pytest.mark.parametrize("step", [1, 3])
+@pytest.mark.parametrize("zeros", [False, True], ids=["values", "zeros"])
+def test_comb(rng, isa, kind, step, zeros):
+    dtype = MOVED[kind]
+    for count in COUNTS:
+        source, found = numbers(rng, count, dtype), np.full(step * count + 5, 77, dtype)
+        expected = found.copy()
+        expected[: step * count : step] = 0 if zeros else source
+        run(f"comb_{kind}_{isa}", 0 if zeros else source, found, step * dtype.itemsize, count)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("kind", MOVED)
+@pytest.mark.parametrize("there", [(1, 1), (1, 0), (0, 1), (0, 0)], ids=str)
+def test_weave(rng, isa, kind, there):
+    dtype = MOVED[kind]
+    for count in COUNTS:
+        sources = [numbers(rng, (count + 1 - i) // 2, dtype) for i in range(2)]
+        found = np.full(count + 5, 77, dtype)
+        expected = found.copy()
+        for i, source in enumerate(sources):
+            expected[i:count:2] = source if there[i] else 0
+        run(f"weave_{kind}_{isa}", *(s if t else 0 for s, t in zip(sources, there, strict=True)), found, count)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("kind", ["f32", "f64"])
+@pytest.mark.parametrize("steps", [(1, 1), (1, 4), (3, 1)], ids=str)
+def test_accumulate(rng, isa, kind, steps):
+    dtype = MOVED[kind]
+    for count in COUNTS:
+        source, found = (numbers(rng, step * count + 5, dtype) for step in steps)
+        expected = found.copy()
+        expected[: steps[1] * count : steps[1]] += source[: steps[0] * count : steps[0]]
+        run(f"accumulate_{kind}_{isa}", source, steps[0] * dtype.itemsize, found, steps[1] * dtype.itemsize, count)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("kind", SUMMED)
+def test_total(rng, isa, kind):
+    dtype, wide = SUMMED[kind], np.dtype(np.float64 if kind == "f64" else np.float32)
+    for count in COUNTS:
+        source, found = numbers(rng, count, dtype), np.full(2, 77, wide)
+        run(f"total_{kind}_{isa}_across", source, 0, count, 0, found)
+        np.testing.assert_array_equal(found, [source.sum(dtype=wide), 77])
+        source, found = numbers(rng, (19, count + 3), dtype), np.full(count + 1, 77, wide)
+        run(f"total_{kind}_{isa}_down", source, (count + 3) * dtype.itemsize, 19, count, found)
+        np.testing.assert_array_equal(found, [*source[:, :count].sum(axis=0, dtype=wide), 77])
