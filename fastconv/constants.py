@@ -63,10 +63,11 @@ class Constants:
     gradient_sum: float = 20.0  # to bring one vector of sums to dw
     gradient_shared_sum: float = 45.0  # the same where several segments are added up
     lanes_copy: float = 2.5  # depthwise: to bring one vector of channels into a strip whose pixels are whole vectors
-    lanes_transpose: float = 8.0  # the same where a channel's pixels are side by side
-    lanes_tap: float = 0.65  # to multiply a vector of it for one tap
-    plane_tap: float = 0.6  # depthwise: to multiply a vector of pixels for one tap of the weight gradient
-    plane_row: float = 3.0  # to load and shift a vector of a row of x for it
+    lanes_transpose: float = 6.5  # the same where a channel's pixels are side by side
+    lanes_tap: float = 0.8  # to multiply a vector of it for one tap
+    lanes_block: float = 600.0  # to start such a strip
+    plane_tap: float = 0.75  # depthwise: to multiply a vector of pixels for one tap of the weight gradient
+    plane_row: float = 1.5  # to load and shift a vector of a row of x for it
     plane_pair: float = 20.0  # to weave and store four vectors of the input gradient at stride 2
     plane_sums: float = 150.0  # to start a plane and add up its lanes
     depthwise_in: float = 5.0  # to pack one vector of pixels with channels in the lanes, through a transpose

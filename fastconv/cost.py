@@ -209,7 +209,7 @@ def depthwise_weight_channels_cycles(problem: Problem, target: Target) -> float:
     last = problem.layout == "channels_last"
     dy = pixels * (C.lanes_copy if last else C.lanes_transpose)
     x = problem.h * problem.w * (C.lanes_copy if last else C.lanes_transpose)
-    each = x + dy + pixels * problem.r * problem.s * C.lanes_tap
+    each = x + dy + pixels * problem.r * problem.s * C.lanes_tap + C.lanes_block
     return vectors * problem.k // problem.c * each + C.task
 
 
