@@ -58,8 +58,8 @@ class Constants:
     gather_lanes: float = 7.0  # to pack one vector of pixels whose channels lie apart
     spread_lanes: float = 2.5  # the same where they are side by side
     lane_row: float = 40.0  # to start one row of it
-    read_scalar: float = 0.3  # to read one scalar in place, from L3
-    pack_scalar: float = 0.6  # to pack one scalar
+    read_scalar: float = 0.12  # to read one scalar in place, from L3
+    pack_scalar: float = 0.4  # to pack one scalar
     gradient_sum: float = 20.0  # to bring one vector of sums to dw
     gradient_shared_sum: float = 45.0  # the same where several segments are added up
     lanes_copy: float = 2.5  # depthwise: to bring one vector of channels into a strip whose pixels are whole vectors

@@ -19,7 +19,7 @@ from fastconv.algorithm.nest import W, X
 from fastconv.algorithm.weight_grad import tasks as t_
 from fastconv.algorithm.weight_grad.cut import Cut, Form
 from fastconv.blocking import sizes
-from fastconv.job import Job
+from fastconv.job import LINE, Job
 from fastconv.microkernels.inventory import gemm_name, microkernel
 from fastconv.problem import Problem
 from fastconv.target import Target
@@ -148,7 +148,7 @@ def _put_rows(put, cut: Cut, keep: list) -> None:
             rows, row_taps, channel = _put_strips(put, cut, keep, image, oh, ow, r, s)
             tap = int(row_taps[1] - row_taps[0]) if cut.tap_columns > 1 else item
         pitch = tap if cut.form.taps_are_rows else channel
-    table = np.ascontiguousarray(np.stack([lanes, rows], 1), np.int64)
+    table = np.ascontiguousarray(np.stack([lanes, rows, _put_fetch(put, cut)], 1), np.int64)
     if cut.form.taps_are_rows:
         first, c = (a.ravel() for a in np.mgrid[: cut.tap_rows, : cut.inputs])
         first = first * cut.tap_columns
@@ -159,6 +159,23 @@ def _put_rows(put, cut: Cut, keep: list) -> None:
     keep += [table, units]
     put(TABLE=table.ctypes.data, UNITS=units.ctypes.data, PITCH=pitch, TAPS_ARE_ROWS=cut.form.taps_are_rows,
         UNITS_A_TAP=cut.inputs if cut.form.taps_are_rows else 1)  # fmt: skip
+
+
+def _put_fetch(put, cut: Cut) -> np.ndarray:
+    """What each step of a tile fetches for the next chunk: the lines of some channels, group after group.
+
+    Both operands are fetched if their channels, or pixels, lie equally far apart; else the scalars only.
+    """
+    problem, x, dy, q = cut.problem, cut.x, _dy_steps(cut.problem), np.arange(cut.depth)
+    rows, lanes = (dy, x) if cut.form.inputs_are_lanes else (x, dy)
+    if problem.layout == "channels_last":
+        group, offsets, alike = LINE, q * rows.w, rows.w == lanes.w
+    else:
+        channels = LINE // problem.itemsize
+        group, offsets, alike = channels * rows.c, q % channels * rows.c + q // channels * LINE, rows.c == lanes.c
+    each = LINE // problem.itemsize
+    put(FETCH_GROUP=group, FETCH_CHANNELS=each, FETCH_LANES=alike)
+    return offsets
 
 
 def _put_strips(put, cut: Cut, keep: list, image, oh, ow, r, s):
@@ -196,7 +213,7 @@ def _put_kernels(put, cut: Cut, keep: list) -> None:
     kernels = np.zeros(15 * t_.VECTORS_TABLED, np.int64)
     for rows in sizes(cut.row_extent, cut.row_most):
         for vectors in sizes(cut.vectors, cut.vector_most):
-            name = gemm_name(computing, rows, vectors, cut.target, "px", "strided", "pairs")
+            name = gemm_name(computing, rows, vectors, cut.target, "px", "strided", "triples")
             kernels[rows * t_.VECTORS_TABLED + vectors] = microkernel(name).address
     keep.append(kernels)
     put(
