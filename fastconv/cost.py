@@ -56,12 +56,14 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     if shape.in_place and shape.lanes == "pixels":
         cycles += runs * vectors * depth * C.panel
     elif not shape.in_place:
-        sh, sw = problem.stride
-        height = oh * min(sh, problem.r) + (problem.r - 1) * problem.dilation[0] // sh
-        if problem.layout == "channels_first":
-            cycles += channels * min(sw, problem.s) * (C.plane + height * -(-ow // lanes) * sw * C.line)
+        last = problem.layout == "channels_last"
+        height = blocking.count_lines(runs, problem.r, problem.stride[0], problem.dilation[0])
+        columns = blocking.columns_of(run, problem.s, problem.stride[1], problem.dilation[1], contiguous=last)
+        parts, wide = len(columns.firsts), columns.width
+        if last:
+            cycles += height * parts * wide * (channels * C.move + C.move_pixel * (groups > 1))
         else:
-            cycles += height * ow * min(sw, problem.s) * (channels * C.move + C.move_pixel * (groups > 1))
+            cycles += channels * parts * (C.plane + height * -(-wide // lanes) * columns.step * C.line)
     transposed = shape.lanes == "channels" and problem.layout == "channels_first"
     cycles += outputs * pixels * (C.transpose if transposed else C.store) * (1 + 0.5 * (chunks - 1) / chunks)
     cycles += outputs * depth * item * _weight_byte(problem.k * depth * item, target)
