@@ -46,7 +46,9 @@ class Constants:
     winograd_write: float = 7.0  # to write one vector of y
     winograd_step: float = 1.1  # share of a register tile's step, with broadcasts from rows apart
     winograd_tile: float = 100.0  # to enter and leave a register tile
-    winograd_sum: float = 3.0  # to add one vector of sums to those in L2
+    winograd_scatter: float = 11.0  # to transform one vector to a product where sums fill L2 beside it
+    winograd_near_step: float = 1.2  # share of a register tile's step whose sums come from L2
+    winograd_sum: float = 4.0  # to add one vector of sums to those in L2
     winograd_tap: float = 15.0  # to write one vector of the weight's gradient
     winograd_far_weight: float = 0.09  # and more where they do not fit there
     winograd_far_tile: float = 0.5  # to read a byte of transformed tiles that L3 does not hold for all threads

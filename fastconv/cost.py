@@ -136,11 +136,11 @@ def winograd_weight_grad_cycles(problem: Problem, member, cut, target: Target) -
             for size, count in blocking.counted(extent * lanes, cut.rows) if times else ():
                 for width, number in blocking.counted(panels, cut.vectors) if again else ():
                     there = times * again * count * number
-                    steps += there * blocking.tile_cycles(size, width, True)
+                    steps += there * blocking.tile_cycles(size, width, True) * C.winograd_near_step
                     sums += there * (C.winograd_tile / 2 + size * width * C.winograd_sum)
     return (
         groups * moved * (rows * C.winograd_row + lines * C.winograd_line)
-        + groups * moved * tiles * (member.products * C.winograd_in + member.mh * member.mw * C.winograd_pack)
+        + groups * moved * tiles * (member.products * C.winograd_scatter + member.mh * member.mw * C.winograd_pack)
         + groups * member.products * (tiles * steps + blocks * sums)
         + cut.segments * problem.k * c_vectors * (member.products * C.winograd_out + taps * C.winograd_tap)
         + cut.segments * groups * cut.c.count * cut.k.count * C.task

@@ -81,15 +81,16 @@ class Cut(NamedTuple):
     @classmethod
     def _cuts(cls, problem: Problem, member: Member, target: Target) -> Iterator[Cut]:
         _, _, item = names_of(problem)
-        lanes, pixel, room = target.lanes(item), target.vector_bytes, target.l2 * 5 // 8
+        lanes, pixel, room = target.lanes(item), target.vector_bytes, target.l2 * 3 // 4
         c, k = (-(-extent // problem.groups // lanes) for extent in (problem.c, problem.k))
         for c_parts in _splits(c):
             for k_parts in _splits(k):
                 rows, vectors, _ = blocking.choose_tile(k_parts.most * lanes, c_parts.most, target)
                 sums = member.products * c_parts.most * k_parts.most * lanes * pixel
                 fit = (room - sums) // (member.products * (c_parts.most + k_parts.most) * pixel)
+                least = c_parts.most == k_parts.most == 1
                 for most in MOST_TILES:
-                    if most > MOST_TILES[0] and most > fit:
+                    if most > fit and not (least and most == MOST_TILES[0]):
                         break
                     cut = cls._blocks(problem, member, most, c_parts, k_parts)
                     cut = cut._replace(rows=rows, vectors=vectors)
