@@ -131,7 +131,7 @@ def check_gemm(rng, isa, rows, vectors, dtype, words, tail, part=0):
         x, w = held, side
         if panel:
             table[:] = -64  # for fetching ahead only, which never faults
-        if "triples" in words:
+        if "pairs" in words:
             table = np.stack([table, np.arange(depth) * item, np.full(depth, -64)], axis=1)
     else:
         table = np.arange(depth, dtype=np.int64) * (item if strided else rows * item)

@@ -4,7 +4,7 @@ A microkernel is a leaf: it takes addresses and sizes as 64-bit integers, return
 first use, under its name. The name is a grammar (`names`) and the same string everywhere: symbol, cache file, test id,
 log line. `inventory` lists every kernel; tests and the algorithms take them from there.
 
-gemm_<dtype>_<rows>x<columns>_<isa>_<px|ch>[_strided][_triples|_panel|_far|_near][_parts][_tail]
+gemm_<dtype>_<rows>x<columns>_<isa>_<px|ch>[_strided][_pairs][_panel|_far|_near][_parts][_tail]
 
     y[i, :] = act( (first ? 0 : y[i, :]) + sum over q < depth of s_i(q) * v(q) + bias + residual[i, :] )
 
@@ -21,10 +21,10 @@ gemm_<dtype>_<rows>x<columns>_<isa>_<px|ch>[_strided][_triples|_panel|_far|_near
                           q=0: k0 k1 .... k(columns-1) | q=1: ...         (ch, zero beyond the last channel)
 
     `table` holds byte offsets from x, one for each product: a packed strip, the input itself, any layout or stride.
-    triples: v(q) = x[table[3 q] + lane], s_i(q) = w[table[3 q + 1] + i * pitch], and each step asks for the cache line
-    at ahead + table[3 q + 2].
+    pairs: v(q) = x[table[3 q] + lane], s_i(q) = w[table[3 q + 1] + i * pitch].
     panel: v(q) = x[q][lane], 64-byte aligned, whole vectors.
-    panel, far: each step also asks for the cache line at ahead + table[q], where a later tile will read.
+    panel, far: each step also asks for the cache line at ahead + table[q], or pairs: ahead + table[3 q + 2], where a
+    later tile will read.
     near: w is near and y is not: lines of y are asked for first, instead of those of w ahead.
     parts: products are added up `part` at a time, in their order, and these sums to one another (precision="strict").
     tail: the last vector has `last` valid lanes; the others are neither read from x, y, bias, residual nor written.

@@ -25,7 +25,8 @@ VARIANTS = (
                       ("ch", "strided"), ("ch", "strided", "far"), ("ch", "near"))
         for more in ((), ("tail",), ("parts",), ("parts", "tail"))
     ),
-    ("px", "strided", "triples"),
+    ("px", "strided", "pairs"),
+    ("px", "strided", "pairs", "far"),
 )  # fmt: skip
 NONE, RELU, RELU6 = range(3)  # `activation`; anything larger is the address of leaky_relu's slope
 
@@ -36,8 +37,8 @@ def gemm(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
     spec = parse(name)
     args = dict(zip(ARGUMENTS, operands, strict=True))
     rows, vectors = spec.rows, spec.vectors
-    words = ("px", "strided", "triples", "panel", "far", "near", "tail")
-    pixels, strided, triples, panel, far, near, tail = (word in spec.variants for word in words)
+    words = ("px", "strided", "pairs", "panel", "far", "near", "tail")
+    pixels, strided, pairs, panel, far, near, tail = (word in spec.variants for word in words)
     v = Vectors(b, spec.dtype, spec.lanes)
     mask = v.first_lanes(args["last"]) if tail else None
     table, x, w = (v.pointer(args[name]) for name in ("table", "x", "w"))
@@ -79,22 +80,21 @@ def gemm(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
         with v.loop(depth, table, w, x, *zeros) as (_, (table, weights, source, *sums), following):
             offset = v.load_integer(table)
             if panel or far:
-                v.prefetch(v.offset(ahead, offset), locality=2)
+                v.prefetch(v.offset(ahead, v.load_integer(v.offset(table, 16)) if pairs else offset), locality=2)
             if not pixels and not near:
                 # Weights come from L3 or memory: 512 channels at 14x14 1.15 times as fast, none slower.
                 for j in range(vectors):
                     v.prefetch(v.offset(weights, PREFETCH + j * v.bytes))
             place = source if panel else v.offset(source, offset)
             lanes_at, scalars_at = (place, weights) if pixels else (weights, place)
-            if triples:
+            if pairs:
                 scalars_at = v.offset(w, v.load_integer(v.offset(table, 8)))
-                v.prefetch(v.offset(ahead, v.load_integer(v.offset(table, 16))), locality=2)
             row = [load_vector(lanes_at, j) for j in range(vectors)]
             updated = []
             for i, element in enumerate(load_rows(scalars_at)):
                 scalar = v.broadcast(element)
                 updated += [v.fma(scalar, row[j], sums[i * vectors + j]) for j in range(vectors)]
-            following += [v.offset(table, 24 if triples else 8), weights if triples else v.offset(weights, w_step)]
+            following += [v.offset(table, 24 if pairs else 8), weights if pairs else v.offset(weights, w_step)]
             following += [v.offset(source, vectors * v.bytes) if panel else source, *updated]
         return following
 

@@ -210,11 +210,13 @@ def _put_strips(put, cut: Cut, keep: list, image, oh, ow, r, s):
 def _put_kernels(put, cut: Cut, keep: list) -> None:
     """The tiles and their kernels."""
     _, computing, item = names_of(cut.problem)
-    kernels = np.zeros(15 * t_.VECTORS_TABLED, np.int64)
+    kernels = np.zeros(15 * t_.VECTORS_TABLED * 2, np.int64)
     for rows in sizes(cut.row_extent, cut.row_most):
         for vectors in sizes(cut.vectors, cut.vector_most):
-            name = gemm_name(computing, rows, vectors, cut.target, "px", "strided", "triples")
-            kernels[rows * t_.VECTORS_TABLED + vectors] = microkernel(name).address
+            for fetches in (False, True):
+                words = "px", "strided", "pairs", *["far"] * fetches
+                kernel = microkernel(gemm_name(computing, rows, vectors, cut.target, *words))
+                kernels[(rows * t_.VECTORS_TABLED + vectors) * 2 + fetches] = kernel.address
     keep.append(kernels)
     put(
         KERNELS=kernels.ctypes.data, LANES=cut.lanes, ITEM=item, LANE_CHANNELS=cut.lane_channels,
