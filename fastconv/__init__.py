@@ -2,6 +2,12 @@
 
 from fastconv.conv import conv2d
 from fastconv.conv_grad import ConvGradients, conv2d_backward, conv2d_input_grad, conv2d_weight_grad
+from fastconv.conv_transpose import conv_transpose2d
+from fastconv.conv_transpose_grad import (
+    conv_transpose2d_backward,
+    conv_transpose2d_input_grad,
+    conv_transpose2d_weight_grad,
+)
 from fastconv.insight import Plan, algorithms, explain, show_config
 from fastconv.layers import Conv2d
 from fastconv.threads import get_num_threads, num_threads, set_num_threads
@@ -16,6 +22,10 @@ __all__ = [
     "conv2d_backward",
     "conv2d_input_grad",
     "conv2d_weight_grad",
+    "conv_transpose2d",
+    "conv_transpose2d_backward",
+    "conv_transpose2d_input_grad",
+    "conv_transpose2d_weight_grad",
     "explain",
     "get_num_threads",
     "num_threads",

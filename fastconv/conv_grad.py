@@ -231,7 +231,7 @@ def conv2d_backward(
 
 def backward(grad_output, x, weight, needs, algorithm, options, input_grad: Callable) -> ConvGradients:
     """Check everything, and compute what is needed; `input_grad` computes the input's of checked arrays."""
-    for_input, for_weight, for_bias = _needs(needs)
+    for_input, for_weight, for_bias = three_flags(needs)
     grad_output, x = check_array("grad_output", grad_output, (3, 4)), check_array("x", x, (3, 4))
     weight = check_array("weight", weight, 4)
     check_same_dtype(grad_output, x, weight, names=("grad_output", "x", "weight"))
@@ -244,11 +244,11 @@ def backward(grad_output, x, weight, needs, algorithm, options, input_grad: Call
         call = _prepared("weight_grad", (grad_output, x), weight.shape, algorithm, options)
         dw = call(x, grad_output, None, None, None)
     if for_bias:
-        db = _bias_grad(grad_output, problem)
+        db = bias_grad(grad_output, problem)
     return ConvGradients(dx, dw, db)
 
 
-def _needs(needs: Any) -> tuple[bool, bool, bool]:
+def three_flags(needs: Any) -> tuple[bool, bool, bool]:
     """Three flags."""
     if not isinstance(needs, (tuple, list)):
         raise TypeError(f"needs must be three bools: of input, weight and bias; got {needs!r}")
@@ -260,7 +260,7 @@ def _needs(needs: Any) -> tuple[bool, bool, bool]:
     return tuple(map(bool, needs))
 
 
-def _bias_grad(grad_output: np.ndarray, problem: Problem) -> np.ndarray:
+def bias_grad(grad_output: np.ndarray, problem: Problem) -> np.ndarray:
     """The sum of grad_output over images and pixels; narrow types are added up in float32 and rounded once."""
     db = np.zeros(problem.k, grad_output.dtype)
     if grad_output.size:

@@ -20,7 +20,7 @@ from fastconv.algorithm.pointwise import Pointwise
 from fastconv.algorithm.weight_grad import WeightGrad
 from fastconv.algorithm.winograd import Winograd
 from fastconv.algorithm.winograd.weight_grad import WinogradWeightGrad
-from fastconv.problem import Problem
+from fastconv.problem import OWN_PASS, Problem
 from fastconv.target import Target
 
 cost.use()  # constants fitted on this machine, if somebody did that
@@ -37,6 +37,10 @@ CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
     ),
     ("conv2d", "weight_grad"): (DepthwiseWeight(), WinogradWeightGrad(), *_WEIGHT_GRAD),
 }
+# A transposed convolution is the input gradient of the convolution behind it.
+CANDIDATES |= {
+    ("conv_transpose2d", pass_): CANDIDATES["conv2d", pass_] for pass_ in ("input_grad", "forward", "weight_grad")
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,11 @@ class Candidate:
 
 def operators() -> dict[str, tuple[str, str]]:
     """The operator and the pass behind each public name."""
-    return {op if pass_ == "forward" else f"{op}_{pass_}": (op, pass_) for op, pass_ in CANDIDATES}
+    found = {}
+    for op, pass_ in CANDIDATES:
+        own = OWN_PASS[pass_] if op.startswith("conv_transpose") else pass_
+        found[op if own == "forward" else f"{op}_{own}"] = op, pass_
+    return found
 
 
 def operator(name: str) -> tuple[str, str]:
@@ -72,7 +80,7 @@ def consider(problem: Problem, x: Steps, packed: bool, target: Target | None = N
     target = target or targets.host()
     # Costs are those of one image: the choice fixes the order of sums, which must not depend on how a batch is split.
     # Gradients are computed for a whole batch, over which that of the weight even adds up.
-    image = replace(problem, n=1 if problem.pass_ == "forward" else max(1, problem.n))
+    image = replace(problem, n=1 if problem.own_pass == "forward" else max(1, problem.n))
     found = []
     for algorithm in CANDIDATES[problem.op, problem.pass_]:
         reason = algorithm.supports(problem, x, target)

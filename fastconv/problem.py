@@ -22,6 +22,8 @@ PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 PADDING_NAMES = ("valid", "same", "same_upper", "same_lower")
 PRECISIONS = ("strict", "default", "fast")
 PASSES = ("forward", "input_grad", "weight_grad")
+# A transposed convolution's passes by those of the convolution behind it, and the other way round.
+OWN_PASS = {"forward": "input_grad", "input_grad": "forward", "weight_grad": "weight_grad"}
 
 Pair = tuple[int, int]
 
@@ -125,19 +127,33 @@ class Problem:
         return self.groups > 1 and self.c == self.groups
 
     @property
+    def transposed(self) -> bool:
+        """Whether the operator computes this convolution's input gradient; see `transposed`."""
+        return self.op.startswith("conv_transpose")
+
+    @property
+    def own_pass(self) -> str:
+        """The pass as the operator calls it."""
+        return OWN_PASS[self.pass_] if self.transposed else self.pass_
+
+    @property
     def label(self) -> str:
         """A short text that no other problem has."""
+        x, y = (f"c{self.c}", f"{self.h}x{self.w}"), (f"k{self.k}",)
+        pads = (_joined("-", pair) for pair in self.padding)
+        if self.transposed:  # the output's size says how much is cut off at the end
+            x, y = (f"c{self.k}", f"{self.oh}x{self.ow}"), (f"k{self.c}", f"{self.h}x{self.w}")
+            pads = (str(before) for before, _ in self.padding)
         parts = [
             self.op,
             SHORT_DTYPE[self.dtype],
             _SHORT_LAYOUT[self.layout],
             f"n{self.n}",
-            f"c{self.c}",
-            f"{self.h}x{self.w}",
-            f"k{self.k}",
+            *x,
+            *y,
             f"{self.r}x{self.s}",
             "s" + _joined("x", self.stride),
-            "p" + _joined("x", (_joined("-", pair) for pair in self.padding)),
+            "p" + _joined("x", pads),
             "d" + _joined("x", self.dilation),
             f"g{self.groups}",
             self.padding_mode if self.padding_mode != "zeros" else "",
@@ -146,7 +162,7 @@ class Problem:
             self.activation or "",
             str(self.slope) if self.activation == "leaky_relu" else "",
             self.precision if self.precision != "default" else "",
-            self.pass_ if self.pass_ != "forward" else "",
+            self.own_pass if self.own_pass != "forward" else "",
         ]
         return "_".join(part for part in parts if part)
 

@@ -13,7 +13,8 @@ ORDER = [
     ("__main__", "bench"),
     ("__init__",),
     ("insight", "layers"),
-    ("conv_grad",),
+    ("conv_transpose_grad",),
+    ("conv_grad", "conv_transpose"),
     ("conv",),
     ("tuning",),
     ("call",),
@@ -26,7 +27,7 @@ ORDER = [
     ("blocking", "batch_norm", "winners"),
     ("codegen",),
     ("job",),
-    ("problem", "target", "networks", "workspace"),
+    ("problem", "transposed", "target", "networks", "workspace"),
     ("checks", "version"),
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}

@@ -15,7 +15,7 @@ import numpy as np
 from fastconv import cost, threads, workspace
 from fastconv.algorithm.common import Algorithm, Execution, Steps, contiguous_steps, names_of
 from fastconv.algorithm.input_grad.phases import Phase, phases_of
-from fastconv.algorithm.input_grad.tasks import fold_job, phases_job, weights_job
+from fastconv.algorithm.input_grad.tasks import fold_job, phases_job, rest_job, weights_job
 from fastconv.job import Job
 from fastconv.problem import Pair, Problem
 from fastconv.target import Target
@@ -82,7 +82,10 @@ class InputGrad:
         for phase in phases:
             places.append(size)
             size += -(-len(phase.taps) * problem.k * problem.c // problem.groups * item // 64) * 64
-        found = Phased(problem, places, size, weights_job(problem, phases, places, target))
+        rest = None
+        if (problem.bias or problem.activation) and any(phase.problem is None for phase in phases):
+            rest = rest_job(problem, target)
+        found = Phased(problem, places, size, weights_job(problem, phases, places, target), rest)
         for n0 in range(0, problem.n, images):
             part = replace(problem, n=min(images, problem.n - n0))
             for top in range(0, problem.h, rows):
@@ -155,6 +158,7 @@ class Phased:
     places: list[int]  # of the phases' weights
     weight_bytes: int
     weights: Job
+    rest: Job | None  # makes the results of phases without taps, if they are not zero
     parts: list[Part] = field(default_factory=list)
 
     @property
@@ -169,7 +173,10 @@ class Phased:
     def workspace(self, count: int) -> int:
         """Bytes that a call on `count` threads takes besides its arrays."""
         convolutions = (step.execution.workspace(count) for part in self.parts for step in part.steps)
-        return self.weight_bytes + max((part.size for part in self.parts), default=0) + max(convolutions, default=0)
+        rest = self.problem.c * self.problem.itemsize if self.rest is not None else 0
+        return (
+            rest + self.weight_bytes + max((part.size for part in self.parts), default=0) + max(convolutions, default=0)
+        )
 
     def pack(self, weight: np.ndarray) -> dict[tuple, np.ndarray]:
         """The weights of each phase, regrouped and packed."""
@@ -181,7 +188,7 @@ class Phased:
         return regrouped[self.places[step.index] :]
 
     def run(self, dy, weight, bias, residual, dx, packed=None) -> None:
-        """Write the gradient of `weight`'s convolution into `dx`."""
+        """Write the gradient of `weight`'s convolution into `dx`; bias is that of a transposed convolution."""
         dy, dx = (a if a.ndim == 4 else a[None] for a in (dy, dx))
         blocks = []
 
@@ -195,6 +202,10 @@ class Phased:
                 regrouped = memory(self.weight_bytes)
                 threads.run(self.weights, weight, y=regrouped)
             results = memory(max((part.size for part in self.parts), default=0) or 64)
+            rest = None
+            if self.rest is not None:
+                rest = memory(self.problem.c * self.problem.itemsize)
+                threads.run(self.rest, _zeros(self.problem) if bias is None else bias, y=rest)
             for part in self.parts:
                 images = slice(part.first, part.first + part.images)
                 target = _rows(dx[images], part.rows, self.problem.layout)
@@ -203,9 +214,9 @@ class Phased:
                     w = self._weights(regrouped, step) if packed is None else None
                     source = _cropped(dy[images], step.phase, self.problem.layout)
                     y = target if part.join is None else results[step.place :]
-                    step.execution.run(source, w, None, None, y, None if packed is None else packed[form])
+                    step.execution.run(source, w, bias, None, y, None if packed is None else packed[form])
                 if part.join is not None:
-                    threads.run(part.join, results, y=target)
+                    threads.run(part.join, results, rest, y=target)
         finally:
             for block in blocks:
                 workspace.give(block)
@@ -262,6 +273,11 @@ class Folded:
                 threads.run(self.fold[n], padded, y=dx[part])
         finally:
             workspace.give(block)
+
+
+def _zeros(problem: Problem) -> np.ndarray:
+    """A bias of zeros, in the type that sums are made in."""
+    return np.zeros(problem.c, np.float64 if names_of(problem)[1] == "f64" else np.float32)
 
 
 def _cropped(dy: np.ndarray, phase: Phase, layout: str) -> np.ndarray:

@@ -15,7 +15,7 @@ from fastconv.microkernels.regroup import MOVED
 from fastconv.problem import SHORT_DTYPE, Problem
 from fastconv.target import Target
 
-X, Y = 0, 4  # of a call's arrays
+X, W, Y = 0, 1, 4  # of a call's arrays
 
 # Weights: (K, C / groups, R, S) becomes (C, K / groups, taps) for each phase.
 (
@@ -79,36 +79,44 @@ def weights_job(problem: Problem, phases: list[Phase], places: list[int], target
 
 @native("input_grad_phases", 4)
 def join_phases(plan, call, scratch, task):
-    """One channel of one image, or with channels last one row of it."""
+    """One channel of one image, or with channels last one row of it.
+
+    In the place of w come the values that each channel has where no tap reaches, or nothing: zeros.
+    """
     image_tasks, channels_last = peek(plan, IMAGE_TASKS), peek(plan, CHANNELS_LAST) != 0
     n, part = task // image_tasks, task % image_tasks
     sh, sw, item, width = peek(plan, STRIDE_H), peek(plan, STRIDE_W), peek(plan, ITEM), peek(plan, WIDTH)
     channels, dx_h, dx_w = peek(plan, C), peek(plan, DX_H), peek(plan, DX_W)
-    columns_of = min(sw, width)
+    columns_of, rest = min(sw, width), peek(call, W)
     start, stop = (part, part + 1) if channels_last else (0, peek(plan, ROWS))
     dx = peek(call, Y) + n * peek(plan, DX_N) + (0 if channels_last else part * peek(plan, DX_C))
     for i in range(start, stop):
-        line, even = dx + i * dx_h, 0
+        line, even, woven = dx + i * dx_h, 0, sw == 2 and columns_of == 2
+        if woven and rest != 0:
+            for b in range(2):
+                woven = woven and peek(peek(plan, PLACES) + 24 * (i % sh * 2 + b), 0) >= 0
         for b in range(columns_of):
             # A place holds where a phase's results start (-1: all zero), how many rows and columns they have.
             place = peek(plan, PLACES) + 24 * (i % sh * columns_of + b)
-            source, rows, columns = peek(place, 0), peek(place, 1), peek(place, 2)
+            source, rows, columns, step = peek(place, 0), peek(place, 1), peek(place, 2), item
             if source >= 0:
                 above = (n * rows + i // sh) if channels_last else ((n * channels + part) * rows + i // sh)
                 source += peek(call, X) + above * columns * item * (channels if channels_last else 1)
-            else:
+            elif rest == 0:
                 source = 0
+            else:
+                source, step = rest if channels_last else rest + part * item, 0
             if channels_last:
+                pixel = channels * step if source != 0 else 0
                 for j in range(columns):
-                    at = source + j * channels * item if source != 0 else 0
-                    invoke(peek(plan, COMB), (at, line + (b + j * sw) * dx_w, item, channels))
-            elif sw == 2 and columns_of == 2:
+                    invoke(peek(plan, COMB), (source + j * pixel, item, line + (b + j * sw) * dx_w, item, channels))
+            elif woven:
                 if b == 0:
                     even = source
                 else:
                     invoke(peek(plan, WEAVE), (even, source, line, width))
             else:
-                invoke(peek(plan, COMB), (source, line + b * item, sw * item, columns))
+                invoke(peek(plan, COMB), (source, step, line + b * item, sw * item, columns))
 
 
 def phases_job(problem: Problem, rows: int, phases: list[Phase], places: list[int], target: Target) -> Job:
@@ -130,6 +138,25 @@ def phases_job(problem: Problem, rows: int, phases: list[Phase], places: list[in
         plan[index] = value
     tasks = problem.n * (rows if last else c)
     return Job(join_phases.address, plan, tasks, 0, 8 * problem.n * c * rows * w, [table])
+
+
+# Where no tap reaches: what bias and activation alone give.
+R_CHANNELS, R_FINISH, R_SLOPE, REST_FIELDS = range(4)
+
+
+@native("input_grad_rest", 4)
+def finish_rest(plan, call, scratch, task):
+    """A value for each channel."""
+    invoke(peek(plan, R_FINISH), (peek(call, X), peek(call, Y), 0, peek(plan, R_CHANNELS), peek(plan, R_SLOPE)))
+
+
+def rest_job(problem: Problem, target: Target) -> Job:
+    """The launch that makes of bias the result of sums without products."""
+    slope = np.full(1, problem.slope, np.float64 if names_of(problem)[1] == "f64" else np.float32)
+    finish = microkernel(finish_name(problem, target, problem.activation))
+    plan = np.zeros(REST_FIELDS, np.int64)
+    plan[[R_CHANNELS, R_FINISH, R_SLOPE]] = problem.c, finish.address, slope.ctypes.data
+    return Job(finish_rest.address, plan, 1, 0, 0, [slope])
 
 
 # Borders: dx of the padded input, whose padding goes back to where its values came from.
