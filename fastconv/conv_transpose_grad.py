@@ -1,4 +1,4 @@
-"""Gradients of transposed convolutions: a convolution, and the weight's gradient with x and dy in each other's place."""
+"""Gradients of transposed convolutions: a convolution, and the weight gradient with x and dy exchanged."""
 
 from __future__ import annotations
 

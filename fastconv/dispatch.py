@@ -15,6 +15,7 @@ from fastconv.algorithm.depthwise_weight import DepthwiseWeight
 from fastconv.algorithm.direct import Direct
 from fastconv.algorithm.im2col import Im2col
 from fastconv.algorithm.input_grad import InputGrad
+from fastconv.algorithm.input_grad.merged import Merged
 from fastconv.algorithm.matvec import Matvec
 from fastconv.algorithm.pointwise import Pointwise
 from fastconv.algorithm.weight_grad import WeightGrad
@@ -39,7 +40,9 @@ CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
 }
 # A transposed convolution is the input gradient of the convolution behind it.
 CANDIDATES |= {
-    ("conv_transpose2d", pass_): CANDIDATES["conv2d", pass_] for pass_ in ("input_grad", "forward", "weight_grad")
+    ("conv_transpose2d", "input_grad"): (Merged(_FORWARD), *CANDIDATES["conv2d", "input_grad"]),
+    ("conv_transpose2d", "forward"): CANDIDATES["conv2d", "forward"],
+    ("conv_transpose2d", "weight_grad"): CANDIDATES["conv2d", "weight_grad"],
 }
 
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from fastconv import cost, threads, workspace
 from fastconv.algorithm.common import Algorithm, Execution, Steps, contiguous_steps, names_of
+from fastconv.algorithm.input_grad.merged import cheapest, cropped
 from fastconv.algorithm.input_grad.phases import Phase, phases_of
-from fastconv.algorithm.input_grad.tasks import fold_job, phases_job, rest_job, weights_job
+from fastconv.algorithm.input_grad.tasks import fold_job, phases_job, pieces_of, rest_job, weights_job
 from fastconv.job import Job
 from fastconv.problem import Pair, Problem
 from fastconv.target import Target
@@ -64,9 +65,7 @@ class InputGrad:
         )  # fmt: skip
 
     def _best(self, problem: Problem, x: Steps, target: Target, packed: bool) -> Algorithm:
-        able = [a for a in self._algorithms if a.supports(problem, x, target) is None]
-        image = replace(problem, n=1)
-        return able[0] if len(able) == 1 else min(able, key=lambda a: a.cost(image, x, target, packed))
+        return cheapest(self._algorithms, replace(problem, n=1), x, target, packed)
 
     def _phased(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool) -> Phased:
         """The convolutions of a problem with zero padding, cut so that little waits to be put together."""
@@ -85,7 +84,7 @@ class InputGrad:
         rest = None
         if (problem.bias or problem.activation) and any(phase.problem is None for phase in phases):
             rest = rest_job(problem, target)
-        found = Phased(problem, places, size, weights_job(problem, phases, places, target), rest)
+        found = Phased(problem, places, size, weights_job(problem, pieces_of(problem, phases, places), target), rest)
         for n0 in range(0, problem.n, images):
             part = replace(problem, n=min(images, problem.n - n0))
             for top in range(0, problem.h, rows):
@@ -212,7 +211,7 @@ class Phased:
                 for step in part.steps:
                     form = step.index, step.execution.packing
                     w = self._weights(regrouped, step) if packed is None else None
-                    source = _cropped(dy[images], step.phase, self.problem.layout)
+                    source = cropped(dy[images], step.phase.rows.crop, step.phase.columns.crop, self.problem.layout)
                     y = target if part.join is None else results[step.place :]
                     step.execution.run(source, w, bias, None, y, None if packed is None else packed[form])
                 if part.join is not None:
@@ -278,12 +277,6 @@ class Folded:
 def _zeros(problem: Problem) -> np.ndarray:
     """A bias of zeros, in the type that sums are made in."""
     return np.zeros(problem.c, np.float64 if names_of(problem)[1] == "f64" else np.float32)
-
-
-def _cropped(dy: np.ndarray, phase: Phase, layout: str) -> np.ndarray:
-    """The part of dy that a phase reads."""
-    rows, columns = slice(*phase.rows.crop), slice(*phase.columns.crop)
-    return dy[:, rows, columns] if layout == "channels_last" else dy[:, :, rows, columns]
 
 
 def _rows(dx: np.ndarray, rows: Pair, layout: str) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from fastconv.algorithm.common import finish_name, names_of
@@ -19,39 +21,60 @@ X, W, Y = 0, 1, 4  # of a call's arrays
 
 # Weights: (K, C / groups, R, S) becomes (C, K / groups, taps) for each phase.
 (
-    BLOCKS, BLOCK, OUTPUTS, CHANNELS, W_C, W_K, PHASES, TABLES, TO_ITEM, PICK, TRANSPOSE, WEIGHTS_FIELDS,
-) = range(12)  # fmt: skip
+    BLOCKS, BLOCK, OUTPUTS, CHANNELS, W_C, W_K, PIECES, TABLES, PICK, TRANSPOSE, WEIGHTS_FIELDS,
+) = range(11)  # fmt: skip
+TABLE_AT, TABLE_G, TABLE_C, TABLE_K, TABLE_TAPS, TABLE_OFFSETS = range(6)
 OUTPUTS_A_TASK = 16  # that many streams through w: a task reads whole lines of it, one after the other
 
 
 @native("input_grad_weights", 4)
 def regroup_weights(plan, call, scratch, task):
-    """Some output channels of one group, for every phase."""
+    """Some output channels of one group, for every piece."""
     blocks, channels, outputs = peek(plan, BLOCKS), peek(plan, CHANNELS), peek(plan, OUTPUTS)
     g, k0 = task // blocks, task % blocks * peek(plan, BLOCK)
     some = min(peek(plan, BLOCK), outputs - k0)
-    w_c, w_k, item = peek(plan, W_C), peek(plan, W_K), peek(plan, TO_ITEM)
+    w_c, w_k = peek(plan, W_C), peek(plan, W_K)
     w = peek(call, X) + (g * outputs + k0) * w_k
-    for phase in range(peek(plan, PHASES)):
-        # A table holds where the phase's weights start, how many taps they have, and where these lie in w.
-        table = peek(peek(plan, TABLES), phase)
-        taps = peek(table, 1)
-        to = peek(call, Y) + peek(table, 0) + (g * channels * outputs + k0) * taps * item
+    for piece in range(peek(plan, PIECES)):
+        table = peek(peek(plan, TABLES), piece)
+        to_c, to_k, taps = peek(table, TABLE_C), peek(table, TABLE_K), peek(table, TABLE_TAPS)
+        to = peek(call, Y) + peek(table, TABLE_AT) + g * peek(table, TABLE_G) + k0 * to_k
         if peek(plan, TRANSPOSE) != 0:
-            invoke(peek(plan, TRANSPOSE), (w, w_k, to, outputs * item, some, channels))
-            return
-        for c in range(channels):
-            invoke(peek(plan, PICK), (w + c * w_c, w_k, table + 16, taps, to, taps * item, some))
-            to += outputs * taps * item
+            invoke(peek(plan, TRANSPOSE), (w, w_k, to, to_c, some, channels))
+        else:
+            for c in range(channels):
+                invoke(peek(plan, PICK), (w + c * w_c, w_k, table + 8 * TABLE_OFFSETS, taps, to + c * to_c, to_k, some))
 
 
-def weights_job(problem: Problem, phases: list[Phase], places: list[int], target: Target) -> Job:
-    """The launch that brings w to the phases' convolutions, each phase's at its place in bytes."""
+@dataclass(frozen=True)
+class Piece:
+    """Some taps of w side by side: where they go, in bytes, and the steps there."""
+
+    at: int
+    group: int
+    channel: int  # of dx
+    output: int  # channel of dy
+    taps: list[tuple[int, int]]
+
+
+def pieces_of(problem: Problem, phases: list[Phase], places: list[int]) -> list[Piece]:
+    """Each phase's taps at its place."""
+    outputs, channels = problem.k // problem.groups, problem.c // problem.groups
+    found = []
+    for phase, place in zip(phases, places, strict=True):
+        pitch = len(phase.taps) * problem.itemsize
+        found.append(Piece(place, channels * outputs * pitch, outputs * pitch, pitch, phase.taps))
+    return found
+
+
+def weights_job(problem: Problem, pieces: list[Piece], target: Target) -> Job:
+    """The launch that brings w to the phases' convolutions."""
     item, (k, channels, r, s) = problem.itemsize, problem.weight_shape
     outputs = k // problem.groups
+    pieces = [piece for piece in pieces if piece.taps]
     tables = [
-        np.array([place, len(phase.taps), *((i * s + j) * item for i, j in phase.taps)], np.int64)
-        for phase, place in zip(phases, places, strict=True)
+        np.array([p.at, p.group, p.channel, p.output, len(p.taps), *((i * s + j) * item for i, j in p.taps)], np.int64)
+        for p in pieces
     ]
     starts = np.array([table.ctypes.data for table in tables], np.int64)
     block = min(OUTPUTS_A_TASK, outputs)
@@ -62,8 +85,8 @@ def weights_job(problem: Problem, phases: list[Phase], places: list[int], target
     plan = np.zeros(WEIGHTS_FIELDS, np.int64)
     for index, value in (
         (BLOCKS, -(-outputs // block)), (BLOCK, block), (OUTPUTS, outputs), (CHANNELS, channels),
-        (W_C, r * s * item), (W_K, channels * r * s * item), (PHASES, len(phases)), (TABLES, starts.ctypes.data),
-        (TO_ITEM, item), (PICK, pick), (TRANSPOSE, transpose),
+        (W_C, r * s * item), (W_K, channels * r * s * item), (PIECES, len(pieces)), (TABLES, starts.ctypes.data),
+        (PICK, pick), (TRANSPOSE, transpose),
     ):  # fmt: skip
         plan[index] = value
     tasks = problem.groups * -(-outputs // block)
