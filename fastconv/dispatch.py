@@ -27,22 +27,22 @@ from fastconv.target import Target
 cost.use()  # constants fitted on this machine, if somebody did that
 
 _FORWARD = (Depthwise(), Matvec(), Pointwise(), Winograd(), Direct(), Im2col())
-_WEIGHT_GRAD = (WeightGrad("taps"), WeightGrad("outputs"), WeightGrad("inputs"))
-# Read from top to bottom; the last accepts everything.
+_INPUT_GRAD = (
+    InputGrad("phases", _FORWARD),
+    DepthwiseInput(),
+    *(InputGrad(a.name, (a,)) for a in _FORWARD[1:]),
+)
+_WEIGHT_GRAD = (DepthwiseWeight(), WinogradWeightGrad(), *(WeightGrad(name) for name in ("taps", "outputs", "inputs")))
+# Read from top to bottom; the last accepts everything. Signals are images of height 1.
 CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
-    ("conv2d", "forward"): _FORWARD,
-    ("conv2d", "input_grad"): (
-        InputGrad("phases", _FORWARD),
-        DepthwiseInput(),
-        *(InputGrad(a.name, (a,)) for a in _FORWARD[1:]),
-    ),
-    ("conv2d", "weight_grad"): (DepthwiseWeight(), WinogradWeightGrad(), *_WEIGHT_GRAD),
+    (op, pass_): algorithms
+    for op in ("conv1d", "conv2d")
+    for pass_, algorithms in (("forward", _FORWARD), ("input_grad", _INPUT_GRAD), ("weight_grad", _WEIGHT_GRAD))
 }
 # A transposed convolution is the input gradient of the convolution behind it.
+_TRANSPOSED = ("input_grad", (Merged(_FORWARD), *_INPUT_GRAD)), ("forward", _FORWARD), ("weight_grad", _WEIGHT_GRAD)
 CANDIDATES |= {
-    ("conv_transpose2d", "input_grad"): (Merged(_FORWARD), *CANDIDATES["conv2d", "input_grad"]),
-    ("conv_transpose2d", "forward"): CANDIDATES["conv2d", "forward"],
-    ("conv_transpose2d", "weight_grad"): CANDIDATES["conv2d", "weight_grad"],
+    (op, pass_): algorithms for op in ("conv_transpose1d", "conv_transpose2d") for pass_, algorithms in _TRANSPOSED
 }
 
 
@@ -83,10 +83,10 @@ def consider(problem: Problem, x: Steps, packed: bool, target: Target | None = N
     target = target or targets.host()
     # Costs are those of one image: the choice fixes the order of sums, which must not depend on how a batch is split.
     # Gradients are computed for a whole batch, over which that of the weight even adds up.
-    image = replace(problem, n=1 if problem.own_pass == "forward" else max(1, problem.n))
+    image = replace(problem.flat, n=1 if problem.own_pass == "forward" else max(1, problem.n))
     found = []
     for algorithm in CANDIDATES[problem.op, problem.pass_]:
-        reason = algorithm.supports(problem, x, target)
+        reason = algorithm.supports(problem.flat, x, target)
         cycles = None if reason else algorithm.cost(image, x, target, packed)
         found.append(Candidate(algorithm, cycles, reason))
     return found
@@ -98,7 +98,7 @@ def choose(problem: Problem, x: Steps, algorithm: str, packed: bool, target: Tar
         able = [c for c in consider(problem, x, packed, target) if c.reason is None]
         return min(able, key=lambda c: c.cycles).algorithm
     target = target or targets.host()
-    reasons = {a: a.supports(problem, x, target) for a in CANDIDATES[problem.op, problem.pass_]}
+    reasons = {a: a.supports(problem.flat, x, target) for a in CANDIDATES[problem.op, problem.pass_]}
     for candidate, reason in reasons.items():
         if candidate.name == algorithm:
             if reason is None:
@@ -115,7 +115,7 @@ def execution(problem: Problem, x: Steps, algorithm: str, threads: int, packed: 
     if problem.pass_ != "forward":
         problem = replace(problem, n=max(1, problem.n))  # nothing runs on an empty batch, but it can be explained
     chosen = choose(problem, x, algorithm, packed)
-    return chosen.name, chosen.build(problem, x, targets.host(), threads, packed)
+    return chosen.name, chosen.build(problem.flat, x, targets.host(), threads, packed)
 
 
 @functools.lru_cache(maxsize=512)

@@ -12,9 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from fastconv.checks import ITEMSIZE, as_activation, as_shape, as_size, as_sizes, check_choice, dtype_name
-from fastconv.problem import LAYOUTS, OWN_PASS, PRECISIONS, Pair, Problem, resolve_padding
-
-AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+from fastconv.problem import AXES, LAYOUTS, OWN_PASS, PRECISIONS, Depth, Pair, Problem, resolve_padding
 
 
 def transposed_problem(
@@ -93,8 +91,18 @@ def transposed_problem(
 
 def _problem(op, n, c, k, outputs, kernel, stride, padding, dilation, **options) -> Problem:
     """The convolution from the outputs to the inputs."""
-    h, w = outputs
-    return Problem(op, n, k, h, w, c, *kernel, stride, tuple(padding), dilation, **options)
+
+    def plane(values, missing):
+        """Those of height and width."""
+        return (missing, *values)[-2:]
+
+    depth = None
+    if len(kernel) == 3:
+        depth = Depth(outputs[0], kernel[0], stride[0], padding[0], dilation[0])
+    return Problem(
+        op, n, k, *plane(outputs, 1), c, *plane(kernel, 1), plane(stride, 1), plane(padding, (0, 0)),
+        plane(dilation, 1), depth=depth, **options,
+    )  # fmt: skip
 
 
 def _after(size: int, before: int, reach: int, stride: int) -> int:
@@ -127,7 +135,8 @@ def _check_addressable(op: str, x_shape: tuple, y_shape: tuple, itemsize: int) -
 def bias_problem(problem: Problem) -> Problem:
     """A problem whose output is the transposed convolution's, which the gradient of the bias is a sum of."""
     unit: Pair = (1, 1)
+    depth = problem.depth and Depth(problem.depth.size, 1, 1, (0, 0), 1)
     return replace(
         problem, k=problem.c, r=1, s=1, stride=unit, dilation=unit, padding=((0, 0), (0, 0)), groups=1, bias=False,
-        activation=None,
+        activation=None, depth=depth,
     )  # fmt: skip

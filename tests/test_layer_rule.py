@@ -28,7 +28,7 @@ ORDER = [
     ("codegen",),
     ("job",),
     ("problem", "transposed", "target", "networks", "workspace"),
-    ("checks", "version"),
+    ("checks", "docs", "docs_transposed", "version"),
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 # `import fastconv` inside these is the public package, as a user has it.
@@ -78,9 +78,10 @@ def test_one_place_compiles():
 
 
 def test_public_names():
-    public = {"conv2d", "conv2d_backward", "conv2d_input_grad", "conv2d_weight_grad", "ConvGradients", "Conv2d",
-              "explain", "algorithms", "show_config", "set_num_threads", "get_num_threads", "num_threads",
-              "Plan"}  # fmt: skip
+    public = {"ConvGradients", "Plan", "explain", "algorithms", "show_config", "set_num_threads", "get_num_threads",
+              "num_threads"}  # fmt: skip
+    for op in ("conv1d", "conv2d", "conv3d"):
+        public |= {op, f"{op}_backward", f"{op}_input_grad", f"{op}_weight_grad", op.capitalize()}
     assert set(fc.__all__) == public
     assert all(getattr(fc, name).__doc__ for name in public)
 

@@ -188,7 +188,6 @@ class Phased:
 
     def run(self, dy, weight, bias, residual, dx, packed=None) -> None:
         """Write the gradient of `weight`'s convolution into `dx`; bias is that of a transposed convolution."""
-        dy, dx = (a if a.ndim == 4 else a[None] for a in (dy, dx))
         blocks = []
 
         def memory(size):
@@ -254,7 +253,6 @@ class Folded:
 
     def run(self, dy, weight, bias, residual, dx, packed=None) -> None:
         """Write the gradient of `weight`'s convolution into `dx`."""
-        dy, dx = (a if a.ndim == 4 else a[None] for a in (dy, dx))
         wide = self._dtype
         if weight is not None:
             weight = weight.astype(wide, copy=False)

@@ -193,7 +193,6 @@ class Woven:
 
     def run(self, dy, weight, bias, residual, dx, packed=None) -> None:
         """Write the gradient of `weight`'s convolution into `dx`; bias is that of a transposed convolution."""
-        dy, dx = (a if a.ndim == 4 else a[None] for a in (dy, dx))
         blocks = []
 
         def memory(size):
