@@ -27,6 +27,7 @@ from fastconv.conv_transpose_grad import (
 )
 from fastconv.insight import Plan, algorithms, explain, show_config
 from fastconv.layers import Conv1d, Conv2d, Conv3d
+from fastconv.layers_transposed import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from fastconv.threads import get_num_threads, num_threads, set_num_threads
 from fastconv.version import __version__ as __version__
 
@@ -35,6 +36,9 @@ __all__ = [
     "Conv2d",
     "Conv3d",
     "ConvGradients",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "Plan",
     "algorithms",
     "conv1d",

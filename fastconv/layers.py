@@ -17,10 +17,55 @@ from fastconv.problem import conv_problem
 MOST_CALLS = 64  # prepared calls that one layer remembers
 
 
-class _Conv:
-    """What the layers of all numbers of spatial axes share."""
+class Layer:
+    """What all layers share: arrays of their own, prepared calls, weights packed once."""
 
     _op: str
+
+    def _hold(self, weight, bias, algorithm: str, options: dict[str, Any]) -> None:
+        """Copy the arrays, which have been checked, and remember the options."""
+        self.weight = np.array(weight, order="C", copy=True)
+        self.bias = None if bias is None else np.array(bias, order="C", copy=True)
+        self.weight.flags.writeable = False
+        if self.bias is not None:
+            self.bias.flags.writeable = False
+        self._algorithm, self._options = algorithm, options
+        self._calls = call.Calls(MOST_CALLS)
+        self._packed: dict[tuple, Any] = {}
+
+    def _keep(self, key: tuple, prepared: call.Call):
+        """Remember a prepared call, with the weights packed for it, which are returned."""
+        packed = self._pack(prepared)
+        with setup:
+            self._calls.keep(key, (prepared, packed))
+        return packed
+
+    def _pack(self, prepared: call.Call):
+        """The weights as a call wants them; packed at most once a form."""
+        form = prepared.execution.packing
+        if not form:
+            return self.weight
+        with setup:
+            packed = self._packed.get(form)
+            if packed is None:
+                packed = self._packed[form] = prepared.pack(self.weight)
+        return packed
+
+    def _trainable(self) -> dict[str, Any]:
+        """The options of the gradients."""
+        options = dict(self._options)
+        activation = options.pop("activation")
+        if activation is not None:
+            raise ValueError(f"backward: the layer has activation={activation!r}; its gradient needs one without")
+        return options
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{name}={value!r}" for name, value in self._options.items())
+        return f"{type(self).__name__}(weight {self.weight.shape} {self.weight.dtype}, {options})"
+
+
+class _Conv(Layer):
+    """What the layers of all numbers of spatial axes share."""
 
     def __init__(
         self,
@@ -45,19 +90,11 @@ class _Conv:
             raise ValueError(f"bias must have shape {weight.shape[:1]}, one value an output channel, got {bias.shape}")
         if batch_norm is not None:
             weight, bias = batch_norm_fold(weight, bias, batch_norm)
-        self.weight = np.array(weight, order="C", copy=True)
-        self.bias = None if bias is None else np.array(bias, order="C", copy=True)
-        self.weight.flags.writeable = False
-        if self.bias is not None:
-            self.bias.flags.writeable = False
-        self._algorithm = algorithm
-        self._options = {
+        self._hold(weight, bias, algorithm, {
             "stride": stride, "padding": padding, "dilation": dilation, "groups": groups,
             "padding_mode": padding_mode, "layout": layout, "activation": activation, "precision": precision,
-        }  # fmt: skip
+        })  # fmt: skip
         self._check_options()
-        self._calls = call.Calls(MOST_CALLS)
-        self._packed: dict[tuple, Any] = {}
 
     def _check_options(self) -> None:
         """Say now what is wrong whatever the input will be, by a problem on an image that anything fits."""
@@ -105,10 +142,7 @@ class _Conv:
             As for `conv2d_backward`; or if the layer has an activation, whose derivative takes its result: convolve
             without one to train.
         """
-        options = dict(self._options)
-        activation = options.pop("activation")
-        if activation is not None:
-            raise ValueError(f"backward: the layer has activation={activation!r}; its gradient needs one without")
+        options = self._trainable()
 
         def input_grad(grad_output, x, weight):
             key = "input_grad", grad_output.shape, grad_output.strides, x.shape, algorithm, threads.get_num_threads()
@@ -131,28 +165,6 @@ class _Conv:
             threads.get_num_threads(),
         )  # fmt: skip
         return prepared, self._keep(key, prepared)
-
-    def _keep(self, key: tuple, prepared: call.Call):
-        """Remember a prepared call, with the weights packed for it, which are returned."""
-        packed = self._pack(prepared)
-        with setup:
-            self._calls.keep(key, (prepared, packed))
-        return packed
-
-    def _pack(self, prepared: call.Call):
-        """The weights as a call wants them; packed at most once a form."""
-        form = prepared.execution.packing
-        if not form:
-            return self.weight
-        with setup:
-            packed = self._packed.get(form)
-            if packed is None:
-                packed = self._packed[form] = prepared.pack(self.weight)
-        return packed
-
-    def __repr__(self) -> str:
-        options = ", ".join(f"{name}={value!r}" for name, value in self._options.items())
-        return f"{type(self).__name__}(weight {self.weight.shape} {self.weight.dtype}, {options})"
 
 
 class Conv2d(_Conv):

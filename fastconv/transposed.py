@@ -31,8 +31,12 @@ def transposed_problem(
     activation: Any = None,
     precision: str = "default",
     pass_: str = "forward",
+    addressable: bool = True,
 ) -> Problem:
-    """The Problem of a call of conv_transpose1d, 2d or 3d; x_shape has its batch axis, `pass_` is the operator's."""
+    """The Problem of a call of conv_transpose1d, 2d or 3d; x_shape has its batch axis, `pass_` is the operator's.
+
+    Not `addressable`: only the options are checked, on an image of any size.
+    """
     check_choice(f"{op}: layout", layout, LAYOUTS)
     check_choice(f"{op}: precision", precision, PRECISIONS)
     activation, slope = as_activation(f"{op}: activation", activation)
@@ -80,7 +84,8 @@ def transposed_problem(
             )
         found.append((before, _after(outputs[-1], before, reach, step)))
     y_shape = (n, k, *outputs) if layout == "channels_first" else (n, *outputs, k)
-    _check_addressable(op, x_shape, y_shape, ITEMSIZE[dtype_name(dtype)])
+    if addressable:
+        _check_addressable(op, x_shape, y_shape, ITEMSIZE[dtype_name(dtype)])
     if bias_shape is not None and tuple(bias_shape) != (k,):
         raise ValueError(f"{op}: bias must have shape {(k,)}, one value an output channel, got {tuple(bias_shape)}")
     return _problem(

@@ -12,7 +12,8 @@ PACKAGE = Path(fc.__file__).parent
 ORDER = [
     ("__main__", "bench"),
     ("__init__",),
-    ("insight", "layers"),
+    ("insight", "layers_transposed"),
+    ("layers",),
     ("conv_transpose_grad",),
     ("conv_grad", "conv_transpose"),
     ("conv",),
