@@ -54,7 +54,7 @@ class _ConvTranspose(Layer):
         self._hold(weight, bias, algorithm, options)
 
     def _check_options(self, weight: np.ndarray, algorithm: str, options: dict[str, Any]) -> None:
-        """Say now what is wrong whatever the input will be, by a problem on an image that is larger than any padding."""
+        """Say now what is wrong whatever the input will be, on an image larger than any padding."""
         c, _, *kernel = weight.shape
         sizes = (2 ** (36 // len(kernel)),) * len(kernel)
         last = options["layout"] == "channels_last"
