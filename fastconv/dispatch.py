@@ -17,6 +17,7 @@ from fastconv.algorithm.im2col import Im2col
 from fastconv.algorithm.input_grad import InputGrad
 from fastconv.algorithm.matvec import Matvec
 from fastconv.algorithm.pointwise import Pointwise
+from fastconv.algorithm.volume import Volume
 from fastconv.algorithm.weight_grad import WeightGrad
 from fastconv.algorithm.winograd import Winograd
 from fastconv.algorithm.winograd.weight_grad import WinogradWeightGrad
@@ -37,6 +38,10 @@ CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
     (op, pass_): algorithms
     for op in ("conv1d", "conv2d")
     for pass_, algorithms in (("forward", _FORWARD), ("input_grad", _INPUT_GRAD), ("weight_grad", _WEIGHT_GRAD))
+}
+CANDIDATES |= {
+    ("conv3d", "forward"): tuple(map(Volume, _FORWARD)),
+    ("conv3d", "input_grad"): tuple(map(Volume, _INPUT_GRAD)),
 }
 
 

@@ -120,7 +120,7 @@ def _unpadded(problem: Problem, x: Steps) -> tuple[Problem, Steps]:
     dtype = "float32" if problem.itemsize == 2 else problem.dtype
     inner = replace(
         problem, h=problem.h + top + bottom, w=problem.w + left + right, padding=((0, 0), (0, 0)), padding_mode="zeros",
-        dtype=dtype,
+        dtype=dtype, frames=None,
     )  # fmt: skip
     return inner, x if dtype == problem.dtype else contiguous_steps(inner)
 
