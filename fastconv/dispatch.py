@@ -18,6 +18,7 @@ from fastconv.algorithm.input_grad import InputGrad
 from fastconv.algorithm.input_grad.merged import Merged
 from fastconv.algorithm.matvec import Matvec
 from fastconv.algorithm.pointwise import Pointwise
+from fastconv.algorithm.volume import Volume
 from fastconv.algorithm.weight_grad import WeightGrad
 from fastconv.algorithm.winograd import Winograd
 from fastconv.algorithm.winograd.weight_grad import WinogradWeightGrad
@@ -39,11 +40,16 @@ CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
     for op in ("conv1d", "conv2d")
     for pass_, algorithms in (("forward", _FORWARD), ("input_grad", _INPUT_GRAD), ("weight_grad", _WEIGHT_GRAD))
 }
-# A transposed convolution is the input gradient of the convolution behind it.
-_TRANSPOSED = ("input_grad", (Merged(_FORWARD), *_INPUT_GRAD)), ("forward", _FORWARD), ("weight_grad", _WEIGHT_GRAD)
 CANDIDATES |= {
-    (op, pass_): algorithms for op in ("conv_transpose1d", "conv_transpose2d") for pass_, algorithms in _TRANSPOSED
+    ("conv3d", "forward"): tuple(map(Volume, _FORWARD)),
+    ("conv3d", "input_grad"): tuple(map(Volume, _INPUT_GRAD)),
 }
+# A transposed convolution is the input gradient of the convolution behind it, or by the phases of it at once.
+_MERGED = {1: Merged(_FORWARD), 2: Merged(_FORWARD), 3: Volume(Merged(_FORWARD))}
+for _axes, _merged in _MERGED.items():
+    _own = {pass_: CANDIDATES[f"conv{_axes}d", pass_] for pass_ in OWN_PASS if (f"conv{_axes}d", pass_) in CANDIDATES}
+    _own["input_grad"] = (_merged, *_own["input_grad"])
+    CANDIDATES |= {(f"conv_transpose{_axes}d", pass_): algorithms for pass_, algorithms in _own.items()}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from fastconv import cost, threads, workspace
 from fastconv.algorithm.common import Algorithm, Execution, Steps, contiguous_steps, names_of
 from fastconv.algorithm.input_grad.merged import cheapest, cropped
 from fastconv.algorithm.input_grad.phases import Phase, phases_of
-from fastconv.algorithm.input_grad.tasks import fold_job, phases_job, pieces_of, rest_job, weights_job
+from fastconv.algorithm.input_grad.tasks import fold_job, phases_job, pieces_of, rest_job, weights_job, zeros_bias
 from fastconv.job import Job
 from fastconv.problem import Pair, Problem
 from fastconv.target import Target
@@ -122,7 +122,7 @@ def _unpadded(problem: Problem, x: Steps) -> tuple[Problem, Steps]:
     dtype = "float32" if problem.itemsize == 2 else problem.dtype
     inner = replace(
         problem, h=problem.h + top + bottom, w=problem.w + left + right, padding=((0, 0), (0, 0)), padding_mode="zeros",
-        dtype=dtype,
+        dtype=dtype, frames=None,
     )  # fmt: skip
     return inner, x if dtype == problem.dtype else contiguous_steps(inner)
 
@@ -203,7 +203,7 @@ class Phased:
             rest = None
             if self.rest is not None:
                 rest = memory(self.problem.c * self.problem.itemsize)
-                threads.run(self.rest, _zeros(self.problem) if bias is None else bias, y=rest)
+                threads.run(self.rest, zeros_bias(self.problem) if bias is None else bias, y=rest)
             for part in self.parts:
                 images = slice(part.first, part.first + part.images)
                 target = _rows(dx[images], part.rows, self.problem.layout)
@@ -270,11 +270,6 @@ class Folded:
                 threads.run(self.fold[n], padded, y=dx[part])
         finally:
             workspace.give(block)
-
-
-def _zeros(problem: Problem) -> np.ndarray:
-    """A bias of zeros, in the type that sums are made in."""
-    return np.zeros(problem.c, np.float64 if names_of(problem)[1] == "f64" else np.float32)
 
 
 def _rows(dx: np.ndarray, rows: Pair, layout: str) -> np.ndarray:

@@ -79,7 +79,7 @@ class Merged:
                 lines = down.part(start, stop)
                 first = top // sh + start
                 rows = max(0, first * sh - top), min(problem.h, (first + lines.size) * sh - top)
-                inner = merged(part, lines, across)
+                inner = replace(merged(part, lines, across), frames=None)
                 if inner not in executions:
                     executions[inner] = algorithm.build(inner, x, target, count, packed)
                 join = weave_job(part, lines, across, first, rows, target)

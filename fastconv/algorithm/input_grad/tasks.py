@@ -151,11 +151,12 @@ def phases_job(problem: Problem, rows: int, phases: list[Phase], places: list[in
         [v for p, at in zip(phases, places, strict=True) for v in (at, p.rows.size, p.columns.size)], np.int64
     )
     comb, weave = (microkernel(f"{op}_{moved}_{target.isa}") for op in ("comb", "weave"))
-    dx_c, dx_h, dx_w = (item, w * c * item, c * item) if last else (h * w * item, w * item, item)
+    dx_n, dx_c = (step * item for step in problem.steps_between(c, h, w))
+    dx_h, dx_w = (w * c * item, c * item) if last else (w * item, item)
     plan = np.zeros(PHASES_FIELDS, np.int64)
     for index, value in (
         (CHANNELS_LAST, last), (IMAGE_TASKS, rows if last else c), (ROWS, rows), (WIDTH, w), (STRIDE_H, sh),
-        (STRIDE_W, sw), (ITEM, item), (C, c), (DX_N, c * h * w * item), (DX_C, dx_c), (DX_H, dx_h), (DX_W, dx_w),
+        (STRIDE_W, sw), (ITEM, item), (C, c), (DX_N, dx_n), (DX_C, dx_c), (DX_H, dx_h), (DX_W, dx_w),
         (PLACES, table.ctypes.data), (COMB, comb.address), (WEAVE, weave.address),
     ):  # fmt: skip
         plan[index] = value
@@ -182,22 +183,29 @@ def rest_job(problem: Problem, target: Target) -> Job:
     return Job(finish_rest.address, plan, 1, 0, 0, [slope])
 
 
+def zeros_bias(problem: Problem) -> np.ndarray:
+    """A bias of zeros, in the type that sums are made in."""
+    return np.zeros(problem.c, np.float64 if names_of(problem)[1] == "f64" else np.float32)
+
+
 # Borders: dx of the padded input, whose padding goes back to where its values came from.
 (
     F_LAST, F_CHANNELS, F_H, F_W, F_TOP, F_LEFT, F_HEIGHT, F_WIDTH, F_MODE, F_ITEM, F_STORED, F_ACCUMULATE, F_FINISH,
-    FOLD_FIELDS,
-) = range(14)  # fmt: skip
+    F_N, F_C, FOLD_FIELDS,
+) = range(16)  # fmt: skip
 
 
 @native("input_grad_fold", 4)
 def fold_border(plan, call, scratch, task):
     """One channel of one image, or with channels last one image: rows first, then columns, then what lies inside."""
-    channels = peek(plan, F_CHANNELS) if peek(plan, F_LAST) != 0 else 1  # side by side in a pixel
+    last = peek(plan, F_LAST) != 0
+    channels = peek(plan, F_CHANNELS) if last else 1  # side by side in a pixel
+    n, c = (task, 0) if last else (task // peek(plan, F_CHANNELS), task % peek(plan, F_CHANNELS))
     h, w, top, left = peek(plan, F_H), peek(plan, F_W), peek(plan, F_TOP), peek(plan, F_LEFT)
     height, width, mode, item = peek(plan, F_HEIGHT), peek(plan, F_WIDTH), peek(plan, F_MODE), peek(plan, F_ITEM)
     accumulate, pixel = peek(plan, F_ACCUMULATE), channels * item
     padded = peek(call, X) + task * height * width * pixel
-    dx = peek(call, Y) + task * h * w * channels * peek(plan, F_STORED)
+    dx = peek(call, Y) + n * peek(plan, F_N) + c * peek(plan, F_C)
     row = width * pixel
     for t in range(height):
         to = source_index(t - top, h, mode) + top
@@ -222,7 +230,7 @@ def fold_job(problem: Problem, target: Target) -> Job:
     """The launch that makes dx of the padded input's gradient, which is in the computing type."""
     _, computing, item = names_of(problem)
     (top, bottom), (left, right) = problem.padding
-    last = problem.layout == "channels_last"
+    last, steps = problem.layout == "channels_last", problem.steps_between(problem.c, problem.h, problem.w)
     plan = np.zeros(FOLD_FIELDS, np.int64)
     for index, value in (
         (F_LAST, last), (F_CHANNELS, problem.c), (F_H, problem.h), (F_W, problem.w), (F_TOP, top), (F_LEFT, left),
@@ -230,6 +238,7 @@ def fold_job(problem: Problem, target: Target) -> Job:
         (F_MODE, MODES[problem.padding_mode]), (F_ITEM, item), (F_STORED, problem.itemsize),
         (F_ACCUMULATE, microkernel(f"accumulate_{computing}_{target.isa}").address),
         (F_FINISH, microkernel(finish_name(problem, target, None)).address),
+        (F_N, steps[0] * problem.itemsize), (F_C, steps[1] * problem.itemsize),
     ):  # fmt: skip
         plan[index] = value
     tasks = problem.n * (1 if last else problem.c)

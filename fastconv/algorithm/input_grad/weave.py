@@ -76,6 +76,7 @@ def weave_job(problem: Problem, down: Axis, across: Axis, first: int, rows: Pair
     """The launch that makes `rows` of dx of the places `down` by `across`; the first of them is number `first`."""
     item, last, moved = problem.itemsize, problem.layout == "channels_last", MOVED[SHORT_DTYPE[problem.dtype]]
     (sh, sw), c, h, w = problem.stride, problem.c, problem.h, problem.w
+    image, channel = problem.steps_between(c, h, w)
     comb, weave = (microkernel(f"{op}_{moved}_{target.isa}").address for op in ("comb", "weave"))
     transpose = 0
     if not last and sw > 2 and moved in ("f32", "f64"):
@@ -84,8 +85,8 @@ def weave_job(problem: Problem, down: Axis, across: Axis, first: int, rows: Pair
     for index, value in (
         (CHANNELS_LAST, last), (CHANNELS, c), (ROW, rows[0]), (ROWS, rows[1] - rows[0]),
         (SHIFT, problem.padding[0][0] - first * sh), (WIDTH, w), (OFF, problem.padding[1][0] % sw), (STRIDE_H, sh),
-        (STRIDE_W, sw), (DOWN, down.size), (ACROSS, across.size), (ITEM, item), (DX_N, c * h * w * item),
-        (DX_C, 0 if last else h * w * item), (DX_H, w * item * (c if last else 1)), (COMB, comb), (WEAVE, weave),
+        (STRIDE_W, sw), (DOWN, down.size), (ACROSS, across.size), (ITEM, item), (DX_N, image * item),
+        (DX_C, channel * item), (DX_H, w * item * (c if last else 1)), (COMB, comb), (WEAVE, weave),
         (TRANSPOSE, transpose),
     ):  # fmt: skip
         plan[index] = value
