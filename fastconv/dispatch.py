@@ -18,6 +18,7 @@ from fastconv.algorithm.input_grad import InputGrad
 from fastconv.algorithm.matvec import Matvec
 from fastconv.algorithm.pointwise import Pointwise
 from fastconv.algorithm.volume import Volume
+from fastconv.algorithm.volume.weight_grad import VolumeWeightGrad
 from fastconv.algorithm.weight_grad import WeightGrad
 from fastconv.algorithm.winograd import Winograd
 from fastconv.algorithm.winograd.weight_grad import WinogradWeightGrad
@@ -42,6 +43,7 @@ CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
 CANDIDATES |= {
     ("conv3d", "forward"): tuple(map(Volume, _FORWARD)),
     ("conv3d", "input_grad"): tuple(map(Volume, _INPUT_GRAD)),
+    ("conv3d", "weight_grad"): (VolumeWeightGrad(_WEIGHT_GRAD[0], apart=True), *map(VolumeWeightGrad, _WEIGHT_GRAD[1:])),
 }
 
 
