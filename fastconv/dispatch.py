@@ -19,6 +19,7 @@ from fastconv.algorithm.input_grad.merged import Merged
 from fastconv.algorithm.matvec import Matvec
 from fastconv.algorithm.pointwise import Pointwise
 from fastconv.algorithm.volume import Volume
+from fastconv.algorithm.volume.weight_grad import VolumeWeightGrad
 from fastconv.algorithm.weight_grad import WeightGrad
 from fastconv.algorithm.winograd import Winograd
 from fastconv.algorithm.winograd.weight_grad import WinogradWeightGrad
@@ -43,6 +44,10 @@ CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
 CANDIDATES |= {
     ("conv3d", "forward"): tuple(map(Volume, _FORWARD)),
     ("conv3d", "input_grad"): tuple(map(Volume, _INPUT_GRAD)),
+    ("conv3d", "weight_grad"): (
+        VolumeWeightGrad(_WEIGHT_GRAD[0], apart=True),
+        *map(VolumeWeightGrad, _WEIGHT_GRAD[1:]),
+    ),
 }
 # A transposed convolution is the input gradient of the convolution behind it, or by the phases of it at once.
 _MERGED = {1: Merged(_FORWARD), 2: Merged(_FORWARD), 3: Volume(Merged(_FORWARD))}

@@ -8,15 +8,15 @@ at most 24 MiB at a time, unless the source has them so (`slices`).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
 from fastconv import cost
-from fastconv.algorithm.common import Algorithm, Steps, contiguous_steps, names_of
+from fastconv.algorithm.common import Algorithm, Steps, contiguous_steps
 from fastconv.algorithm.input_grad.tasks import rest_job
 from fastconv.algorithm.volume.frames import (
     MOST_SLICES,
-    Band,
     Taps,
     bands,
     channels_of,
@@ -109,21 +109,20 @@ def _phases(problem: Problem) -> list[Taps]:
     return [taps for taps in found if taps.count and taps.frames]
 
 
-def slices_of(problem: Problem, x: Steps, taps: Taps, *, one: bool = False, wide: bool = False) -> list[Slices] | None:
-    """The bands of a phase: in place if all can be; with `one`, the first of them only, or None if it is too large."""
-    whole: list[Band] = list(bands(taps, 1 << 60))
-    narrow = wide and problem.itemsize == 2
-    if not narrow and all(in_place(problem, x, taps, band) for band in whole):
-        return [Slices.of(problem, x, taps, band, wide) for band in whole[: 1 if one else None]]
-    h, w = source_sizes(problem)
-    most = MOST_SLICES // (h * w * channels_of(problem) * (names_of(problem)[2] if wide else problem.itemsize))
-    if one:
-        if most < taps.count:
+def slices_of(
+    problem: Problem, x: Steps, taps: Taps, *, one: bool = False, most: int = sys.maxsize
+) -> list[Slices] | None:
+    """The bands of a phase, of at most `most` frames: in place if all can be; with `one`, the first of them only, or
+    None if it is too large."""
+    whole = list(bands(taps, sys.maxsize, most))
+    if not all(in_place(problem, x, taps, band) for band in whole):
+        h, w = source_sizes(problem)
+        slices = MOST_SLICES // (h * w * channels_of(problem) * problem.itemsize)
+        if one and slices < taps.count:
             return None
-        whole = [next(bands(taps, most))]
-    else:
-        whole = list(bands(taps, most))
-    return [Slices.of(problem, Steps(0, 0, 0, 0), taps, band, wide) for band in whole]
+        whole = list(bands(taps, slices, most))
+        return [Slices.copied(problem, taps, band) for band in whole[: 1 if one else None]]
+    return [Slices.placed(problem, x, taps, band) for band in whole[: 1 if one else None]]
 
 
 def _unpadded(problem: Problem, x: Steps) -> tuple[Problem, Steps, tuple[int, ...]]:

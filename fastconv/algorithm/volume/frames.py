@@ -67,11 +67,11 @@ class Band:
     step: int
 
 
-def bands(taps: Taps, most: int) -> Iterator[Band]:
-    """Bands of frames that read at most `most` slices, or are one frame."""
+def bands(taps: Taps, most: int, most_frames: int) -> Iterator[Band]:
+    """Bands of at most `most_frames` frames that read at most `most` slices, or are one frame."""
     common = math.gcd(taps.stride, taps.dilation)
     classes, step = taps.dilation // common, taps.stride // common
-    each = max(1, (most - taps.count) // step + 1)
+    each = max(1, min((most - taps.count) // step + 1, most_frames))
     for first in range(min(classes, taps.frames)):
         own = range(first, taps.frames, classes)
         pieces = -(-len(own) // each)
@@ -156,17 +156,17 @@ def in_place(problem: Problem, x: Steps, taps: Taps, band: Band) -> Steps | None
     return Steps(n, between, x.h, x.w, g=x.c if problem.groups > 1 else 0)
 
 
-def copied(problem: Problem, band: Band, item: int) -> tuple[Steps, tuple[int, ...]]:
+def copied(problem: Problem, taps: Taps, band: Band) -> tuple[Steps, tuple[int, ...]]:
     """The steps of a band's images in a copy of their slices, and the copy's shape: (group, slice, channel, height,
     width), or with channels last (height, width, group, slice, channel)."""
-    slices, groups = len(band.slices), problem.groups
+    slices, groups = len(band.slices), problem.groups if taps.count > 1 else 1
     each, (h, w) = channels_of(problem) // groups, source_sizes(problem)
     if problem.layout == "channels_last":
         shape = h, w, groups, slices, each
-        row, pixel, group, slice_, channel = _steps(shape, item)
+        row, pixel, group, slice_, channel = _steps(shape, problem.itemsize)
         return Steps(band.step * slice_, channel, row, pixel, g=group if groups > 1 else 0), shape
     shape = groups, slices, each, h, w
-    group, slice_, channel, row, pixel = _steps(shape, item)
+    group, slice_, channel, row, pixel = _steps(shape, problem.itemsize)
     return Steps(band.step * slice_, channel, row, pixel, g=group if groups > 1 else 0), shape
 
 

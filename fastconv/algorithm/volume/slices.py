@@ -23,15 +23,15 @@ class Slices:
     copy: tuple[int, ...]  # the shape of the copy; () if images are read in place
 
     @classmethod
-    def of(cls, problem: Problem, x: Steps, taps: Taps, band: Band, wide: bool) -> Slices:
-        """In place if that can be; `wide`: images are to be of the type that sums are made in."""
-        item = 4 if wide and problem.itemsize == 2 else problem.itemsize
-        steps, copy = in_place(problem, x, taps, band), ()
-        if steps is None or item != problem.itemsize:
-            steps, copy = copied(problem, band, item)
-        (h, w), c = source_sizes(problem), taps.count * channels_of(problem)
-        shape = (band.count, h, w, c) if problem.layout == "channels_last" else (band.count, c, h, w)
-        return cls(problem, band, steps, shape, copy)
+    def placed(cls, problem: Problem, x: Steps, taps: Taps, band: Band) -> Slices:
+        """Those of a band that `in_place` accepts."""
+        return cls(problem, band, in_place(problem, x, taps, band), _shape(problem, taps, band), ())
+
+    @classmethod
+    def copied(cls, problem: Problem, taps: Taps, band: Band) -> Slices:
+        """A copy."""
+        steps, copy = copied(problem, taps, band)
+        return cls(problem, band, steps, _shape(problem, taps, band), copy)
 
     @property
     def elements(self) -> int:
@@ -51,8 +51,9 @@ class Slices:
 
     def _fill(self, array: np.ndarray, volume: np.ndarray) -> None:
         """Copy slices that follow one another together."""
-        groups, slices = self.problem.groups, self.band.slices
-        if self.problem.layout == "channels_last":
+        slices, last = self.band.slices, self.problem.layout == "channels_last"
+        groups = array.shape[2 if last else 0]
+        if last:
             to, source = array.transpose(3, 0, 1, 2, 4), volume.reshape(*volume.shape[:3], groups, -1)
         else:
             to = array.transpose(1, 0, 2, 3, 4)
@@ -69,6 +70,12 @@ class Slices:
                         stop += 1
                 to[first:stop] = source[slices[first] : slices[stop - 1] + 1 : step]
             first = stop
+
+
+def _shape(problem: Problem, taps: Taps, band: Band) -> tuple[int, ...]:
+    """The shape of a band's images."""
+    (h, w), c = source_sizes(problem), taps.count * channels_of(problem)
+    return (band.count, h, w, c) if problem.layout == "channels_last" else (band.count, c, h, w)
 
 
 def frame(y: np.ndarray, n: int, first: int, layout: str) -> np.ndarray:
