@@ -46,6 +46,9 @@ class Merged:
         down, across = axes_of(problem)
         if down.zero or across.zero:
             return "no tap reaches a pixel"
+        if problem.precision == "strict" and ragged(problem):
+            # As infinity times zero is NaN.
+            return "precision='strict' multiplies no zero for taps that a phase has not"
         return None
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
@@ -93,6 +96,11 @@ def cheapest(algorithms: Sequence[Algorithm], problem: Problem, x: Steps, target
     """The cheapest that can do a problem."""
     able = [a for a in algorithms if a.supports(problem, x, target) is None]
     return able[0] if len(able) == 1 else min(able, key=lambda a: a.cost(problem, x, target, packed))
+
+
+def ragged(problem: Problem) -> bool:
+    """Whether some phases have fewer taps than others."""
+    return any(size % step for size, step in zip((problem.r, problem.s), problem.stride, strict=True))
 
 
 def axes_of(problem: Problem) -> tuple[Axis, Axis]:
@@ -220,7 +228,7 @@ class Woven:
     def _packed(self, weight: np.ndarray, memory) -> dict[tuple, np.ndarray]:
         """What `pack` makes, in memory of this call; bands share it."""
         regrouped, found = memory(self.weight_bytes), {}
-        if self.problem.r % self.problem.stride[0] or self.problem.s % self.problem.stride[1]:
+        if ragged(self.problem):
             regrouped[: self.weight_bytes] = 0  # taps that some phases do not have
         threads.run(self.weights, weight, y=regrouped)
         for form, execution in self._forms().items():
