@@ -19,6 +19,7 @@ from fastconv.algorithm.input_grad.merged import Merged
 from fastconv.algorithm.matvec import Matvec
 from fastconv.algorithm.pointwise import Pointwise
 from fastconv.algorithm.volume import Volume
+from fastconv.algorithm.volume.taps import TapByTap
 from fastconv.algorithm.volume.weight_grad import VolumeWeightGrad
 from fastconv.algorithm.weight_grad import WeightGrad
 from fastconv.algorithm.winograd import Winograd
@@ -42,8 +43,15 @@ CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
     for pass_, algorithms in (("forward", _FORWARD), ("input_grad", _INPUT_GRAD), ("weight_grad", _WEIGHT_GRAD))
 }
 CANDIDATES |= {
-    ("conv3d", "forward"): tuple(map(Volume, _FORWARD)),
-    ("conv3d", "input_grad"): tuple(map(Volume, _INPUT_GRAD)),
+    ("conv3d", "forward"): (
+        TapByTap("depthwise", _FORWARD[:1]),
+        *map(Volume, _FORWARD[1:]),
+        TapByTap("taps", _FORWARD),
+    ),
+    ("conv3d", "input_grad"): (
+        TapByTap("depthwise", _FORWARD[:1]),
+        *(Volume(a) for a in _INPUT_GRAD if a.name != "depthwise"),
+    ),
     ("conv3d", "weight_grad"): (
         VolumeWeightGrad(_WEIGHT_GRAD[0], apart=True),
         *map(VolumeWeightGrad, _WEIGHT_GRAD[1:]),

@@ -6,6 +6,7 @@ scratch that stays in L2, runs the stencil there, and writes y, through a transp
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -227,6 +228,10 @@ def _main(problem: Problem, x: Steps, cut: Cut, packing: np.ndarray, target: Tar
     rows, group = cut.rows
     tap_row = dh if group == rows else group  # rows of the strip from one row of taps to the next
     tiles = min(MOST_PIXELS, ow)
+    if problem.frames and problem.residual:
+        # Tap after tap of a volume is added to y in place: tiles must not overlap, as the last of a row otherwise does.
+        each = math.gcd(ow // cut.column_blocks, cut.width)
+        tiles = max(size for size in range(1, tiles + 1) if each % size == 0)
     taps = problem.r * problem.s
     part = sum_part(problem, taps)
     words = variant(problem.r, problem.s, sw, dw), *["parts"] * (part < taps)

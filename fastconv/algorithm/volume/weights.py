@@ -34,13 +34,16 @@ def regroup(plan, call, scratch, task):
                                           channels))  # fmt: skip
 
 
-def regroup_job(problem: Problem, own: tuple[int, ...], together: int, target: Target, back: bool = False) -> Job:
+def regroup_job(
+    problem: Problem, own: tuple[int, ...], together: int, target: Target, *, back: bool = False, flip: bool = False
+) -> Job:
     """The launch that brings the taps `own` of weights to the order of slices, or their gradient from there to dw.
 
-    Outputs of a tap lie side by side `together` at a time: 1 where taps belong to the channels that are summed.
+    Outputs of a tap lie side by side `together` at a time: 1 where taps belong to the channels that are summed. `flip`
+    reverses rows and columns of taps.
     """
     item, (k, channels, kernel, r, s) = problem.itemsize, problem.weight_shape
-    places, table = np.array(own, np.int64), np.arange(r * s, dtype=np.int64) * item
+    places, table = np.array(own, np.int64), np.arange(r * s, dtype=np.int64)[:: -1 if flip else 1] * item
     block = max(1, 4096 // (channels * len(own) * r * s))
     plan = np.zeros(REGROUP_FIELDS, np.int64)
     for index, value in (
