@@ -35,16 +35,18 @@ class Calls(dict):
 class Call:
     """One problem on arrays of one shape, stride and dtype; made once, called often, from any thread."""
 
-    __slots__ = ("_new", "_odd", "algorithm", "batched", "dtype", "execution", "problem", "shape", "wide")
+    __slots__ = ("_full", "_new", "_odd", "algorithm", "dtype", "execution", "problem", "shape", "wide")
 
     def __init__(self, problem: Problem, x: np.ndarray, algorithm: str, packed: bool):
         from fastconv import dispatch
 
         self.problem, self.dtype = problem, x.dtype
-        self.batched = x.ndim == 4
         self.shape = problem.result_shape
-        if not self.batched and problem.pass_ != "weight_grad":
+        if x.ndim < problem.spatial + 2 and problem.pass_ != "weight_grad":
             self.shape = self.shape[1:]
+        # Those that take arrays apart want all axes; to others an array is its address.
+        flat, parts = problem.flat, problem.pass_ != "forward" or problem.spatial == 3
+        self._full = (flat.source_shape, flat.result_shape, flat.y_shape) if parts else None
         self._new = workspace.allocator(self.shape, self.dtype)
         # float16 and bfloat16 kernels take their bias in float32.
         self.wide = np.dtype(np.float32) if problem.itemsize == 2 else None
@@ -90,7 +92,15 @@ class Call:
             bias = bias.astype(self.wide) if self.wide is not None else plain(bias)
         if residual is not None:
             residual = plain(residual)
-        self.execution.run(x, plain(weight) if packed is None else None, bias, residual, y, packed)
+        weight = plain(weight) if packed is None else None
+        if self._full is not None:
+            source, result, outputs = self._full
+            x, y = x.reshape(source), y.reshape(result)
+            if self.problem.pass_ == "weight_grad":
+                weight = weight.reshape(outputs)
+            if residual is not None:
+                residual = residual.reshape(outputs)
+        self.execution.run(x, weight, bias, residual, y, packed)
 
     def _log(self, seconds: float) -> None:
         print(f"fastconv: {self.problem.label} {self.algorithm} {seconds * 1e3:.3f} ms", file=sys.stderr)
@@ -101,13 +111,12 @@ def steps_of(problem: Problem, x: np.ndarray) -> tuple[Steps, bool]:
     from fastconv import dispatch
     from fastconv.algorithm.common import Steps
 
-    steps = x.strides if x.ndim == 4 else (0, *x.strides)
+    steps = x.strides if x.ndim == problem.spatial + 2 else (0, *x.strides)
     if not x.size:
         return dispatch.contiguous_steps(problem), False  # NumPy's are zero
     if any(step % problem.itemsize for step in steps):
         return dispatch.contiguous_steps(problem), True
-    n, c, h, w = steps if problem.layout == "channels_first" else (steps[i] for i in (0, 3, 1, 2))
-    return Steps(n, c, h, w), False
+    return Steps.of(problem, steps), False
 
 
 def plain(array: np.ndarray) -> np.ndarray:

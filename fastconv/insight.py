@@ -12,7 +12,8 @@ from fastconv import threads
 from fastconv.checks import dtype_name
 from fastconv.codegen.lock import setup
 from fastconv.conv import check_algorithm
-from fastconv.problem import Problem, conv2d_problem
+from fastconv.problem import Problem, conv_problem
+from fastconv.transposed import transposed_problem
 from fastconv.version import __version__
 
 
@@ -81,7 +82,8 @@ def algorithms(op: str) -> tuple[str, ...]:
     Parameters
     ----------
     op : str
-        "conv2d", "conv2d_input_grad" or "conv2d_weight_grad".
+        "conv2d", "conv2d_input_grad", "conv2d_weight_grad", and the same for conv1d, conv3d, conv_transpose1d,
+        conv_transpose2d and conv_transpose3d.
 
     Raises
     ------
@@ -107,7 +109,8 @@ def explain(op: str, x_shape: Any, weight_shape: Any, bias: bool = False, *, dty
     Parameters
     ----------
     op : str
-        "conv2d", "conv2d_input_grad" or "conv2d_weight_grad".
+        "conv2d", "conv2d_input_grad", "conv2d_weight_grad", and the same for conv1d, conv3d, conv_transpose1d,
+        conv_transpose2d and conv_transpose3d.
     x_shape, weight_shape : sequences of int
         As the arrays of the convolution, whose gradient it may be, would have them; x with or without a batch axis,
         C-contiguous.
@@ -139,9 +142,9 @@ def explain(op: str, x_shape: Any, weight_shape: Any, bias: bool = False, *, dty
     with setup:
         from fastconv import dispatch, peak, target, tuning
 
-    _, pass_ = dispatch.operator(op)
+    base, pass_ = dispatch.operator(op)
     check_algorithm(op, algorithm)
-    problem = replace(problem_of(x_shape, weight_shape, bias, residual, dtype, options), pass_=pass_)
+    problem = replace(problem_of(base, x_shape, weight_shape, bias, residual, dtype, options), pass_=pass_)
     steps = dispatch.contiguous_steps(problem)
     count = threads.get_num_threads()
     known = tuning.remembered(problem, steps, packed) if problem.n else None
@@ -162,16 +165,21 @@ def explain(op: str, x_shape: Any, weight_shape: Any, bias: bool = False, *, dty
     )  # fmt: skip
 
 
-def problem_of(x_shape, weight_shape, bias, residual, dtype, options) -> Problem:
+def problem_of(op, x_shape, weight_shape, bias, residual, dtype, options) -> Problem:
     """The problem that shapes alone describe."""
     shape = tuple(x_shape)
-    shape = shape if len(shape) == 4 else (1, *shape)
+    shape = shape if len(shape) == int(op[-2]) + 2 else (1, *shape)
     name = dtype_name(dtype)
     options = dict(options)
-    problem = conv2d_problem(shape, tuple(weight_shape), dtype=name, **options)
+    if op.startswith("conv_transpose"):
+        if residual:
+            raise ValueError(f"residual: {op} has none")
+        problem = transposed_problem(op, shape, tuple(weight_shape), dtype=name, **options)
+        return replace(problem, bias=bool(bias))
+    problem = conv_problem(op, shape, tuple(weight_shape), dtype=name, **options)
     if bias or residual:
-        problem = conv2d_problem(
-            shape, tuple(weight_shape), dtype=name, bias_shape=(problem.k,) if bias else None,
+        problem = conv_problem(
+            op, shape, tuple(weight_shape), dtype=name, bias_shape=(problem.k,) if bias else None,
             residual_shape=problem.y_shape if residual else None, **options,
         )  # fmt: skip
     return problem

@@ -12,8 +12,10 @@ PACKAGE = Path(fc.__file__).parent
 ORDER = [
     ("__main__", "bench"),
     ("__init__",),
-    ("insight", "layers"),
-    ("conv_grad",),
+    ("insight", "layers_transposed"),
+    ("layers",),
+    ("conv_transpose_grad",),
+    ("conv_grad", "conv_transpose"),
     ("conv",),
     ("tuning",),
     ("call",),
@@ -26,8 +28,8 @@ ORDER = [
     ("blocking", "batch_norm", "winners"),
     ("codegen",),
     ("job",),
-    ("problem", "target", "networks", "workspace"),
-    ("checks", "version"),
+    ("problem", "transposed", "target", "networks", "workspace"),
+    ("checks", "docs", "docs_transposed", "version"),
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 # `import fastconv` inside these is the public package, as a user has it.
@@ -77,9 +79,10 @@ def test_one_place_compiles():
 
 
 def test_public_names():
-    public = {"conv2d", "conv2d_backward", "conv2d_input_grad", "conv2d_weight_grad", "ConvGradients", "Conv2d",
-              "explain", "algorithms", "show_config", "set_num_threads", "get_num_threads", "num_threads",
-              "Plan"}  # fmt: skip
+    public = {"ConvGradients", "Plan", "explain", "algorithms", "show_config", "set_num_threads", "get_num_threads",
+              "num_threads"}  # fmt: skip
+    for op in ("conv1d", "conv2d", "conv3d"):
+        public |= {op, f"{op}_backward", f"{op}_input_grad", f"{op}_weight_grad", op.capitalize()}
     assert set(fc.__all__) == public
     assert all(getattr(fc, name).__doc__ for name in public)
 

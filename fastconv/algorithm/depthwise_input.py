@@ -77,6 +77,9 @@ def one_pass(problem: Problem, x: Steps, target: Target) -> bool:
         and problem.k == problem.c
         and problem.layout == "channels_first"
         and problem.padding_mode == "zeros"
+        and not problem.bias
+        and problem.activation is None
+        and not problem.frames
         and problem.dtype in ("float32", "float64")
         and target.isa in ("avx512", "avx2")  # which have masked loads
         and (problem.stride, problem.dilation) == ((2, 2), (1, 1))

@@ -178,6 +178,8 @@ def nest(plan, call, scratch, task):
     residual = peek(call, RESIDUAL) + place if peek(call, RESIDUAL) != 0 else 0
     bias = peek(call, BIAS) + g * group_channels * item if peek(call, BIAS) != 0 else 0
     staged = peek(plan, STAGED) != 0
+    # A residual that is y itself is where its sum starts: the first of several chunks would overwrite it.
+    adds = residual == y and not staged
     sums, sums_run, sums_pixel, sums_channel = y, y_run, y_pixel, y_channel
     if staged:
         sums_pixel, sums_channel = peek(plan, STAGE_PIXEL), peek(plan, STAGE_CHANNEL)
@@ -213,8 +215,8 @@ def nest(plan, call, scratch, task):
         run_tiles(
             plan, depth, source, w + ((c0 * r + r0) * s + s0) * peek(plan, W_PRODUCT),
             w_channel if w_channel != 0 else depth * item,
-            sums, sums_run, sums_pixel, sums_channel, 1 if index == 0 else 0,
-            bias if last else 0, residual if last and not staged else 0,
+            sums, sums_run, sums_pixel, sums_channel, 1 if index == 0 and not adds else 0,
+            bias if last else 0, residual if last and not staged and not adds else 0,
             peek(plan, ACTIVATION) if last else 0, tile0, tile1, runs, run, scratch + peek(plan, PANEL_AT),
             x_later if last else x + (c0 + some) * peek(plan, X_C) + oh0 * peek(plan, STRIDE_H) * peek(plan, X_ROW)
             + ow0 * peek(plan, STRIDE_W) * peek(plan, X_COLUMN),

@@ -119,7 +119,7 @@ OPERANDS = {
     "finish": _five,
     "fmapeak": _four,
     "pick": _seven,
-    "comb": _four,
+    "comb": _five,
     "weave": _four,
     "accumulate": _five,
     "total": _five,
