@@ -27,6 +27,7 @@ ORDER = [
     ("codegen",),
     ("job",),
     ("problem", "target", "networks", "workspace"),
+    ("trunk",),
     ("checks", "docs", "version"),
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
