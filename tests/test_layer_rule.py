@@ -28,7 +28,8 @@ ORDER = [
     ("blocking", "batch_norm", "winners"),
     ("codegen",),
     ("job",),
-    ("problem", "transposed", "target", "networks", "workspace"),
+("problem", "transposed", "target", "networks", "workspace"),
+    ("trunk",),
     ("checks", "docs", "docs_transposed", "version"),
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
