@@ -6,6 +6,7 @@ from fastconv.insight import Plan, algorithms, explain, show_config
 from fastconv.layers import Conv2d
 from fastconv.threads import get_num_threads, num_threads, set_num_threads
 from fastconv.version import __version__ as __version__
+from fastconv.windows import fold, unfold
 
 __all__ = [
     "Conv2d",
@@ -17,8 +18,10 @@ __all__ = [
     "conv2d_input_grad",
     "conv2d_weight_grad",
     "explain",
+    "fold",
     "get_num_threads",
     "num_threads",
     "set_num_threads",
     "show_config",
+    "unfold",
 ]

@@ -85,7 +85,7 @@ class Call:
         if self._odd:
             x = _copy(x)
         elif not x.flags.aligned:
-            x = _aligned(x)
+            x = aligned_copy(x)
         if bias is not None:
             bias = bias.astype(self.wide) if self.wide is not None else plain(bias)
         if residual is not None:
@@ -120,7 +120,7 @@ def _copy(array: np.ndarray) -> np.ndarray:
     return np.array(array, order="C", copy=True, subok=False)
 
 
-def _aligned(x: np.ndarray) -> np.ndarray:
+def aligned_copy(x: np.ndarray) -> np.ndarray:
     """A copy in aligned memory whose elements lie as x's do, since that is what the plan reads."""
     spans = [(size - 1) * step for size, step in zip(x.shape, x.strides, strict=True)]
     before = -sum(min(span, 0) for span in spans)

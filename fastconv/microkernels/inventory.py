@@ -15,6 +15,7 @@ from fastconv.microkernels import (  # noqa: F401  each registers its emitter
     finish,
     fmapeak,
     gemm,
+    overlap,
     pack,
     regroup,
     stencil,
@@ -123,6 +124,7 @@ OPERANDS = {
     "weave": _four,
     "accumulate": _five,
     "total": _five,
+    "overlap": _six,
 }
 ACTIVATIONS = ("none", "relu", "relu6", "leaky", "sigmoid", "tanh", "silu", "hardswish", "gelu")
 
@@ -173,9 +175,11 @@ def names(target: Target) -> Iterator[str]:
         yield f"accumulate_{dtype}_{target.isa}"
     for moved, op in itertools.product(dict.fromkeys(regroup.MOVED.values()), ("pick", "comb", "weave")):
         yield f"{op}_{moved}_{target.isa}"
+    yield f"plane_bf16_{target.isa}"
     for kinds in ("f32", "f64", "f16f32", "bf16f32"):
         yield f"row_{kinds}_{target.isa}"
         yield f"plane_{kinds}_{target.isa}"
+        yield f"overlap_{kinds}_{target.isa}"
         yield f"spread_{kinds}_{target.isa}"
         yield f"total_{kinds}_{target.isa}_across"
         yield f"total_{kinds}_{target.isa}_down"
