@@ -44,17 +44,22 @@ def unfold_units(plan, call, scratch, task):
     oh_, ow_, item = peek(plan, OH), peek(plan, OW), peek(plan, ITEM)
     rows, band, x_w, sw = peek(plan, OD) * oh_, peek(plan, BAND), peek(plan, X_W), peek(plan, SW)
     windows = rows * ow_
+    step_d, step_h = peek(plan, X_D), peek(plan, X_H)
+    d_end, h_end, sd, sh = peek(plan, D), peek(plan, H), peek(plan, SD), peek(plan, SH)
     for unit in range(task * peek(plan, EACH), min((task + 1) * peek(plan, EACH), peek(plan, UNITS))):
         kh, kd, plane = unit % kh_, unit // kh_ % kd_, unit // (kh_ * kd_)
         image = peek(call, X) + plane // peek(plan, C) * peek(plan, X_N) + plane % peek(plan, C) * peek(plan, X_C)
         to = peek(call, Y) + unit * kw_ * windows * item
+        d, h0 = kd * peek(plan, DD) - peek(plan, PD), kh * peek(plan, DH) - peek(plan, PH)
+        h = h0
         for row0 in range(0, rows, band):
             some = min(band, rows - row0)
             for i in range(some):
-                d = (row0 + i) // oh_ * peek(plan, SD) - peek(plan, PD) + kd * peek(plan, DD)
-                h = (row0 + i) % oh_ * peek(plan, SH) - peek(plan, PH) + kh * peek(plan, DH)
-                there = d >= 0 and d < peek(plan, D) and h >= 0 and h < peek(plan, H)
-                poke(scratch, i, d * peek(plan, X_D) + h * peek(plan, X_H) if there else -1)
+                there = d >= 0 and d < d_end and h >= 0 and h < h_end
+                poke(scratch, i, d * step_d + h * step_h if there else -1)
+                h += sh
+                if h == h0 + oh_ * sh:
+                    d, h = d + sd, h0
             for kw in range(kw_):
                 shift = kw * peek(plan, DW) - peek(plan, PW)
                 low, high = first_inside(shift, sw, ow_), end_inside(shift, sw, ow_, peek(plan, W))

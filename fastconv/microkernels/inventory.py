@@ -176,6 +176,7 @@ def names(target: Target) -> Iterator[str]:
     for moved, op in itertools.product(dict.fromkeys(regroup.MOVED.values()), ("pick", "comb", "weave")):
         yield f"{op}_{moved}_{target.isa}"
     yield f"plane_bf16_{target.isa}"
+    yield f"transpose_bf16_{target.isa}_columns"
     for kinds in ("f32", "f64", "f16f32", "bf16f32"):
         yield f"row_{kinds}_{target.isa}"
         yield f"plane_{kinds}_{target.isa}"
