@@ -5,6 +5,14 @@ from fastconv.conv_grad import ConvGradients, conv2d_backward, conv2d_input_grad
 from fastconv.insight import Plan, algorithms, explain, show_config
 from fastconv.layers import Conv2d
 from fastconv.threads import get_num_threads, num_threads, set_num_threads
+from fastconv.unpool import (
+    max_unpool1d,
+    max_unpool1d_backward,
+    max_unpool2d,
+    max_unpool2d_backward,
+    max_unpool3d,
+    max_unpool3d_backward,
+)
 from fastconv.version import __version__ as __version__
 from fastconv.windows import fold, unfold
 
@@ -20,6 +28,12 @@ __all__ = [
     "explain",
     "fold",
     "get_num_threads",
+    "max_unpool1d",
+    "max_unpool1d_backward",
+    "max_unpool2d",
+    "max_unpool2d_backward",
+    "max_unpool3d",
+    "max_unpool3d_backward",
     "num_threads",
     "set_num_threads",
     "show_config",

@@ -88,6 +88,9 @@ def make_grid(
                 f"{grid.padding[i]} on both sides)"
             )
     largest = max(grid.rows * grid.windows, c * math.prod(spatial))
-    if max(n, 1) * largest * grid.itemsize > sys.maxsize or max(map(sum, zip(grid.sizes, grid.padding, strict=True))) >= 1 << 31:
+    if (
+        max(n, 1) * largest * grid.itemsize > sys.maxsize
+        or max(map(sum, zip(grid.sizes, grid.padding, strict=True))) >= 1 << 31
+    ):
         raise ValueError(f"{op}: {grid.rows} rows of {grid.windows} windows are too large to address")
     return grid

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-import sys
-import time
 from typing import Any
 
 import numpy as np
 
 from fastconv import target as targets
-from fastconv import threads, workspace
-from fastconv.call import VERBOSE, Calls, aligned_copy, plain
+from fastconv.call import Calls
 from fastconv.checks import as_sizes, check_array, dtype_name
 from fastconv.codegen.lock import setup
 from fastconv.conv import typed
 from fastconv.grid import Grid, make_grid
+from fastconv.jobcall import JobCall, array_key
 
 _calls = Calls(512)
 
@@ -72,7 +70,7 @@ def unfold(x: np.ndarray, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
             [4., 5.]]], dtype=float32)
     """
     try:
-        key = ("unfold", *_array_key(x), *map(typed, (kernel_size, dilation, padding, stride)))
+        key = ("unfold", *array_key(x), *map(typed, (kernel_size, dilation, padding, stride)))
         call = _calls[key]
     except (KeyError, TypeError, AttributeError):
         call = _unfold_call(x, kernel_size, dilation, padding, stride)
@@ -128,7 +126,7 @@ def fold(
              [1., 2., 1.]]]], dtype=float32)
     """
     try:
-        key = ("fold", *_array_key(cols), *map(typed, (output_size, kernel_size, dilation, padding, stride)))
+        key = ("fold", *array_key(cols), *map(typed, (output_size, kernel_size, dilation, padding, stride)))
         call = _calls[key]
     except (KeyError, TypeError, AttributeError):
         call = _fold_call(cols, output_size, kernel_size, dilation, padding, stride)
@@ -136,38 +134,7 @@ def fold(
     return call(cols)
 
 
-def _array_key(array: np.ndarray) -> tuple:
-    """What a prepared call depends on of its array."""
-    return array.shape, array.strides, array.dtype, array.__class__
-
-
-class _Call:
-    """One job on an array of one shape, stride and dtype."""
-
-    __slots__ = ("_copy", "_dtype", "_job", "_label", "_new", "_shape")
-
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype, label: str, copy: bool):
-        self._shape, self._dtype, self._label, self._copy = shape, dtype, label, copy
-        self._new, self._job = workspace.allocator(shape, dtype), None
-
-    def prepare(self, make, grid: Grid, *steps) -> _Call:
-        """With its job, if there is anything to do."""
-        if grid.n:
-            self._job = make(grid, *steps, targets.host())
-        return self
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        start = time.perf_counter() if VERBOSE else 0.0
-        y = self._new(self._shape, self._dtype)
-        if self._job is not None:
-            x = plain(x) if self._copy else x if x.flags.aligned else aligned_copy(x)
-            threads.run(self._job, x, y=y)
-        if VERBOSE:
-            print(f"fastconv: {self._label} {(time.perf_counter() - start) * 1e3:.3f} ms", file=sys.stderr)
-        return y
-
-
-def _unfold_call(x, kernel_size, dilation, padding, stride) -> _Call:
+def _unfold_call(x, kernel_size, dilation, padding, stride) -> JobCall:
     """Check everything, and plan."""
     if isinstance(kernel_size, (tuple, list)):
         axes = len(kernel_size)
@@ -181,20 +148,15 @@ def _unfold_call(x, kernel_size, dilation, padding, stride) -> _Call:
     n, c, *spatial = x.shape if batched else (1, *x.shape)
     grid = make_grid("unfold", n, c, tuple(spatial), dtype_name(x.dtype), kernel_size, dilation, padding, stride)
     shape = (n, grid.rows, grid.windows)
-    copy = any(step % x.itemsize for step in x.strides) and x.size > 0
-    steps = np.empty(x.shape, np.byte).strides if copy else x.strides
+    steps, copy = x.strides, any(step % x.itemsize for step in x.strides)
     if copy:
-        steps = tuple(step * x.itemsize for step in steps)
+        steps = tuple(math.prod(x.shape[axis + 1 :]) * x.itemsize for axis in range(x.ndim))
     steps = steps if batched else (0, *steps)
     steps = (*steps[:2], *(0,) * (3 - axes), *steps[2:])
-    call = _Call(shape if batched else shape[1:], x.dtype, f"unfold_{grid.label}", copy)
-    with setup:
-        from fastconv.algorithm.unfold import unfold as job
-
-        return call.prepare(job, grid, steps)
+    return _call("unfold", grid, x.dtype, shape if batched else shape[1:], copy, steps)
 
 
-def _fold_call(cols, output_size, kernel_size, dilation, padding, stride) -> _Call:
+def _fold_call(cols, output_size, kernel_size, dilation, padding, stride) -> JobCall:
     """Check everything, and plan."""
     cols = check_array("cols", cols, (2, 3))
     axes = len(output_size) if isinstance(output_size, (tuple, list)) else 2
@@ -221,8 +183,16 @@ def _fold_call(cols, output_size, kernel_size, dilation, padding, stride) -> _Ca
     item = cols.itemsize
     copy = (windows > 1 and strides[2] != item) or any(step % item for step in strides)
     steps = (rows * windows * item, windows * item) if copy else strides[:2]
-    call = _Call(shape if batched else shape[1:], cols.dtype, f"fold_{grid.label}", copy)
-    with setup:
-        from fastconv.algorithm.fold import fold as job
+    return _call("fold", grid, cols.dtype, shape if batched else shape[1:], copy, steps)
 
-        return call.prepare(job, grid, *steps)
+
+def _call(op: str, grid: Grid, dtype: np.dtype, shape: tuple[int, ...], copy: bool, steps: tuple[int, ...]) -> JobCall:
+    """The call of one job, or of none for an empty batch."""
+    jobs = []
+    if grid.n:
+        with setup:
+            from fastconv.algorithm import fold, unfold
+
+            make = {"fold": fold.fold, "unfold": unfold.unfold}[op]
+            jobs = [make(grid, steps, targets.host())]
+    return JobCall(f"{op}_{grid.label}", shape, dtype, jobs, (not copy,))

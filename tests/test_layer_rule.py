@@ -13,9 +13,10 @@ ORDER = [
     ("__main__", "bench"),
     ("__init__",),
     ("insight", "layers"),
-    ("conv_grad", "windows"),
+    ("conv_grad", "windows", "unpool"),
     ("conv",),
     ("tuning",),
+    ("jobcall",),
     ("call",),
     ("dispatch",),
     ("algorithm",),
@@ -79,7 +80,7 @@ def test_one_place_compiles():
 def test_public_names():
     public = {"conv2d", "conv2d_backward", "conv2d_input_grad", "conv2d_weight_grad", "ConvGradients", "Conv2d",
               "explain", "algorithms", "show_config", "set_num_threads", "get_num_threads", "num_threads",
-              "Plan", "unfold", "fold"}  # fmt: skip
+              "Plan", "unfold", "fold", *(f"max_unpool{axes}d{end}" for axes in (1, 2, 3) for end in ("", "_backward"))}  # fmt: skip
     assert set(fc.__all__) == public
     assert all(getattr(fc, name).__doc__ for name in public)
 

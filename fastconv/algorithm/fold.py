@@ -97,8 +97,9 @@ def _phases(grid: Grid, cols_row: int) -> tuple[list, list]:
     return phases, pieces
 
 
-def fold(grid: Grid, cols_n: int, cols_row: int, target: Target) -> Job:
+def fold(grid: Grid, steps: tuple[int, int], target: Target) -> Job:
     """The job for columns whose images and rows are so many bytes apart, and whose rows are contiguous."""
+    cols_n, cols_row = steps
     item, stored = grid.itemsize, SHORT_DTYPE[grid.dtype]
     (d, h, w), (kd, kh, kw) = grid.sizes, grid.kernel
     phases, pieces = (np.array(part or [0], np.int64) for part in _phases(grid, cols_row))
@@ -109,7 +110,11 @@ def fold(grid: Grid, cols_n: int, cols_row: int, target: Target) -> Job:
     lines = -(-8 * (kd * kh + PIECE_WORDS * most) // LINE) * LINE
     pitch = -(-(-(-w // sw) * item) // LINE) * LINE
     wide = stored if stored in ("f32", "f64") else f"{stored}f32"
-    kernels = (f"overlap_{wide}_{target.isa}", f"weave_{MOVED[stored]}_{target.isa}", f"transpose_{MOVED[stored]}_{target.isa}_columns")
+    kernels = (
+        f"overlap_{wide}_{target.isa}",
+        f"weave_{MOVED[stored]}_{target.isa}",
+        f"transpose_{MOVED[stored]}_{target.isa}_columns",
+    )
     fields = (
         each, rows, grid.c, grid.taps, cols_n, cols_row, *grid.sizes, *grid.kernel, *grid.stride, *grid.padding[:2],
         *grid.dilation[:2], *grid.counts, item, phases.ctypes.data, pieces.ctypes.data, lines, pitch,

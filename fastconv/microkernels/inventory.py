@@ -18,6 +18,7 @@ from fastconv.microkernels import (  # noqa: F401  each registers its emitter
     overlap,
     pack,
     regroup,
+    scatter,
     stencil,
     stencilinput,
     tapsums,
@@ -125,6 +126,8 @@ OPERANDS = {
     "accumulate": _five,
     "total": _five,
     "overlap": _six,
+    "scatter": _eight,
+    "lookup": _eight,
 }
 ACTIVATIONS = ("none", "relu", "relu6", "leaky", "sigmoid", "tanh", "silu", "hardswish", "gelu")
 
@@ -173,7 +176,9 @@ def names(target: Target) -> Iterator[str]:
         for rows in range(1, dot.most_rows(lanes) + 1):
             yield str(Name("dot", dtype, dtype, rows, lanes, target.isa, ()))
         yield f"accumulate_{dtype}_{target.isa}"
-    for moved, op in itertools.product(dict.fromkeys(regroup.MOVED.values()), ("pick", "comb", "weave")):
+    for moved, op in itertools.product(
+        dict.fromkeys(regroup.MOVED.values()), ("pick", "comb", "weave", "scatter", "lookup")
+    ):
         yield f"{op}_{moved}_{target.isa}"
     yield f"plane_bf16_{target.isa}"
     yield f"transpose_bf16_{target.isa}_columns"
