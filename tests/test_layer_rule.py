@@ -13,10 +13,10 @@ ORDER = [
     ("__main__", "bench"),
     ("__init__",),
     ("insight", "layers"),
-    ("conv_grad",),
+    ("conv_grad", "pool"),
     ("conv",),
     ("tuning",),
-    ("call",),
+    ("call", "pool_call"),
     ("dispatch",),
     ("algorithm",),
     ("cost", "peak"),
@@ -26,7 +26,7 @@ ORDER = [
     ("blocking", "batch_norm", "winners"),
     ("codegen",),
     ("job",),
-    ("problem", "target", "networks", "workspace"),
+    ("problem", "pool_problem", "target", "networks", "workspace"),
     ("checks", "version"),
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}

@@ -16,6 +16,7 @@ from fastconv.microkernels import (  # noqa: F401  each registers its emitter
     fmapeak,
     gemm,
     pack,
+    pool,
     regroup,
     stencil,
     stencilinput,
@@ -123,6 +124,10 @@ OPERANDS = {
     "weave": _four,
     "accumulate": _five,
     "total": _five,
+    "pooltaps": _seventeen,
+    "poolrow": _eighteen,
+    "poolspread": _seven,
+    "poolscatter": _ten,
 }
 ACTIVATIONS = ("none", "relu", "relu6", "leaky", "sigmoid", "tanh", "silu", "hardswish", "gelu")
 
