@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastconv import threads, workspace
-from fastconv.call import VERBOSE, aligned_copy, plain
+from fastconv.call import VERBOSE, aligned, plain
 from fastconv.checks import check_out
 from fastconv.job import Job
 
@@ -34,7 +34,7 @@ class JobCall:
         y = self._target(out, arrays)
         if y.size and self._jobs:
             arrays = [
-                plain(array) if not keep else array if array.flags.aligned else aligned_copy(array)
+                plain(array) if not keep else array if array.flags.aligned else aligned(array)
                 for array, keep in zip(arrays, self._strided or (False,) * len(arrays), strict=True)
             ]
             for job in self._jobs:

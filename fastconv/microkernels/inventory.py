@@ -17,6 +17,7 @@ from fastconv.microkernels import (  # noqa: F401  each registers its emitter
     gemm,
     overlap,
     pack,
+    pool,
     regroup,
     scatter,
     stencil,
@@ -128,6 +129,10 @@ OPERANDS = {
     "overlap": _six,
     "scatter": _eight,
     "lookup": _eight,
+    "pooltaps": _seventeen,
+    "poolrow": _eighteen,
+    "poolspread": _seven,
+    "poolscatter": _ten,
 }
 ACTIVATIONS = ("none", "relu", "relu6", "leaky", "sigmoid", "tanh", "silu", "hardswish", "gelu")
 
