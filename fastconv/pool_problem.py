@@ -15,7 +15,8 @@ from fastconv.problem import LAYOUTS, SHORT_DTYPE, resolve_padding
 CONVENTIONS = ("torch", "onnx")
 AXES = ("depth", "height", "width")
 KINDS = ("max", "avg", "lp", "weighted_avg")  # of pools whose windows slide
-OPS = tuple(f"{kind}_pool{dims}d" for kind in KINDS for dims in (1, 2, 3))
+KINDS_IN_PARTS = ("adaptive_max", "adaptive_avg")  # of those that divide their axes
+OPS = tuple(f"{kind}_pool{dims}d" for kind in (*KINDS, *KINDS_IN_PARTS) for dims in (1, 2, 3))
 Triple = tuple[int, int, int]
 
 
@@ -56,6 +57,40 @@ class Axis:
         return self.before == 0 and last < self.size
 
 
+@dataclass(frozen=True, slots=True)
+class Parts(Axis):
+    """One spatial axis divided into `out` parts as alike as can be, `kernel` elements at most; neighbours may overlap."""
+
+    def starts(self) -> np.ndarray:
+        """Where each part begins."""
+        return np.arange(self.out, dtype=np.int64) * self.size // self.out
+
+    def first_tap(self) -> np.ndarray:
+        """Parts lie on the axis."""
+        return np.zeros(self.out, np.int64)
+
+    def inside(self) -> np.ndarray:
+        """How many elements each part has."""
+        return -(np.arange(1, self.out + 1, dtype=np.int64) * -self.size // self.out) - self.starts()
+
+    def counted(self) -> np.ndarray:
+        """The same."""
+        return self.inside()
+
+    @property
+    def whole(self) -> bool:
+        """They do not leave the axis."""
+        return True
+
+
+def axis_in_parts(size: int, out: int) -> Axis:
+    """An axis divided into parts; into windows that slide, if they are all alike."""
+    if size % out == 0:
+        return Axis(size, out, size // out, size // out)
+    most = int(Parts(size, out).inside().max())
+    return Parts(size, out, most)
+
+
 ONE = Axis(1, 1)  # the axes that one- and two-dimensional pools lack
 
 
@@ -87,7 +122,12 @@ class PoolProblem:
     @property
     def kind(self) -> str:
         """What the windows compute: "max", "avg", "lp" or "weighted_avg"."""
-        return self.op[: self.op.index("_pool")]
+        return self.op[: self.op.index("_pool")].removeprefix("adaptive_")
+
+    @property
+    def one_window(self) -> bool:
+        """Whether a single window has all elements of a plane."""
+        return all(axis.out == 1 and axis.inside()[0] == axis.size for axis in self.axes)
 
     @property
     def x_shape(self) -> tuple[int, ...]:
@@ -226,6 +266,28 @@ def pool_problem(
         0.0 if norm is None else _norm(f"{op}: norm_type", norm),
         convention if kind == "lp" or indices else "torch",
     )  # fmt: skip
+    return check_addressable(problem)
+
+
+def adaptive_problem(
+    op: str, x_shape: Any, output_size: Any, *, dtype: Any, indices: Any = False, layout: str = "channels_first"
+) -> PoolProblem:
+    """The Problem of an adaptive pool; x_shape has its batch axis."""
+    dims, name = int(op[-2]), f"{op}: output_size"
+    n, c, sizes = split_shape(op, "x_shape", x_shape, dims, layout)
+    if not isinstance(output_size, (tuple, list)):
+        output_size = (output_size,) * dims
+    if len(output_size) != dims:
+        raise ValueError(f"{name} must have {dims} entries, got {len(output_size)}: {tuple(output_size)}")
+    axes = tuple(
+        axis_in_parts(size, size if out is None else as_size(f"{name}[{i}]", out, 1, "an int or None"))
+        for i, (size, out) in enumerate(zip(sizes, output_size, strict=True))
+    )
+    check_bool(f"{op}: return_indices", indices)
+    kind_max = op.startswith("adaptive_max")
+    problem = PoolProblem(
+        op, n, c, (ONE,) * (3 - dims) + axes, layout, dtype_name(dtype, integers=kind_max), bool(indices)
+    )
     return check_addressable(problem)
 
 

@@ -27,12 +27,8 @@ ORDER = [
     ("constants",),
     ("blocking", "batch_norm", "winners"),
     ("codegen",),
-    ("adaptive",),
-    ("conv_grad", "pool", "windows", "unpool"),
-    ("conv",),
-    ("tuning",),
-    ("jobcall",),
-    ("call", "pool_call"),
+    ("job", "grid"),
+    ("problem", "pool_problem", "target", "networks", "workspace"),
     ("checks", "version"),
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}

@@ -18,6 +18,7 @@ from fastconv.microkernels import (  # noqa: F401  each registers its emitter
     overlap,
     pack,
     pool,
+    poolparts,
     regroup,
     scatter,
     stencil,
@@ -133,6 +134,10 @@ OPERANDS = {
     "poolrow": _eighteen,
     "poolspread": _seven,
     "poolscatter": _ten,
+    "poolspans": _eighteen,
+    "poolpicks": _eighteen,
+    "poolpixels": _eight,
+    "poolfill": _five,
 }
 ACTIVATIONS = ("none", "relu", "relu6", "leaky", "sigmoid", "tanh", "silu", "hardswish", "gelu")
 

@@ -205,7 +205,7 @@ class _Taps:
         self.loop.__exit__(*error)
 
 
-class _States:
+class States:
     """States of several vectors that loops carry along, in memory that LLVM turns into registers."""
 
     def __init__(self, reducer: Reducer, count: int):
@@ -226,7 +226,7 @@ class _States:
             self.reducer.b.store(value, place)
 
 
-def _splat(number: Vectors, value, iota: bool):
+def splat(number: Vectors, value, iota: bool):
     """A run-time integer in all lanes, or counted up from lane to lane."""
     b = number.b
     value = b.trunc(value, number.scalar) if number.size < 8 else value
@@ -257,7 +257,7 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
 
         def block(j, count, mask, first=first, last=last, line=line, beside=beside, index_line=index_line, pair=pair):
             """`count` vectors of the cell from element j on."""
-            states = _States(r, count)
+            states = States(r, count)
             start = v.offset(v.pointer(src), b.mul(j, integer(width)))
             with _taps(v, fixed, zero, fixed_count) as (there, number), _taps(v, varying, first, last) as (off, more_):
                 index = b.add(number, more_)
@@ -276,7 +276,7 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                     position = None
                     if r.indexed:
                         ahead = b.add(column, b.add(j, integer(k * v.lanes))) if iota else zero
-                        position = _splat(r.number, b.add(index, ahead), iota)
+                        position = splat(r.number, b.add(index, ahead), iota)
                     states.put(k, r.absorb(states.get(k), x, position, weight))
             whole = v.first_lanes(integer(v.lanes)) if mask is None else mask
             for k in range(count):
@@ -284,7 +284,7 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 value, *index = states.get(k)
                 to = v.offset(line, b.mul(ahead, integer(r.width)))
                 there = v.offset(beside, b.mul(ahead, integer(r.width)))
-                result = r.finished(value, pair, exponents, lambda there=there: _stored(r, there, mask))
+                result = r.finished(value, pair, exponents, lambda there=there: stored_beside(r, there, mask))
                 r.store(result, to, whole)
                 if r.indexed:
                     r.store_index(index[0], v.offset(index_line, b.mul(ahead, integer(r.index_width))), whole)
@@ -298,7 +298,7 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             block(j, 1, v.first_lanes(b.sub(n, j)))
 
 
-def _stored(r: Reducer, pointer, mask):
+def stored_beside(r: Reducer, pointer, mask):
     """Elements of an array like the result's."""
     return Source(r.v, r.stored).vector(pointer, mask)
 
@@ -321,7 +321,7 @@ def poolrow(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         first, last = v.load_integer(begin), v.load_integer(v.offset(begin, 8))
         line, beside = v.offset(v.pointer(dst), b.mul(i, dst_pitch)), v.offset(v.pointer(more), b.mul(i, dst_pitch))
         with each(v, zero, n, v.lanes) as j:
-            states = _States(r, 1)
+            states = States(r, 1)
             left = b.sub(n, j)
             with _taps(v, varying, first, last) as (there, number), each(v, zero, taps, 1) as s:
                 at = b.add(b.add(b.mul(j, stride), there), b.mul(s, step))
@@ -344,7 +344,7 @@ def poolrow(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
 
             ahead = b.mul(j, integer(r.width))
             there = v.offset(beside, ahead)
-            result = r.finished(value, rows, exponents, lambda there=there, mask=mask: _stored(r, there, mask))
+            result = r.finished(value, rows, exponents, lambda there=there, mask=mask: stored_beside(r, there, mask))
             r.store(result, v.offset(line, ahead), mask)
             if r.indexed:
                 to = v.offset(v.pointer(index_dst), b.add(b.mul(i, index_pitch), b.mul(j, integer(8))))

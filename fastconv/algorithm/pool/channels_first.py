@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastconv.algorithm.common import Execution
+from fastconv.algorithm.pool.parts import PartsOfRow, in_parts
 from fastconv.algorithm.pool.plan import LAST, Plan, addresses, factor_rows, index_word, tap_indices
 from fastconv.algorithm.pool.recipe import dtypes, exponents, kernel_name, recipe
 from fastconv.algorithm.pool.row import HEAD, row_of, segments_of
@@ -37,7 +38,7 @@ PLAN = Plan(
     WEIGHTS, EXPONENTS, PAIRED, BESIDE, INDEXED,
 ) = range(len(PLAN.fields))  # fmt: skip
 # The words of a segment of a row.
-FIRST, OUTPUTS, COLUMN, COLUMNS, LEFT, SEGMENT_WORDS = range(6)
+FIRST, OUTPUTS, COLUMN, COLUMNS, LEFT, TABLE, SEGMENT_WORDS = range(7)
 
 
 @native("pool_channels_first", 4)
@@ -89,7 +90,7 @@ def pool_channels_first(plan, call, scratch, task):
             peek(plan, ALONG),
             (
                 held, peek(plan, LINE_BEGINS), peek(plan, LINE_TAPS), some, peek(call, Y) + place * stored,
-                width * stored, outputs, peek(plan, TAP_COUNT), peek(plan, STEP), peek(plan, STRIDE),
+                width * stored, outputs, peek(plan, TAP_COUNT), peek(plan, STEP) + peek(words, TABLE), peek(plan, STRIDE),
                 factors + 8 * (segment * depths * rows + line) if factors != 0 else 0, peek(plan, RECIPROCALS), 0,
                 peek(plan, EXPONENTS), peek(call, W) + place * stored if peek(plan, BESIDE) != 0 else 0, index_held,
                 peek(call, RESIDUAL) + place * 8 if peek(plan, INDEXED) != 0 else 0, width * 8,
@@ -114,8 +115,19 @@ class Rows:
         words, backward = recipe(problem), problem.pass_ == "backward"
         _, held = dtypes(problem)
         item, lanes = held.itemsize, target.lanes(held.itemsize)
-        row = row_of(problem.axes[2], backward)
-        segments, elements = segments_of(row, lanes)
+        adaptive = problem.op.startswith("adaptive")
+        if in_parts(problem.axes[2], adaptive):
+            row, row_word = PartsOfRow(problem.axes[2], backward, lanes), ""
+            segments, elements, tables_of_row = row.segments, row.elements, row.tables
+            along_op, step, stride, tap_count, spread_by = row.op, 0, 4 * row.outputs, row.most, 1
+        else:
+            row = row_of(problem.axes[2], backward)
+            segments, elements = segments_of(row, lanes)
+            tables_of_row = []
+            along_op, row_word, step, stride = "poolrow", row.word, row.step * item, row.stride * item
+            tap_count, spread_by = row.kernel, row.spread
+        tables_at = [table.ctypes.data for table in tables_of_row] or [0] * len(segments)
+        segments = np.column_stack([segments, tables_at])
         pitch = elements * item
         depths, rows = ((a.size if backward else a.out) for a in problem.axes[:2])
         batch = max(1, min(rows, BATCH_BYTES // pitch))
@@ -141,8 +153,8 @@ class Rows:
         )
         down = kernel_name("pooltaps", problem, target, words.load, words.op, "keep", numbers, "across",
                            "rowweights" if weights is not None else "")  # fmt: skip
-        along = kernel_name("poolrow", problem, target, "plain", words.op, words.finish, "held", numbers, row.word)
-        spread = microkernel("_".join(["poolspread", dtypes(problem)[0], target.isa])) if row.spread > 1 else None
+        along = kernel_name(along_op, problem, target, "plain", words.op, words.finish, "held", numbers, row_word)
+        spread = microkernel("_".join(["poolspread", dtypes(problem)[0], target.isa])) if spread_by > 1 else None
         index_at = HEAD + batch * pitch
         spread_at = index_at + batch * elements * index_item
         scratch = spread_at + (batch * int(segments[:, COLUMNS].max()) * item if spread else 0)
@@ -153,13 +165,13 @@ class Rows:
             stored=problem.itemsize, item=item, depths=depths, rows=rows, width=row.out, x_n=x.n, x_c=x.c,
             depth_begins=depth_begins, depth_taps=depth_taps, row_begins=row_begins, row_taps=row_taps,
             line_begins=lines.begins, line_taps=lines.table, nothing=nothing, segments=segment_words,
-            pitch=pitch, pitch_elements=elements, step=row.step * item, stride=row.stride * item, tap_count=row.kernel,
-            index_item=index_item, index_at=index_at, spread_step=row.spread * item, spread_at=spread_at,
+            pitch=pitch, pitch_elements=elements, step=step, stride=stride, tap_count=tap_count,
+            index_item=index_item, index_at=index_at, spread_step=spread_by * item, spread_at=spread_at,
             factors=factors, reciprocals=(row.out + 64) * item, weights=weights, exponents=powers,
             paired=words.load in ("ratio", "powerratio"), beside=words.finish in ("timesx", "timespower"),
             indexed=problem.indices,
         )  # fmt: skip
-        keep = [tables, lines, factors, factor_table, weights, powers, nothing, segment_words]
+        keep = [tables, lines, factors, factor_table, weights, powers, nothing, segment_words, tables_of_row]
         tasks = len(segments) * -(-units // a_task)
         moved = 32 * problem.n * problem.c * (problem.plane + problem.outputs)
         return Execution([Job(pool_channels_first.address, plan, tasks, scratch, moved, keep)], None, 0, ())
