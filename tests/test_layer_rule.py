@@ -13,7 +13,8 @@ ORDER = [
     ("__main__", "bench"),
     ("__init__",),
     ("insight", "layers"),
-    ("conv_grad", "pool"),
+    ("conv_grad", "pool_grad"),
+    ("pool",),
     ("conv",),
     ("tuning",),
     ("call", "pool_call"),
@@ -27,7 +28,7 @@ ORDER = [
     ("codegen",),
     ("job",),
     ("problem", "pool_problem", "target", "networks", "workspace"),
-    ("checks", "version"),
+    ("checks", "version", "pool_docs"),
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 # `import fastconv` inside these is the public package, as a user has it.
@@ -80,6 +81,8 @@ def test_public_names():
     public = {"conv2d", "conv2d_backward", "conv2d_input_grad", "conv2d_weight_grad", "ConvGradients", "Conv2d",
               "explain", "algorithms", "show_config", "set_num_threads", "get_num_threads", "num_threads",
               "Plan"}  # fmt: skip
+    pools = {f"{kind}_pool{dims}d" for kind in ("max", "avg", "lp", "weighted_avg") for dims in (1, 2, 3)}
+    public |= pools | {f"{pool}_backward" for pool in pools}
     assert set(fc.__all__) == public
     assert all(getattr(fc, name).__doc__ for name in public)
 
