@@ -18,12 +18,13 @@ INT64 = np.dtype(np.int64)
 class PoolCall:
     """One problem on arrays of one shape, stride and dtype; made once, called often, from any thread."""
 
-    __slots__ = ("_new", "_new_indices", "_odd", "algorithm", "dtype", "execution", "problem", "shape")
+    __slots__ = ("_new", "_new_indices", "_odd", "_wide", "algorithm", "dtype", "execution", "problem", "shape")
 
     def __init__(self, problem: PoolProblem, source: np.ndarray):
         from fastconv import dispatch
 
         self.problem, self.dtype = problem, source.dtype
+        self._wide = np.dtype(np.float32) if problem.itemsize == 2 else source.dtype
         batched = source.ndim == problem.dims + 2
         self.shape = problem.result_shape if batched else problem.result_shape[1:]
         self._new = workspace.allocator(self.shape, self.dtype)
@@ -62,10 +63,30 @@ class PoolCall:
             source = copied(source)
         elif not source.flags.aligned:
             source = aligned(source)
-        w, bias = (*map(plain, others), None, None)[:2]
-        self.execution.run(source, w, bias, indices, y)
-        if indices is not None and self.problem.convention == "onnx":
-            indices += whole_tensor(self.problem, indices.ndim)
+        if self.problem.kind == "max":
+            self._run_max(source, others, indices, y)
+        elif self.problem.kind == "weighted_avg":
+            (window,) = others
+            if self.problem.pass_ == "backward" and self.problem.layout == "channels_first":
+                window = window[..., ::-1]  # a row of dx is read from left to right, so its taps come backwards
+            self.execution.run(source, np.ascontiguousarray(window, self._wide), None, None, y)
+        else:
+            self.execution.run(source, *(*map(plain, others), None, None)[:2], None, y)
+
+    def _run_max(self, source, others, indices, y):
+        """A max pool, or its gradient, whose kernel leaves a flag if it met an index that is none."""
+        problem, whole = self.problem, self.problem.convention == "onnx"
+        if problem.pass_ == "forward":
+            self.execution.run(source, None, None, indices, y)
+            if whole and indices is not None:
+                np.add(indices, whole_tensor(problem, indices.ndim), out=indices, where=indices >= 0)
+            return
+        indices, wrong = plain(others[0]), np.zeros(1, np.int64)
+        if whole:
+            indices = np.where(indices < 0, indices, indices - whole_tensor(problem, indices.ndim))
+        self.execution.run(source, indices, None, wrong, y)
+        if wrong[0]:
+            raise ValueError(f"indices must be in [0, {problem.plane}), positions in a plane of the input, or -1")
 
     def _log(self, seconds: float) -> None:
         print(f"fastconv: {self.problem.label} {self.algorithm} {seconds * 1e3:.3f} ms", file=sys.stderr)

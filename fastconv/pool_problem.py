@@ -336,8 +336,8 @@ def _axis(op: str, convention: str, kind: str, ceil: bool, name: str, size: int,
         )
     room = size + before + after - span
     out = (room + (stride - 1 if ceil else 0)) // stride + 1
-    if ceil and (out - 1) * stride >= size + before:
-        out -= 1  # a window that would start in the border behind, or beyond it
+    if ceil:
+        out = min(out, -(-(size + before) // stride))  # none starts in the border behind, or beyond it
     if out < 1:
         raise ValueError(
             f"{op}: a window spans {span} of the {name} (kernel {kernel}, dilation {dilation}), but x has only "

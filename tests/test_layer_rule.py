@@ -14,7 +14,8 @@ ORDER = [
     ("__init__",),
     ("insight", "layers"),
     ("adaptive",),
-    ("conv_grad", "pool", "windows", "unpool"),
+    ("conv_grad", "pool_grad", "windows", "unpool"),
+    ("pool",),
     ("conv",),
     ("tuning",),
     ("jobcall",),
@@ -29,7 +30,7 @@ ORDER = [
     ("codegen",),
     ("job", "grid"),
     ("problem", "pool_problem", "target", "networks", "workspace"),
-    ("checks", "version"),
+    ("checks", "version", "pool_docs"),
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 # `import fastconv` inside these is the public package, as a user has it.
@@ -81,7 +82,10 @@ def test_one_place_compiles():
 def test_public_names():
     public = {"conv2d", "conv2d_backward", "conv2d_input_grad", "conv2d_weight_grad", "ConvGradients", "Conv2d",
               "explain", "algorithms", "show_config", "set_num_threads", "get_num_threads", "num_threads",
-              "Plan", "unfold", "fold", *(f"max_unpool{axes}d{end}" for axes in (1, 2, 3) for end in ("", "_backward"))}  # fmt: skip
+              "Plan"}  # fmt: skip
+    pools = {f"{kind}_pool{dims}d" for kind in ("max", "avg", "lp", "weighted_avg", "adaptive_avg", "adaptive_max") for dims in (1, 2, 3)}
+    pools |= {f"max_unpool{dims}d" for dims in (1, 2, 3)} | {f"global_{kind}_pool" for kind in ("avg", "max", "lp")}
+    public |= {"fold", "unfold"} | pools | {f"{pool}_backward" for pool in pools}
     assert set(fc.__all__) == public
     assert all(getattr(fc, name).__doc__ for name in public)
 

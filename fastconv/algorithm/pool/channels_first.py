@@ -10,7 +10,7 @@ import numpy as np
 
 from fastconv.algorithm.common import Execution
 from fastconv.algorithm.pool.parts import PartsOfRow, in_parts
-from fastconv.algorithm.pool.plan import LAST, Plan, addresses, factor_rows, index_word, tap_indices
+from fastconv.algorithm.pool.plan import LAST, Plan, factor_rows, index_word, tap_indices
 from fastconv.algorithm.pool.recipe import dtypes, exponents, kernel_name, recipe
 from fastconv.algorithm.pool.row import HEAD, row_of, segments_of
 from fastconv.algorithm.pool.taps import each_alone, taps_of

@@ -55,7 +55,7 @@ def _gradient(problem: PoolProblem) -> Recipe:
         return Recipe("plain", "sum", "round", weights=1 / divisor)
     share, norm = shares(problem), problem.norm
     load, finish = {1: ("plain", "round"), 2: ("ratio", "timesx")}.get(norm, ("powerratio", "timespower"))
-    return Recipe(load, "sum", finish, weights=None if share.size == 1 else 1 / share)
+    return Recipe(load, "sum", finish, weights=None if (share == 1).all() else _full(problem, 1 / share))
 
 
 def divisors(problem: PoolProblem) -> np.ndarray:
@@ -77,6 +77,11 @@ def shares(problem: PoolProblem) -> np.ndarray:
 def _products(counts: list[np.ndarray]) -> np.ndarray:
     d, h, w = (count.astype(np.float64) for count in counts)
     return d[:, None, None] * h[:, None] * w
+
+
+def _full(problem: PoolProblem, numbers: np.ndarray) -> np.ndarray:
+    """A number for every output."""
+    return np.broadcast_to(numbers, [axis.out for axis in problem.axes])
 
 
 def _alike(numbers: np.ndarray) -> np.ndarray:
