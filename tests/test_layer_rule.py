@@ -30,6 +30,7 @@ ORDER = [
     ("codegen",),
     ("job", "grid"),
     ("problem", "pool_problem", "target", "networks", "workspace"),
+    ("adaptive_docs",),
     ("checks", "version", "pool_docs"),
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
@@ -83,7 +84,11 @@ def test_public_names():
     public = {"conv2d", "conv2d_backward", "conv2d_input_grad", "conv2d_weight_grad", "ConvGradients", "Conv2d",
               "explain", "algorithms", "show_config", "set_num_threads", "get_num_threads", "num_threads",
               "Plan"}  # fmt: skip
-    pools = {f"{kind}_pool{dims}d" for kind in ("max", "avg", "lp", "weighted_avg", "adaptive_avg", "adaptive_max") for dims in (1, 2, 3)}
+    pools = {
+        f"{kind}_pool{dims}d"
+        for kind in ("max", "avg", "lp", "weighted_avg", "adaptive_avg", "adaptive_max")
+        for dims in (1, 2, 3)
+    }
     pools |= {f"max_unpool{dims}d" for dims in (1, 2, 3)} | {f"global_{kind}_pool" for kind in ("avg", "max", "lp")}
     public |= {"fold", "unfold"} | pools | {f"{pool}_backward" for pool in pools}
     assert set(fc.__all__) == public

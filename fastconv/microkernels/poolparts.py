@@ -14,7 +14,6 @@ from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
 from fastconv.codegen.vector import I32, SIZE, Vectors, integer
-from fastconv.microkernels.names import parse
 from fastconv.microkernels.pack import Source, each, widen
 from fastconv.microkernels.pool import TOGETHER, Reducer, States, splat, stored_beside
 

@@ -20,7 +20,9 @@ X, W, BIAS, RESIDUAL, Y = range(5)
 TASK_ELEMENTS = 1 << 14  # that a task reads or writes at least, if there are so many
 BLOCK_BYTES = 64  # of a pixel's channels that a task has at least
 
-PLAN = Plan("kernel a_task chunks channels stored plane x_n x_c begins lines span factors reciprocals exponents indexed")
+PLAN = Plan(
+    "kernel a_task chunks channels stored plane x_n x_c begins lines span factors reciprocals exponents indexed"
+)
 (
     KERNEL, A_TASK, CHUNKS, CHANNELS, STORED, PLANE, X_N, X_C, BEGINS, LINES, SPAN, FACTORS, RECIPROCALS, EXPONENTS,
     INDEXED,
