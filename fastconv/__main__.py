@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("weight_shape", type=_ints)
     for name in ("stride", "padding", "dilation"):
         explain.add_argument(f"--{name}", type=_size, default=None)
-    explain.add_argument("--groups", type=int, default=1)
+    explain.add_argument("--groups", type=int, default=None)
     explain.add_argument("--dtype", default="float32")
     explain.add_argument("--layout", default="channels_first")
     explain.add_argument("--packed", action="store_true", help="weights packed once, as in a layer")
@@ -84,9 +84,9 @@ def _size(text: str) -> object:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    given = {name: getattr(options, name) for name in ("stride", "padding", "dilation")}
-    print(fc.explain(options.op, options.x_shape, options.weight_shape, groups=options.groups, dtype=options.dtype,
-                     layout=options.layout, packed=options.packed,
+    given = {name: getattr(options, name) for name in ("stride", "padding", "dilation", "groups")}
+    print(fc.explain(options.op, options.x_shape, options.weight_shape, dtype=options.dtype, layout=options.layout,
+                     packed=options.packed,
                      **{name: value for name, value in given.items() if value is not None}))  # fmt: skip
     return 0
 
