@@ -7,6 +7,7 @@ published ones (224 pixels and torchvision's definitions where it has the networ
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -86,6 +87,11 @@ class Layer:
             return 0
         pixels = self.h * self.w if "transpose" in self.op else self.oh * self.ow
         return 2 * batch * pixels * self.r * self.s * self.c * self.k // self.groups
+
+    def bytes(self, batch: int = 1, itemsize: int = 4) -> int:
+        """Input, output and, of a convolution, weight: each once, as its gradients move them too."""
+        weights = math.prod(self.weight_shape) if self.op.startswith("conv") else 0
+        return itemsize * (math.prod(self.x_shape(batch)) + weights + math.prod(self.y_shape(batch)))
 
     @property
     def label(self) -> str:

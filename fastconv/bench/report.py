@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
 import json
 import platform
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -123,16 +124,26 @@ def machine() -> dict[str, str]:
             "fastconv": fastconv.__version__, "date": time.strftime("%Y-%m-%d")}  # fmt: skip
 
 
-def as_json(rows: list[Row], options: dict) -> dict:
-    """Every figure, the machine and the options of a run."""
+def versions() -> dict[str, str]:
+    """The peers that are installed."""
+    found = {}
+    for module in sorted({peer.module for peer in PEERS.values()}):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[module] = importlib.metadata.version(module)
+    return found
+
+
+def as_json(rows: list[Row], options: dict, roof: dict | None = None) -> dict:
+    """Every figure, the machine and the options of a run; `roof` is what the machine allows (`roofline`)."""
     return {
         "machine": machine(),
+        "versions": versions(),
         "options": options,
-        "command": " ".join(sys.argv),
+        "roof": roof,
         "rows": [
             {"layer": row.layer.label, "count": row.layer.count, "algorithm": row.algorithm, "flops": row.flops,
-             "function_s": row.function, "layer_s": row.packed, "peak_gflops": row.peak, "error": row.error,
-             "peers_s": row.peers, "notes": row.notes}
+             "bytes": row.bytes, "function_s": row.function, "layer_s": row.packed, "peak_gflops": row.peak,
+             "error": row.error, "peers_s": row.peers, "notes": row.notes}
             for row in rows
         ],
     }  # fmt: skip
