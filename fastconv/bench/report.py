@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fastconv.bench.passes import PASSES
-from fastconv.bench.peers import PEERS
+from fastconv.bench.peers import LIBRARIES, PEERS
 from fastconv.bench.runner import Row, geometric_mean
 
 
@@ -85,11 +85,11 @@ def summary(rows: list[Row], against: list[str], pass_: str = "forward") -> str:
              f"{100 * flops / seconds / 1e9 / rows[0].peak:.1f} % of the measured multiply-add peak of "
              f"{rows[0].peak:.0f} GFLOP/s"]  # fmt: skip
     held = [peer for peer in against if not PEERS[peer].anew]
-    anew = [peer for peer in against if PEERS[peer].anew]
+    formats = [peer for peer in against if peer in LIBRARIES["torch"]]
     for peer in against:
         lines.append(_ratios(peer, [row.ratio(peer) for row in rows if peer in row.peers]))
     for name, group in (
-        (f"best of torch's formats ({PASSES[pass_].function})", anew),
+        (f"best of torch's formats ({PASSES[pass_].function})", formats),
         (f"best of {', '.join(held)} (Conv2d)", held),
     ):
         if len(group) > 1:
