@@ -25,9 +25,9 @@ def share_of_peak(name: str) -> float:
     spec = parse(name)
     if spec.op not in OPS or "taps" in spec.variants:
         raise ValueError(f"name: {name!r} is none of {', '.join(OPS)}")
-    flops, calls, kept = OPS[spec.op](name, spec)
+    flops, calls, kept = OPS[spec.op](name, spec)  # kept: the operands, whose addresses the calls have; y the third
     times = [min(runs) for runs in in_turns(calls, BUDGET)]
-    del kept  # the operands, whose addresses the calls have
+    del kept
     seconds = times[-1] - sum(times[:-1])
     return 100 * flops / seconds / 1e9 / measured_peak("float64" if spec.dtype == "f64" else "float32", 1)
 

@@ -95,8 +95,24 @@ def _draw(axis, rows, names, peak):
 
 def title(data: dict) -> str:
     """What was measured, and on what."""
-    machine, options = data["machine"], data["options"]
+    options = data["options"]
     network = "every convolution of twenty networks" if options["network"] == "all" else options["network"]
     pass_ = "" if pass_of(data) == "forward" else f"{pass_of(data)}, "
-    return (f"{network}, {pass_}{options['dtype']}, {options['layout']}, batch {options['batch']}\n"
-            f"{machine['cpu']} ({machine['core']}, {machine['isa']}), {machine['date']}")  # fmt: skip
+    return f"{network}, {pass_}{options['dtype']}, {options['layout']}, batch {options['batch']}\n{place(data)}"
+
+
+def place(data: dict) -> str:
+    """The machine and the day."""
+    machine = data["machine"]
+    return f"{machine['cpu']} ({machine['core']}, {machine['isa']}), {machine['date']}"
+
+
+def plain(axis) -> None:
+    """Ticks of logarithmic axes as people write numbers, and a grid behind everything."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    for one in (axis.xaxis, axis.yaxis):
+        one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        one.set_minor_formatter(NullFormatter())
+    axis.grid(color="#dddddd", linewidth=0.6)
+    axis.set_axisbelow(True)

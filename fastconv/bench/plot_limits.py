@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastconv.bench.comparison import grouped
-from fastconv.bench.plot import OURS, pyplot, save, speed, title
+from fastconv.bench.plot import OURS, place, plain, pyplot, save, speed, title
 
 COLORS = {"1x1": "#E69F00", "depthwise": "#56B4E9", "3x3, stride 1": "#009E73", "other": "#CC79A7"}
 MARKERS = {"1x1": "s", "depthwise": "^", "3x3, stride 1": "o", "other": "D"}
@@ -22,7 +22,9 @@ def roofline(path: str, data: dict) -> None:
     """Every layer's useful GFLOP/s against its FLOP per byte, under what the machine allows."""
     if not data.get("roof") or not all(row.get("bytes") for row in data["rows"]):
         raise ValueError("this run does not say what its machine allows: it is of an older version")
-    figure, axis = pyplot().subplots(figsize=(8, 5), layout="constrained")
+    from matplotlib.ticker import LogLocator
+
+    figure, axis = pyplot().subplots(figsize=(9, 4.8), layout="constrained")
     marks = dict(zip(COLORS, MARKERS.values(), strict=True))
     intensities = [row["flops"] / row["bytes"] for row in data["rows"]]
     low, high = min(intensities) / 1.5, max(intensities) * 1.5
@@ -41,9 +43,12 @@ def roofline(path: str, data: dict) -> None:
                          label=f"{kind} ({len(rows)})")  # fmt: skip
     axis.set(xscale="log", yscale="log", xlim=(low, high), xlabel="FLOP of direct convolution per byte of operands",
              ylabel="GFLOP/s")  # fmt: skip
-    axis.grid(color="#dddddd", linewidth=0.6)
-    axis.set_axisbelow(True)
-    axis.legend(fontsize=8, loc="lower right", framealpha=0.9)
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    plain(axis)
+    threads = data["roof"]["threads"]
+    figure.legend(
+        fontsize=8, loc="outside right upper", frameon=False, title=f"{threads} threads" if threads > 1 else ""
+    )
     axis.set_title(title(data), fontsize=9)
     save(figure, path)
 
@@ -73,14 +78,16 @@ def scaling(path: str, data: dict) -> None:
             axis.set(xscale="log", yscale="log")
             ticks = sorted({point["size"] for point in data["points"] if point["axis"] == name
                             and point["size"] & (point["size"] - 1) == 0})  # fmt: skip
-            axis.set_xticks(ticks, [str(tick) for tick in ticks])
+            axis.set_xticks(ticks)
             axis.minorticks_off()
-            axis.grid(color="#dddddd", linewidth=0.6)
-            axis.set_axisbelow(True)
+            plain(axis)
         below.set_xlabel(text)
     axes[0, 0].set_ylabel("ms")
     axes[1, 0].set_ylabel("ps per FLOP")
     handles, labels = axes[1, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
-    figure.suptitle(f"one size varied, the others C = K = 64, H = 56, N = 1; {title(data)}", fontsize=9)
+    options, threads = data["options"], data["roof"]["threads"]
+    what = "weights packed once" if options["api"] == "layer" else "weights new at each call"
+    figure.suptitle(f"one size varied, the others C = K = 64, H = W = 56, N = 1, {threads} threads; "
+                    f"{options['dtype']}, {options['layout']}, {what}\n{place(data)}", fontsize=9)  # fmt: skip
     save(figure, path)
