@@ -1,6 +1,6 @@
-"""Microkernels by themselves, as the share of one core's multiply-add peak."""
+"""Microkernels by themselves, against one core's multiply-add peak."""
 
-from benchmarks.common import AMOUNT, some
+from benchmarks.common import AMOUNT, TIMES, quotient, some
 from fastconv.bench import kernels
 from fastconv.microkernels.inventory import names
 from fastconv.microkernels.names import parse
@@ -50,7 +50,7 @@ class Kernel:
             raise NotImplementedError
         kernels.share_of_peak(self.name)
 
-    def track_share_of_peak(self, kernel):
-        return kernels.share_of_peak(self.name)
+    def track_vs_peak(self, kernel):
+        return quotient(100, kernels.share_of_peak(self.name))
 
-    track_share_of_peak.unit = "% of peak"
+    track_vs_peak.unit = TIMES
