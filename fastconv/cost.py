@@ -52,6 +52,8 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     elif shape.in_place and problem.layout == "channels_first":
         # Of each line that a row of taps loads it uses the less, the farther windows lie apart.
         slower = C.in_place_strided * (problem.stride[1] > 1) * problem.stride[1] / problem.s
+        if shape.lanes == "channels" and problem.r * problem.s == 1:
+            slower += C.in_place_apart
     cycles = runs * (step * depth * (1 + slower) + tiles * chunks * C.tile)
     if shape.in_place and shape.lanes == "pixels":
         cycles += runs * vectors * depth * C.panel
