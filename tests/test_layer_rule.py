@@ -86,6 +86,8 @@ def test_public_names():
               "num_threads"}  # fmt: skip
     for op in ("conv1d", "conv2d", "conv3d"):
         public |= {op, f"{op}_backward", f"{op}_input_grad", f"{op}_weight_grad", op.capitalize()}
+        op = op.replace("conv", "conv_transpose")
+        public |= {op, f"{op}_backward", f"{op}_input_grad", f"{op}_weight_grad", f"ConvTranspose{op[-2:]}"}
     pools = {
         f"{kind}_pool{dims}d"
         for kind in ("max", "avg", "lp", "weighted_avg", "adaptive_avg", "adaptive_max")

@@ -1,0 +1,47 @@
+"""The one timing loop of benchmarks: calls take turns, and every run is noted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+RUNS, TURN = 5, 1e-3  # a turn is at least so many runs and so many seconds
+TURNS = 3  # at least
+REST = 0.002  # seconds between the turns of different calls: others' threads spin for a while after their call
+
+
+def in_turns(calls: Sequence[Callable[[], object]], budget: float, clock=time.perf_counter,
+             sleep=time.sleep) -> list[list[float]]:  # fmt: skip
+    """Every run's seconds for each call: turns of a few runs each, until every call has spent its budget.
+
+    The first run of a turn finds its data far away and is not noted, unless one run takes the whole budget: such a call
+    runs once a turn.
+    """
+    runs: list[list[float]] = [[] for _ in calls]
+    racing, turns = list(range(len(calls))), 0
+    while racing:
+        for i in racing:
+            if len(calls) > 1:
+                sleep(REST)
+            runs[i] += _turn(calls[i], budget, min(runs[i], default=0.0), clock)
+        turns += 1
+        racing = [i for i in racing if turns < TURNS or sum(runs[i]) < budget]
+    return runs
+
+
+def _turn(call: Callable[[], object], budget: float, usual: float, clock) -> list[float]:
+    """The runs of one turn; `usual` is what a run took before."""
+    if usual <= budget:
+        call()
+    noted: list[float] = []
+    while True:
+        begin = clock()
+        call()
+        noted.append(clock() - begin)
+        if noted[-1] > budget or (len(noted) >= RUNS and sum(noted) >= TURN):
+            return noted
+
+
+def fastest(call: Callable[[], object], budget: float = 0.1) -> float:
+    """The fastest run of one call in seconds."""
+    return min(in_turns([call], budget)[0])
