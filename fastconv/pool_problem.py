@@ -115,6 +115,16 @@ class PoolProblem:
     pass_: str = "forward"
 
     @property
+    def flat(self) -> PoolProblem:
+        """As algorithms take it."""
+        return self
+
+    @property
+    def own_pass(self) -> str:
+        """The pass as the operator calls it."""
+        return self.pass_
+
+    @property
     def dims(self) -> int:
         """Spatial axes that the caller's arrays have."""
         return int(self.op[-2])

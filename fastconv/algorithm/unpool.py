@@ -30,7 +30,7 @@ def unpool_planes(plan, call, scratch, task):
     inside, outside, item = peek(plan, IN), peek(plan, OUT), peek(plan, ITEM)
     for plane in range(task * peek(plan, EACH), min((task + 1) * peek(plan, EACH), peek(plan, PLANES))):
         to = peek(call, TO) + plane * outside * item
-        invoke(peek(plan, CLEAR), (0, to, item, outside))
+        invoke(peek(plan, CLEAR), (0, item, to, item, outside))
         invoke(peek(plan, MOVE), (peek(call, FROM) + plane * inside * item, to, peek(call, INDEX) + plane * inside * 8,
                                   inside, outside, item, 0, peek(call, BAD)))  # fmt: skip
 
@@ -58,10 +58,10 @@ def unpool_channels(plan, call, scratch, task):
     some = min(peek(plan, BLOCK), channels - c0)
     to = peek(call, TO) + (image * outside * channels + c0) * item
     if some == channels:
-        invoke(peek(plan, LAST_CLEAR), (0, to, item, outside * channels))
+        invoke(peek(plan, LAST_CLEAR), (0, item, to, item, outside * channels))
     else:
         for p in range(outside):
-            invoke(peek(plan, LAST_CLEAR), (0, to + p * channels * item, item, some))
+            invoke(peek(plan, LAST_CLEAR), (0, item, to + p * channels * item, item, some))
     for p in range(inside):
         at = (image * inside + p) * channels + c0
         invoke(peek(plan, LAST_MOVE), (peek(call, FROM) + at * item, to, peek(call, INDEX) + at * 8, some, outside,
