@@ -10,7 +10,7 @@ from fastconv.algorithm.pool.recipe import dtypes, exponents, kernel_name, recip
 from fastconv.algorithm.pool.taps import each_alone
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
-from fastconv.cost import moved_cycles
+from fastconv.cost import pool_whole_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.pool_problem import PoolProblem, PoolSteps
@@ -94,7 +94,7 @@ class Whole:
         return None
 
     def cost(self, problem: PoolProblem, x: PoolSteps, target: Target, packed: bool) -> float:
-        return moved_cycles(problem)
+        return pool_whole_cycles(problem, target)
 
     def build(self, problem: PoolProblem, x: PoolSteps, target: Target, threads: int, packed: bool) -> Execution:
         words, (_, held) = recipe(problem), dtypes(problem)
