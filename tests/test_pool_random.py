@@ -55,6 +55,11 @@ class Drawn:
         return rng.integers(-4, 5, shape).astype(self.dtype)
 
 
+def same(y, expected, drawn):
+    """Equal, NaN where NaN is expected; bfloat16's NaN is not known to NumPy."""
+    np.testing.assert_array_equal(y.astype(np.float64), expected.astype(np.float64), err_msg=str(drawn))
+
+
 @pytest.mark.parametrize("part", range(4))
 def test_max(part):
     rng = np.random.default_rng([2026, part])
@@ -70,7 +75,7 @@ def test_max(part):
         y = drawn.call(source, *window, convention=drawn.convention)
         again, indices = drawn.call(source, *window, True, convention=drawn.convention)
         for values in (y, again):
-            np.testing.assert_array_equal(drawn.first(values), expected, err_msg=str(drawn))
+            same(drawn.first(values), expected, drawn)
         given, first = indices, drawn.first(indices)
         if whole:
             planes = np.arange(drawn.n * drawn.c).reshape(drawn.n, drawn.c, *[1] * drawn.dims)
@@ -108,7 +113,7 @@ def test_average(part):
 
 @pytest.mark.parametrize("norm", [1, 2, 3, 4, 2.5, 0.5, -1, np.inf])
 def test_norm(norm):
-    rng = np.random.default_rng(abs(hash(norm)) % 1000)
+    rng = np.random.default_rng([2029, int(norm * 10) if norm < 9 and norm > 0 else 0])
     for _ in range(max(1, COUNT // 16)):
         drawn = Drawn(rng, "lp")
         if norm in (2.5, 0.5, -1):

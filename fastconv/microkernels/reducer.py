@@ -39,7 +39,7 @@ class Reducer:
         v = self.v
         if not self.maximum:
             return [v.zero()]
-        least = v.constant(LEAST[v.dtype] if self.integral else -math.inf)
+        least = v.constant(LEAST[self.stored] if self.integral else -math.inf)
         return [least, self.number.constant(-1)] if self.indexed else [least]
 
     def load(self, pointer, mask=None):
@@ -75,8 +75,7 @@ class Reducer:
             return [b.fadd(state[0], x)]
         value = state[0]
         if self.integral:
-            compare = b.icmp_unsigned if v.dtype == "u8" else b.icmp_signed
-            greater, equal = compare(">", x, value), b.icmp_signed("==", x, value)
+            greater, equal = b.icmp_signed(">", x, value), b.icmp_signed("==", x, value)
         else:
             # Two instructions: one maximum that gives x if either is NaN, under a mask that keeps a NaN once there.
             higher = b.select(b.fcmp_ordered(">", value, x), value, x)

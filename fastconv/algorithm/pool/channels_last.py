@@ -100,9 +100,9 @@ class Windows:
         lines, block = problem.n * cells[0] * cells[1], problem.c
         tap_count = max(1, tables[0].most) * max(1, tables[1].most)
         work = cells[2] * problem.c
-        # Lines too few for the threads are cut into blocks of channels, of whole cache lines.
-        while lines * -(-problem.c // block) < 4 * threads and block * problem.itemsize > 256:
-            block = -(-block // 2 // 64) * 64
+        # Lines too few for the threads are cut into blocks of channels, of 256 bytes at least.
+        while lines * -(-problem.c // block) < 4 * threads and block > (least := 256 // problem.itemsize):
+            block = max(least, -(-block // 2))
         a_task = max(1, min(-(-lines // (4 * threads)), -(-(1 << 15) // work)))
         blocks = -(-problem.c // block)
         plan = PLAN.array(

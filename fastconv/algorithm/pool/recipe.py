@@ -89,12 +89,15 @@ def _alike(numbers: np.ndarray) -> np.ndarray:
     return numbers[:1, :1, :1] if (numbers == numbers.flat[0]).all() else numbers
 
 
+WIDE = {"float16": ("f32", np.float32), "bfloat16": ("f32", np.float32), "int8": ("i32", np.int32),
+        "uint8": ("i32", np.int32)}  # fmt: skip
+
+
 def dtypes(problem: PoolProblem) -> tuple[str, np.dtype]:
-    """The types in a kernel's name, and that of its scratch."""
+    """The types in a kernel's name, and that of its scratch: narrow ones are widened."""
     stored = SHORT_DTYPE[problem.dtype]
-    if problem.itemsize == 2:
-        return f"{stored}f32", np.dtype(np.float32)
-    return stored, np.dtype(problem.dtype)
+    word, wide = WIDE.get(problem.dtype, ("", problem.dtype))
+    return stored + word, np.dtype(wide)
 
 
 def kernel_name(op: str, problem: PoolProblem, target: Target, *words: str) -> str:
