@@ -18,7 +18,8 @@ from fastconv.microkernels.pack import Source, each, narrow, widen
 from fastconv.microkernels.pool import TOGETHER, Reducer, States, splat, stored_beside
 
 CHAINS = 4  # of sums along a window, so that an addition's latency does not count
-TURNS = 128  # of a chain, or pixels, that are summed at once
+TURNS = 128  # of a chain that are summed at once
+PIXELS = 512  # that are
 
 
 def _least(b, one, other):
@@ -81,7 +82,7 @@ def poolspans(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
 
 
 def _store_first(b, values, pointer) -> None:
-    """Lane 0 to memory. Not by a mask: LLVM 20 makes of one constant lane of 16 bits a store of 32."""
+    """Lane 0 to memory. Not by a mask: LLVM 22 makes of one constant lane of 16 bits a store of 32."""
     first = b.extract_element(values, ir.Constant(I32, 0))
     b.store(first, b.bitcast(pointer, first.type.as_pointer()), align=1)
 
@@ -185,8 +186,8 @@ def poolpixels(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         """`count` vectors of channels from j on."""
         states, parts = States(r, count), States(r, count)
         start = v.offset(v.pointer(src), b.mul(j, integer(width)))
-        with each(v, zero, pixels, TURNS) as part:
-            with each(v, part, _least(b, pixels, b.add(part, integer(TURNS))), 1) as p:
+        with each(v, zero, pixels, PIXELS) as part:
+            with each(v, part, _least(b, pixels, b.add(part, integer(PIXELS))), 1) as p:
                 at = v.offset(start, b.mul(p, pitch))
                 for k in range(count):
                     place = v.offset(at, k * v.lanes * width)
