@@ -4,8 +4,8 @@ from fastconv.pool_docs import DY, GRADIENT, LAYOUT, OUT, RAISES, RETURNS, SHAPE
 
 _SIZE = """output_size : int, None, or one of them a spatial axis
         How many parts; None for as many as the axis has elements. May be more than that."""
-_PARTS = """Part o of OH reaches from floor(o * H / OH) to ceil((o + 1) * H / OH), so neighbours may share an element, and so
-    for the other axes."""
+_PARTS = """Part o of OH reaches from floor(o * H / OH) to ceil((o + 1) * H / OH), so neighbours may share an element;
+    so it is for the other axes."""
 _ALL_X = """x : ndarray, shape (N, C, *spatial) or (N, *spatial, C), with one to three spatial axes
         float32, float64, float16 or bfloat16 (`ml_dtypes`){more}; any strides. float16 and bfloat16 are computed in
         float32 and rounded once. There must be a batch axis, or it could not be told how many axes are spatial."""

@@ -239,6 +239,14 @@ def pool_taps_cycles(problem, target: Target) -> float:
     return vectors * (problem.taps + 2) + moved_cycles(problem)
 
 
+def pool_whole_cycles(problem, target: Target) -> float:
+    """A pool of whole planes, or its gradient: every element once, and joining the lanes."""
+    lanes = target.lanes(max(4, problem.itemsize))
+    if problem.layout == "channels_last":
+        return problem.n * problem.plane * -(-problem.c // lanes)
+    return problem.n * problem.c * (2 * -(-problem.plane // lanes) + 8)
+
+
 def pool_rows_cycles(problem, target: Target) -> float:
     """A pool with pixels in the lanes: taps of columns, then of rows."""
     lanes = target.lanes(max(4, problem.itemsize))

@@ -59,7 +59,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Parts(Axis):
-    """One spatial axis divided into `out` parts as alike as can be, `kernel` elements at most; neighbours may overlap."""
+    """One spatial axis divided into `out` parts, as alike as can be, of up to `kernel` elements; some may overlap."""
 
     def starts(self) -> np.ndarray:
         """Where each part begins."""

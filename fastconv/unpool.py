@@ -10,7 +10,7 @@ import numpy as np
 
 from fastconv import target as targets
 from fastconv.call import Calls
-from fastconv.checks import as_shape, as_sizes, check_array, check_choice, dtype_name, shown
+from fastconv.checks import as_shape, as_sizes, check_array, check_axes, check_choice, check_indices, dtype_name, shown
 from fastconv.codegen.lock import setup
 from fastconv.conv import typed
 from fastconv.jobcall import JobCall, array_key
@@ -114,7 +114,7 @@ def max_unpool3d(
 
 
 def max_unpool2d_backward(
-    grad_output: np.ndarray, indices: np.ndarray, *, layout: str = "channels_first"
+    grad_output: np.ndarray, indices: np.ndarray, *, layout: str = "channels_first", out: np.ndarray | None = None
 ) -> np.ndarray:
     r"""Return the gradient of `max_unpool2d` with respect to x.
 
@@ -130,10 +130,13 @@ def max_unpool2d_backward(
     indices : ndarray of int64
         What `max_unpool2d` was given.
     layout : {"channels_first", "channels_last"}
+    out : ndarray, optional
+        Receives the gradient; may overlap any input.
 
     Returns
     -------
     ndarray, the shape of `indices`
+        `out` if it was given. Bitwise the same for any number of threads and any split of the batch.
 
     Raises
     ------
@@ -147,11 +150,11 @@ def max_unpool2d_backward(
     >>> fc.max_unpool2d_backward(np.arange(8.0).reshape(1, 2, 4), np.array([[[4, 3]]]))
     array([[[4., 3.]]])
     """
-    return _backward(2, grad_output, indices, layout)
+    return _backward(2, grad_output, indices, layout, out)
 
 
 def max_unpool1d_backward(
-    grad_output: np.ndarray, indices: np.ndarray, *, layout: str = "channels_first"
+    grad_output: np.ndarray, indices: np.ndarray, *, layout: str = "channels_first", out: np.ndarray | None = None
 ) -> np.ndarray:
     """Return the gradient of `max_unpool1d` with respect to x. See `max_unpool2d_backward`.
 
@@ -162,11 +165,11 @@ def max_unpool1d_backward(
     >>> fc.max_unpool1d_backward(np.arange(4.0).reshape(1, 4), np.array([[1, 2]]))
     array([[1., 2.]])
     """
-    return _backward(1, grad_output, indices, layout)
+    return _backward(1, grad_output, indices, layout, out)
 
 
 def max_unpool3d_backward(
-    grad_output: np.ndarray, indices: np.ndarray, *, layout: str = "channels_first"
+    grad_output: np.ndarray, indices: np.ndarray, *, layout: str = "channels_first", out: np.ndarray | None = None
 ) -> np.ndarray:
     """Return the gradient of `max_unpool3d` with respect to x. See `max_unpool2d_backward`.
 
@@ -177,7 +180,7 @@ def max_unpool3d_backward(
     >>> fc.max_unpool3d_backward(np.arange(8.0).reshape(1, 2, 2, 2), np.full((1, 1, 1, 1), 7))
     array([[[[7.]]]])
     """
-    return _backward(3, grad_output, indices, layout)
+    return _backward(3, grad_output, indices, layout, out)
 
 
 def _unpool(axes, x, indices, kernel_size, stride, padding, output_size, layout, out):
@@ -191,7 +194,7 @@ def _unpool(axes, x, indices, kernel_size, stride, padding, output_size, layout,
     return _checked(f"max_unpool{axes}d", call, plane, x, indices, out)
 
 
-def _backward(axes, grad_output, indices, layout):
+def _backward(axes, grad_output, indices, layout, out):
     """Prepare or find the call, run it, and look whether all indices were good."""
     try:
         key = (axes, array_key(grad_output), array_key(indices), layout)
@@ -199,7 +202,7 @@ def _backward(axes, grad_output, indices, layout):
     except (KeyError, TypeError, AttributeError):
         call, plane = _backward_call(axes, grad_output, indices, layout)
         _calls.keep(key, (call, plane))
-    return _checked(f"max_unpool{axes}d_backward", call, plane, grad_output, indices, None)
+    return _checked(f"max_unpool{axes}d_backward", call, plane, grad_output, indices, out)
 
 
 def _checked(op: str, call: JobCall, plane: int, array, indices, out):
@@ -213,17 +216,6 @@ def _checked(op: str, call: JobCall, plane: int, array, indices, out):
             f"got {indices[first]} at {first}"
         )
     return result
-
-
-def check_indices(op: str, indices: Any, shape: tuple[int, ...], of: str) -> np.ndarray:
-    """An array of int64 of this shape, which is that of `of`."""
-    if not isinstance(indices, np.ndarray) or isinstance(indices, np.ma.MaskedArray):
-        raise TypeError(f"{op}: indices must be a NumPy array, not {type(indices).__name__}")
-    if indices.dtype != np.int64:
-        raise TypeError(f"{op}: indices must be int64, not {indices.dtype}: use indices.astype(np.int64)")
-    if indices.shape != shape:
-        raise ValueError(f"{op}: indices must have {of}'s shape {shape}, got {indices.shape}")
-    return indices.view(np.ndarray)
 
 
 def _split(op: str, shape: tuple[int, ...], axes: int, layout: str) -> tuple[int, int, tuple[int, ...]]:
@@ -246,7 +238,7 @@ def _unpool_call(axes, x, indices, kernel_size, stride, padding, output_size, la
     op = f"max_unpool{axes}d"
     check_choice(f"{op}: layout", layout, LAYOUTS)
     x = check_array("x", x, (axes + 1, axes + 2))
-    check_indices(op, indices, x.shape, "x")
+    check_indices("indices", indices, x.shape)
     n, c, spatial = _split(f"{op}: x", x.shape, axes, layout)
     kernel = as_sizes(f"{op}: kernel_size", kernel_size, axes, 1)
     stride = kernel if stride is None else as_sizes(f"{op}: stride", stride, axes, 1)
@@ -286,9 +278,8 @@ def _backward_call(axes, grad_output, indices, layout) -> tuple[JobCall, int]:
     check_choice(f"{op}: layout", layout, LAYOUTS)
     dy = check_array("grad_output", grad_output, (axes + 1, axes + 2))
     n, c, sizes = _split(f"{op}: grad_output", dy.shape, axes, layout)
-    check_indices(op, indices, getattr(indices, "shape", ()), "x")
-    if indices.ndim != dy.ndim:
-        raise ValueError(f"{op}: indices must have {dy.ndim} axes, as grad_output has, got {indices.ndim}")
+    indices = check_indices("indices", indices, getattr(indices, "shape", ()))
+    check_axes("indices", indices, dy.ndim)
     found = _split(f"{op}: indices", indices.shape, axes, layout)
     if found[:2] != (n, c):
         raise ValueError(

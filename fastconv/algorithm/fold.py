@@ -101,7 +101,7 @@ def fold(grid: Grid, steps: tuple[int, int], target: Target) -> Job:
     """The job for columns whose images and rows are so many bytes apart, and whose rows are contiguous."""
     cols_n, cols_row = steps
     item, stored = grid.itemsize, SHORT_DTYPE[grid.dtype]
-    (d, h, w), (kd, kh, kw) = grid.sizes, grid.kernel
+    (d, h, w), (kd, kh, _) = grid.sizes, grid.kernel
     phases, pieces = (np.array(part or [0], np.int64) for part in _phases(grid, cols_row))
     most = max(int(phase[END] - phase[FIRST]) for phase in phases) * kd * kh
     rows, sw = grid.n * grid.c * d * h, grid.stride[2]

@@ -21,8 +21,8 @@ X, Y = 0, 4  # of a call's arrays
 BAND_BYTES = 16 << 10  # of a tap's rows that are written at once: the kernel goes down them a vector wide
 TASK_BYTES = 64 << 10  # that a task writes at least, if there are so many: a task costs 20 ns
 
-(EACH, UNITS, C, X_N, X_C, X_D, X_H, X_W, D, H, W, KD, KH, KW, SD, SH, SW, PD, PH, PW, DD, DH, DW, OD, OH, OW, ITEM, BAND,
- PLANE, FIELDS) = range(30)  # fmt: skip
+(EACH, UNITS, C, X_N, X_C, X_D, X_H, X_W, D, H, W, KD, KH, KW, SD, SH, SW, PD, PH, PW, DD, DH, DW, OD, OH, OW, ITEM,
+ BAND, PLANE, FIELDS) = range(30)  # fmt: skip
 
 
 @helper
@@ -63,8 +63,10 @@ def unfold_units(plan, call, scratch, task):
             for kw in range(kw_):
                 shift = kw * peek(plan, DW) - peek(plan, PW)
                 low, high = first_inside(shift, sw, ow_), end_inside(shift, sw, ow_, peek(plan, W))
-                invoke(peek(plan, PLANE), (image + shift * x_w, scratch, some, sw * x_w,
-                                           to + (kw * windows + row0 * ow_) * item, ow_, low, max(low, high)))  # fmt: skip
+                here = to + (kw * windows + row0 * ow_) * item
+                invoke(
+                    peek(plan, PLANE), (image + shift * x_w, scratch, some, sw * x_w, here, ow_, low, max(low, high))
+                )
 
 
 def unfold(grid: Grid, steps: tuple[int, ...], target: Target) -> Job:

@@ -78,8 +78,8 @@ def look_up_pixels(plan, call, scratch, task):
     source = peek(call, FROM) + image * outside * channels * item
     for p in range(first, min(first + peek(plan, BLOCK), inside)):
         at = (image * inside + p) * channels
-        invoke(peek(plan, LAST_MOVE), (source, peek(call, TO) + at * item, peek(call, INDEX) + at * 8, channels, outside,
-                                       channels * item, item, peek(call, BAD)))  # fmt: skip
+        invoke(peek(plan, LAST_MOVE), (source, peek(call, TO) + at * item, peek(call, INDEX) + at * 8, channels,
+                                       outside, channels * item, item, peek(call, BAD)))  # fmt: skip
 
 
 def unpool(n: int, c: int, inside: int, outside: int, dtype: str, last: bool, gradient: bool, target: Target) -> Job:

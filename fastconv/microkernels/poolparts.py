@@ -14,11 +14,12 @@ from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
 from fastconv.codegen.vector import I32, SIZE, Vectors, integer
-from fastconv.microkernels.pack import Source, each, widen
+from fastconv.microkernels.pack import Source, each, narrow, widen
 from fastconv.microkernels.pool import TOGETHER, Reducer, States, splat, stored_beside
 
 CHAINS = 4  # of sums along a window, so that an addition's latency does not count
-TURNS = 128  # of a chain, or pixels, that are summed at once
+TURNS = 128  # of a chain that are summed at once
+PIXELS = 512  # that are
 
 
 def _least(b, one, other):
@@ -74,11 +75,21 @@ def poolspans(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             state = _joined(r, [states.get(k) for k in range(CHAINS)])
             rows = _factors_of(v, factors, reciprocals, i, j)
             result = r.finished(state[0], rows, exponents, None)
-            one = v.first_lanes(integer(1))
-            r.store(result, v.offset(line, b.mul(j, integer(r.width))), one)
+            _store_first(b, narrow(v, result, r.stored), v.offset(line, b.mul(j, integer(r.width))))
             if r.indexed:
                 to = b.add(b.mul(i, index_pitch), b.mul(j, integer(8)))
-                r.store_index(state[1], v.offset(v.pointer(index_dst), to), one)
+                _store_first(b, _wide(r, state[1]), v.offset(v.pointer(index_dst), to))
+
+
+def _store_first(b, values, pointer) -> None:
+    """Lane 0 to memory. Not by a mask: LLVM 22 makes of one constant lane of 16 bits a store of 32."""
+    first = b.extract_element(values, ir.Constant(I32, 0))
+    b.store(first, b.bitcast(pointer, first.type.as_pointer()), align=1)
+
+
+def _wide(r: Reducer, index):
+    """Indices with 64 bits."""
+    return index if r.number.size == 8 else r.b.sext(index, ir.VectorType(integer(0).type, r.v.lanes))
 
 
 def _line_offset(v: Vectors, begins, varying, i):
@@ -175,8 +186,8 @@ def poolpixels(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         """`count` vectors of channels from j on."""
         states, parts = States(r, count), States(r, count)
         start = v.offset(v.pointer(src), b.mul(j, integer(width)))
-        with each(v, zero, pixels, TURNS) as part:
-            with each(v, part, _least(b, pixels, b.add(part, integer(TURNS))), 1) as p:
+        with each(v, zero, pixels, PIXELS) as part:
+            with each(v, part, _least(b, pixels, b.add(part, integer(PIXELS))), 1) as p:
                 at = v.offset(start, b.mul(p, pitch))
                 for k in range(count):
                     place = v.offset(at, k * v.lanes * width)

@@ -1,4 +1,4 @@
-"""Pools: windows that slide or have the whole plane, with channels in the lanes or pixels; and the scatter of a max pool's gradient."""
+"""Pools: windows that slide, or divide a plane, or have all of it; and the scatter of a max pool's gradient."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def reads(problem: PoolProblem, steps: PoolSteps) -> bool:
     if problem.pass_ == "forward" and problem.one_window and problem.kind != "weighted_avg":
         same, other = contiguous_steps(problem), steps
         return (same.d, same.h, same.w) == (other.d, other.h, other.w) and (problem.layout != LAST or other.c == item)
-    if problem.pass_ == "backward" and problem.kind in ("max", "lp"):
+    if problem.pass_ == "backward" and (problem.kind in ("max", "lp") or problem.one_window):
         return steps == contiguous_steps(problem)  # other arrays of its shape are read beside it
     if problem.layout == LAST:
         return steps.c == item or problem.c == 1

@@ -90,7 +90,8 @@ def pool_channels_first(plan, call, scratch, task):
             peek(plan, ALONG),
             (
                 held, peek(plan, LINE_BEGINS), peek(plan, LINE_TAPS), some, peek(call, Y) + place * stored,
-                width * stored, outputs, peek(plan, TAP_COUNT), peek(plan, STEP) + peek(words, TABLE), peek(plan, STRIDE),
+                width * stored, outputs, peek(plan, TAP_COUNT), peek(plan, STEP) + peek(words, TABLE),
+                peek(plan, STRIDE),
                 factors + 8 * (segment * depths * rows + line) if factors != 0 else 0, peek(plan, RECIPROCALS), 0,
                 peek(plan, EXPONENTS), peek(call, W) + place * stored if peek(plan, BESIDE) != 0 else 0, index_held,
                 peek(call, RESIDUAL) + place * 8 if peek(plan, INDEXED) != 0 else 0, width * 8,

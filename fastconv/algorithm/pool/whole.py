@@ -10,7 +10,7 @@ from fastconv.algorithm.pool.recipe import dtypes, exponents, kernel_name, recip
 from fastconv.algorithm.pool.taps import each_alone
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
-from fastconv.cost import moved_cycles
+from fastconv.cost import pool_whole_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.pool_problem import PoolProblem, PoolSteps
@@ -94,7 +94,7 @@ class Whole:
         return None
 
     def cost(self, problem: PoolProblem, x: PoolSteps, target: Target, packed: bool) -> float:
-        return moved_cycles(problem)
+        return pool_whole_cycles(problem, target)
 
     def build(self, problem: PoolProblem, x: PoolSteps, target: Target, threads: int, packed: bool) -> Execution:
         words, (_, held) = recipe(problem), dtypes(problem)
@@ -102,9 +102,9 @@ class Whole:
         op = "poolfill" if backward else "poolpixels" if last else "poolspans"
         word = kernel_name(op, problem, target, words.load, words.op, words.finish, index_word(problem))
         if last:
-            a_task = max(BLOCK_BYTES // problem.itemsize, -(-TASK_ELEMENTS // plane))
-            while a_task < problem.c // 4 and problem.n >= 4:
-                a_task *= 2
+            # A pixel's channels are cut only where there are too few images: lines side by side come faster.
+            line, blocks = BLOCK_BYTES // problem.itemsize, -(-threads // max(1, problem.n))
+            a_task = max(-(-problem.c // blocks // line) * line, -(-TASK_ELEMENTS // plane))
         else:
             a_task = max(1, TASK_ELEMENTS // plane)
         a_task = min(problem.c, a_task)
