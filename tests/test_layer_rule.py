@@ -83,6 +83,8 @@ def test_public_names():
               "num_threads"}  # fmt: skip
     for op in ("conv1d", "conv2d", "conv3d"):
         public |= {op, f"{op}_backward", f"{op}_input_grad", f"{op}_weight_grad", op.capitalize()}
+        op = op.replace("conv", "conv_transpose")
+        public |= {op, f"{op}_backward", f"{op}_input_grad", f"{op}_weight_grad", f"ConvTranspose{op[-2:]}"}
     assert set(fc.__all__) == public
     assert all(getattr(fc, name).__doc__ for name in public)
 
