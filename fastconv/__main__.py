@@ -122,10 +122,11 @@ def _bench(options: argparse.Namespace) -> int:
     against, missing = peers.wanted(options.against, options.pass_)
     for message in missing:
         print(message, file=sys.stderr)
-    others = sorted({layer.op for layer in layers if layer.op != "conv2d"})
-    layers = tuple(layer for layer in layers if layer.op == "conv2d")
+    timed = ("conv1d", "conv2d", "conv3d")
+    others = sorted({layer.op for layer in layers if layer.op not in timed})
+    layers = tuple(layer for layer in layers if layer.op in timed)
     if others:
-        print(f"not timed (this version has conv2d only): {', '.join(others)}")
+        print(f"not timed (this version has convolutions only): {', '.join(others)}")
     pass_ = "" if options.pass_ == "forward" else f"{options.pass_}, "
     title = f"{options.network}, {pass_}{options.dtype}, {options.layout}, batch {options.batch}, {threads} threads"
     print(title)

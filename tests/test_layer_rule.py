@@ -29,6 +29,7 @@ ORDER = [
     ("codegen",),
     ("job",),
     ("problem", "transposed", "target", "networks", "workspace"),
+    ("trunk",),
     ("checks", "docs", "docs_transposed", "version"),
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}

@@ -5,6 +5,7 @@ A pass is a list of operators, one for each of its results, our calls that compu
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -50,51 +51,55 @@ class Pass:
         results = results if isinstance(results, tuple) else (results,)
         errors = []
         for op, result, sample in zip(self.ops, results, samples, strict=True):
-            image = data is not None and op != "conv2d_weight_grad"
+            image = data is not None and op != "weight_grad"
             errors.append(sample.error(data.first(result) if image else np.asarray(result)))
         return float(np.max(errors))  # which is NaN if one is
 
     def algorithm(self, data: Data, packed: bool) -> str:
         """The names of what "auto" takes."""
         options = {**data.layer.kwargs, "layout": data.layout, "dtype": data.x.dtype, "packed": packed}
-        return "+".join(fc.explain(op, data.x.shape, data.w.shape, **options).algorithm for op in self.ops)
+        names = (data.layer.op if op == "forward" else f"{data.layer.op}_{op}" for op in self.ops)
+        return "+".join(fc.explain(op, data.x.shape, data.w.shape, **options).algorithm for op in names)
+
+
+def _ours(data: Data, what: str) -> Callable:
+    """One of our functions for the layer's operator, with its options."""
+    function = getattr(fc, data.layer.op + what)
+    return functools.partial(function, **data.layer.kwargs, layout=data.layout)
 
 
 def _forward(data: Data) -> dict[str, Call]:
-    x, w, options = data.x, data.w, {**data.layer.kwargs, "layout": data.layout}
-    held = fc.Conv2d(w, None, **options)
-    return {"function": lambda: fc.conv2d(x, w, None, **options), "layer": lambda: held(x)}
+    x, w, conv = data.x, data.w, _ours(data, "")
+    held = getattr(fc, data.layer.op.capitalize())(w, None, **data.layer.kwargs, layout=data.layout)
+    return {"function": lambda: conv(x, w, None), "layer": lambda: held(x)}
 
 
 def _input_grad(data: Data) -> dict[str, Call]:
-    options = {**data.layer.kwargs, "layout": data.layout}
-    return {"function": lambda: fc.conv2d_input_grad(data.dy, data.w, data.x.shape, **options)}
+    grad = _ours(data, "_input_grad")
+    return {"function": lambda: grad(data.dy, data.w, data.x.shape)}
 
 
 def _weight_grad(data: Data) -> dict[str, Call]:
-    options = {**data.layer.kwargs, "layout": data.layout}
-    return {"function": lambda: fc.conv2d_weight_grad(data.dy, data.x, data.w.shape, **options)}
+    grad = _ours(data, "_weight_grad")
+    return {"function": lambda: grad(data.dy, data.x, data.w.shape)}
 
 
 def _training(data: Data) -> dict[str, Call]:
-    x, w, dy, options = data.x, data.w, data.dy, {**data.layer.kwargs, "layout": data.layout}
+    x, w, dy, conv, backward = data.x, data.w, data.dy, _ours(data, ""), _ours(data, "_backward")
     needs = (True, True, False)
-
-    def call() -> tuple:
-        y = fc.conv2d(x, w, None, **options)
-        return y, *fc.conv2d_backward(dy, x, w, **options, needs=needs)[:2]
-
-    return {"function": call}
+    return {"function": lambda: (conv(x, w, None), *backward(dy, x, w, needs=needs)[:2])}
 
 
 def _torch_forward(torch, x, w, dy, options) -> Call:
-    return lambda: torch.nn.functional.conv2d(x, w, None, *options)
+    conv = (torch.nn.functional.conv1d, torch.nn.functional.conv2d, torch.nn.functional.conv3d)[x.ndim - 3]
+    return lambda: conv(x, w, None, *options)
 
 
 def _torch_backward(torch, x, w, dy, options, needs) -> Call:
     backward = torch.ops.aten.convolution_backward.default
     *window, groups = options
-    return lambda: backward(dy, x, w, None, *window, False, (0, 0), groups, needs)
+    nothing = (0,) * (x.ndim - 2)
+    return lambda: backward(dy, x, w, None, *window, False, nothing, groups, needs)
 
 
 def _torch_input_grad(*given) -> Call:

@@ -58,6 +58,8 @@ def wanted(text: str, pass_: str = "forward") -> tuple[list[str], list[str]]:
 
 def prepare(peer: str, pass_: Pass, data: Data, threads: int) -> Call:
     """A peer's call for one layer."""
+    if not peer.startswith("torch") and data.layer.op != "conv2d":
+        raise ValueError(f"{peer} is held against conv2d only")
     return globals()[f"_{peer.removesuffix('_cl')}"](peer, pass_, data, threads)
 
 
@@ -65,11 +67,15 @@ def _torch(peer: str, pass_: Pass, data: Data, threads: int) -> Call:
     import torch
 
     torch.set_num_threads(threads)
-    form = torch.channels_last if peer == "torch_cl" else torch.contiguous_format
+    last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(data.x.ndim)
+    if peer == "torch_cl" and last is None:
+        raise ValueError("torch has no channels_last for signals")
+    form = last if peer == "torch_cl" else torch.contiguous_format
     arrays = data.first(data.x), data.w, data.first(data.dy)
     tensors = (torch.from_numpy(a).contiguous(memory_format=form) for a in arrays)
     layer = data.layer
-    run = pass_.torch(torch, *tensors, (layer.stride, layer.padding, layer.dilation, layer.groups))
+    window = (layer.window(name) for name in ("stride", "padding", "dilation"))
+    run = pass_.torch(torch, *tensors, (*window, layer.groups))
 
     def call():
         with torch.inference_mode():

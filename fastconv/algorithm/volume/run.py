@@ -143,10 +143,8 @@ class Volumes:
     def _step(self, step: Step, source, weight, bias, residual, y, n: int, packed) -> None:
         """One band of volume n."""
         band, layout = step.slices.band, self.problem.layout
-        if self.problem.pass_ == "input_grad":
-            target = frames(y, n, band, layout)
-        else:
-            target = frame(y, n, band.first, layout)
+        images = self.problem.pass_ == "input_grad"  # taken apart as arrays; else their address is enough
+        target = frames(y, n, band, layout) if images else frame(y, n, band.first, layout)
         beside = None if residual is None else frame(residual, n, band.first, layout)
         step.execution.run(source, weight if packed is None else None, bias, beside, target, packed)
 

@@ -6,14 +6,14 @@ tap brings bias and residual, the last the activation. Narrow types are computed
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fastconv import cost, threads, workspace
 from fastconv.algorithm.common import Algorithm, Execution, Steps, contiguous_steps
-from fastconv.algorithm.volume.frames import Band, Taps, forward_taps, planes, runs
+from fastconv.algorithm.volume.frames import Band, forward_taps, planes, runs
 from fastconv.algorithm.volume.run import Planes, memories
 from fastconv.algorithm.volume.slices import frame
 from fastconv.algorithm.volume.weights import regroup_job
