@@ -50,9 +50,9 @@ class Pass:
         """The largest relative error of what a call gave; with `data` its images are in the layout of these."""
         results = results if isinstance(results, tuple) else (results,)
         errors = []
-        for op, result, sample in zip(self.ops, results, samples, strict=True):
+        for op, result, expected in zip(self.ops, results, samples, strict=True):
             image = data is not None and op != "weight_grad"
-            errors.append(sample.error(data.first(result) if image else np.asarray(result)))
+            errors.append(expected.error(data.first(result) if image else np.asarray(result)))
         return float(np.max(errors))  # which is NaN if one is
 
     def algorithm(self, data: Data, packed: bool) -> str:
