@@ -129,9 +129,8 @@ def _bench(options: argparse.Namespace) -> int:
     against, missing = peers.wanted(options.against, options.pass_)
     for message in missing:
         print(message, file=sys.stderr)
-    timed = ("conv1d", "conv2d", "conv3d")
-    others = sorted({layer.op for layer in layers if layer.op not in timed})
-    layers = tuple(layer for layer in layers if layer.op in timed)
+    others = sorted({layer.op for layer in layers if not layer.op.startswith("conv")})
+    layers = tuple(layer for layer in layers if layer.op.startswith("conv"))
     if others:
         print(f"not timed (this version has convolutions only): {', '.join(others)}")
     pass_ = "" if options.pass_ == "forward" else f"{options.pass_}, "

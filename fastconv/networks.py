@@ -224,6 +224,40 @@ def _conv3d() -> Trunk:
     return net
 
 
+def _transposed() -> Trunk:
+    """Up-convolutions of U-Nets, DCGAN, FCN, ZFNet's way back, depthwise ones, a vocoder's, a 3-D U-Net's."""
+    net = Trunk(1024, 28)
+
+    def up(c, size, k, kernel, stride, padding=0, groups=1, extra=0, depth=None):
+        net.at(c, size).add(f"conv_transpose{3 if depth else 2}d", k, kernel, stride, padding, 1, groups, extra, depth)
+
+    for c, size in ((1024, 28), (512, 52), (256, 100), (128, 196)):
+        up(c, size, c // 2, 2, 2)
+    for c, size in ((256, 32), (128, 64)):
+        up(c, size, c // 2, 3, 2, 1, extra=1)
+    up(100, 1, 1024, 4, 1)
+    for c, size, k in ((1024, 4, 512), (512, 8, 256), (256, 16, 128), (128, 32, 3)):
+        up(c, size, k, 4, 2, 1)
+    up(21, 16, 21, 4, 2)
+    up(21, 34, 21, 4, 2)
+    up(21, 70, 21, 16, 8)
+    up(21, 70, 21, 16, 8, groups=21)
+    for c, size, k in ((256, 13, 384), (384, 13, 384), (384, 13, 256)):
+        up(c, size, k, 3, 1, 1)
+    up(256, 26, 96, 5, 2)
+    up(96, 110, 3, 7, 2, 1, extra=1)
+    up(64, 56, 64, 3, 2, 1, 64, 1)
+    up(128, 28, 128, 4, 2, 1, 128)
+    for c, size, k, kernel, stride in ((512, 100, 256, 16, 8), (256, 800, 128, 16, 8), (128, 6400, 64, 4, 2),
+                                       (64, 12800, 32, 4, 2)):  # fmt: skip
+        padding = (kernel - stride) // 2
+        net.at(c, 1, size).add("conv_transpose1d", k, (1, kernel), (1, stride), (0, padding))
+    net.at(1026, 1, 224).add("conv_transpose1d", 1, (1, 1024), (1, 256))
+    for c, size in ((256, 8), (128, 16), (64, 32)):
+        up(c, size, c // 2, 2, 2, depth=Depth(size, 2, 2))
+    return net
+
+
 NETWORKS: dict[str, Callable[[], Trunk]] = {
     "mnist1d": _mnist1d,
     "lenet5": _lenet5,
@@ -247,6 +281,7 @@ NETWORKS: dict[str, Callable[[], Trunk]] = {
     "context": _context,
     "conv1d": _conv1d,
     "conv3d": _conv3d,
+    "transposed": _transposed,
 }
 
 

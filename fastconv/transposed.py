@@ -83,6 +83,11 @@ def transposed_problem(
                 f"padding and has output_padding {more}: pad less"
             )
         found.append((before, _after(outputs[-1], before, reach, step)))
+    # All that one input gives lies side by side: with a stride of the kernel's size every tap is a phase.
+    stride = tuple(
+        max(step, taps) if size == 1 and spread == 1 else step
+        for size, step, taps, spread in zip(sizes, stride, kernel, dilation, strict=True)
+    )
     y_shape = (n, k, *outputs) if layout == "channels_first" else (n, *outputs, k)
     if addressable:
         _check_addressable(op, x_shape, y_shape, ITEMSIZE[dtype_name(dtype)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Pair = tuple[int, int]
@@ -24,6 +24,11 @@ class Depth:
     def out(self) -> int:
         """The output's depth."""
         return (self.size + 2 * self.padding - (self.kernel - 1) * self.dilation - 1) // self.stride + 1
+
+    @property
+    def back(self) -> int:
+        """A transposed convolution's output's depth."""
+        return (self.size - 1) * self.stride + (self.kernel - 1) * self.dilation + 1 - 2 * self.padding
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,20 @@ class Layer:
     @property
     def y_sizes(self) -> tuple[int, ...]:
         """The output's."""
-        return self._axes(self.depth and self.depth.out, self.oh, self.ow)
+        return self._axes(self.depth and (self.depth.back if self.transposed else self.depth.out), self.oh, self.ow)
+
+    @property
+    def transposed(self) -> bool:
+        """Whether it is a transposed convolution."""
+        return self.op.startswith("conv_transpose")
+
+    def mirrored(self) -> Layer:
+        """The convolution from a transposed one's output to its input."""
+        depth = self.depth and replace(self.depth, size=self.depth.back)
+        return replace(
+            self, op=self.op.replace("_transpose", ""), c=self.k, k=self.c, h=self.oh, w=self.ow, extra=(0, 0),
+            depth=depth,
+        )  # fmt: skip
 
     @property
     def kernel(self) -> tuple[int, ...]:
@@ -100,7 +118,7 @@ class Layer:
     @property
     def weight_shape(self) -> tuple[int, ...]:
         """The weight's shape."""
-        if self.op.startswith("conv_transpose"):
+        if self.transposed:
             return (self.c, self.k // self.groups, *self.kernel)
         return (self.k, self.c // self.groups, *self.kernel)
 
@@ -110,6 +128,9 @@ class Layer:
         found = {name: self.window(name) for name in ("stride", "padding", "dilation")}
         if self.op.endswith("1d"):
             found = {name: value for name, (value,) in found.items()}
+        if self.transposed:
+            extra = self._axes(0, *self.extra)
+            found["output_padding"] = extra[0] if self.op.endswith("1d") else extra
         return {**found, "groups": self.groups}
 
     def window(self, name: str) -> tuple[int, ...]:

@@ -35,7 +35,7 @@ def definition(layer, x, w, dy):
             y[:, k, i, j] += x[at] * w[k, c, r, s]
             dx[at] += dy[:, k, i, j] * w[k, c, r, s]
             dw[k, c, r, s] += dy[:, k, i, j] @ x[at]
-    return {"conv2d": y, "conv2d_input_grad": dx, "conv2d_weight_grad": dw}
+    return {"forward": y, "input_grad": dx, "weight_grad": dw}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -14,7 +14,8 @@ from fastconv.cost import depthwise_input_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.names import Name
-from fastconv.microkernels.stencil import ZEROS, kinds
+from fastconv.microkernels.stencil import ZEROS
+from fastconv.microkernels.stencilinput import kinds
 from fastconv.problem import Problem
 from fastconv.target import Target
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import fastconv as fc
-from fastconv.bench.reference import SAMPLES, Data, Sample
+from fastconv.bench.reference import SAMPLES, Data, Sample, sample
 from fastconv.networks import Layer
 
 Call = Callable[[], object]  # gives one result, or several as a tuple
@@ -23,7 +23,7 @@ class Pass:
     """One of PASSES.
 
     `ours` prepares our calls: "function", which is given its weights anew, and "layer" if there is one that holds them.
-    `torch` does the same for tensors: (module, x, w, dy, (stride, padding, dilation, groups)) -> call.
+    `torch` does the same for tensors: (module, x, w, dy, options) -> call; options are the layer's `kwargs`.
     """
 
     name: str
@@ -48,15 +48,15 @@ class Pass:
     def samples(self, data: Data) -> list[Sample]:
         """What the results should be at some elements."""
         rng = np.random.default_rng(0)
-        return [SAMPLES[op](data, rng) for op in self.ops]
+        return [sample(op, data, rng) for op in self.ops]
 
     def error(self, results: object, samples: list[Sample], data: Data | None = None) -> float:
         """The largest relative error of what a call gave; with `data` its images are in the layout of these."""
         results = results if isinstance(results, tuple) else (results,)
         errors = []
-        for op, result, sample in zip(self.ops, results, samples, strict=True):
+        for op, result, expected in zip(self.ops, results, samples, strict=True):
             image = data is not None and op != "weight_grad"
-            errors.append(sample.error(data.first(result) if image else np.asarray(result)))
+            errors.append(expected.error(data.first(result) if image else np.asarray(result)))
         return float(np.max(errors))  # which is NaN if one is
 
     def algorithm(self, data: Data, packed: bool) -> str:
@@ -74,7 +74,8 @@ def _ours(data: Data, what: str) -> Callable:
 
 def _forward(data: Data) -> dict[str, Call]:
     x, w, conv = data.x, data.w, _ours(data, "")
-    held = getattr(fc, data.layer.op.capitalize())(w, None, **data.layer.kwargs, layout=data.layout)
+    name = "".join(word.capitalize() for word in data.layer.op.split("_"))
+    held = getattr(fc, name)(w, None, **data.layer.kwargs, layout=data.layout)
     return {"function": lambda: conv(x, w, None), "layer": lambda: held(x)}
 
 
@@ -95,15 +96,17 @@ def _training(data: Data) -> dict[str, Call]:
 
 
 def _torch_forward(torch, x, w, dy, options) -> Call:
-    conv = (torch.nn.functional.conv1d, torch.nn.functional.conv2d, torch.nn.functional.conv3d)[x.ndim - 3]
-    return lambda: conv(x, w, None, *options)
+    name = f"conv{'_transpose' if 'output_padding' in options else ''}{x.ndim - 2}d"
+    conv = getattr(torch.nn.functional, name)
+    return lambda: conv(x, w, None, **options)
 
 
 def _torch_backward(torch, x, w, dy, options, needs) -> Call:
     backward = torch.ops.aten.convolution_backward.default
-    *window, groups = options
-    nothing = (0,) * (x.ndim - 2)
-    return lambda: backward(dy, x, w, None, *window, False, nothing, groups, needs)
+    axes = x.ndim - 2
+    window = [np.atleast_1d(options[name]).tolist() for name in ("stride", "padding", "dilation")]
+    extra, groups = np.atleast_1d(options.get("output_padding", (0,) * axes)).tolist(), options["groups"]
+    return lambda: backward(dy, x, w, None, *window, "output_padding" in options, extra, groups, needs)
 
 
 def _torch_input_grad(*given) -> Call:

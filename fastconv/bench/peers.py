@@ -86,9 +86,7 @@ def _torch(peer: str, pass_: Pass, data: Data, threads: int) -> Call:
     form = last if peer == "torch_cl" else torch.contiguous_format
     arrays = data.first(data.x), data.w, data.first(data.dy)
     tensors = (torch.from_numpy(a).contiguous(memory_format=form) for a in arrays)
-    layer = data.layer
-    window = (layer.window(name) for name in ("stride", "padding", "dilation"))
-    run = pass_.torch(torch, *tensors, (*window, layer.groups))
+    run = pass_.torch(torch, *tensors, data.layer.kwargs)
 
     def call():
         with torch.inference_mode():

@@ -30,6 +30,10 @@ class Data:
         arrays = (rng.standard_normal(shape, np.float32).astype(dtype, copy=False) for shape in shapes)
         return cls(layer, layout, *arrays)
 
+    def mirrored(self) -> Data:
+        """The same arrays as those of the convolution behind a transposed one."""
+        return Data(self.layer.mirrored(), self.layout, self.dy, self.w, self.x)
+
     def first(self, images: np.ndarray) -> np.ndarray:
         """A view of images, if they are in the layout, with the channels first."""
         return np.moveaxis(images, -1, 1) if self.layout == "channels_last" else images
@@ -86,8 +90,14 @@ def weight_grad(data: Data, rng: np.random.Generator) -> Sample:
     return Sample(index, np.array(values))
 
 
-# By what is computed.
+# By what is computed; and of a transposed convolution, by what the convolution behind it computes.
 SAMPLES = {"forward": output, "input_grad": input_grad, "weight_grad": weight_grad}
+MIRRORED = {"forward": input_grad, "input_grad": output, "weight_grad": weight_grad}
+
+
+def sample(what: str, data: Data, rng: np.random.Generator) -> Sample:
+    """A sample of what a pass computes."""
+    return MIRRORED[what](data.mirrored(), rng) if data.layer.transposed else SAMPLES[what](data, rng)
 
 
 def _pixels(sizes: tuple[int, ...], rng: np.random.Generator) -> tuple[np.ndarray, ...]:

@@ -172,8 +172,8 @@ def names(target: Target) -> Iterator[str]:
         if target.isa in ("avx512", "avx2"):
             for kind in stencil.kinds(lanes):
                 yield str(Name("stencilweight", dtype, dtype, 1, lanes, target.isa, (kind,)))
-                if kind.endswith("s2"):
-                    yield str(Name("stencilinput", dtype, dtype, 1, lanes, target.isa, (kind,)))
+            for kind in stencilinput.kinds(lanes):
+                yield str(Name("stencilinput", dtype, dtype, 1, lanes, target.isa, (kind,)))
             for wide in range(lanes, stencil.MOST_VECTORS * lanes + 1, lanes):
                 for kind in stencil.kinds(lanes):
                     yield str(Name("stencil", dtype, dtype, 1, wide, target.isa, (kind,)))

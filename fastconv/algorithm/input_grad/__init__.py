@@ -48,6 +48,7 @@ class InputGrad:
         if not packed:
             cycles += problem.k * (problem.c // problem.groups) * problem.r * problem.s * cost.C.regroup_weight
         if problem.stride != (1, 1):
+            cycles += len(phases_of(inner)) * cost.C.launch
             cycles += problem.n * problem.c * problem.h * problem.w * cost.C.join
         return cycles
 

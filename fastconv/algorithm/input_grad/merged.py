@@ -55,7 +55,9 @@ class Merged:
         inner = merged(problem, *axes_of(problem))
         cycles = cheapest(self._algorithms, inner, x, target, packed).cost(inner, x, target, packed)
         if not packed:
-            cycles += problem.k * (problem.c // problem.groups) * problem.r * problem.s * cost.C.regroup_weight
+            # A kernel of the stride's size is but transposed, in half the time.
+            each = cost.C.regroup_weight * (0.5 if (problem.r, problem.s) == problem.stride else 1.0)
+            cycles += problem.k * (problem.c // problem.groups) * problem.r * problem.s * each
         return cycles + problem.n * problem.c * problem.h * problem.w * cost.C.join
 
     def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool) -> Woven:

@@ -21,8 +21,9 @@ X, W, Y = 0, 1, 4  # of a call's arrays
 
 # Weights: (K, C / groups, R, S) becomes (C, K / groups, taps) for each phase.
 (
-    BLOCKS, BLOCK, OUTPUTS, CHANNELS, W_C, W_K, PIECES, TABLES, PICK, TRANSPOSE, WEIGHTS_FIELDS,
-) = range(11)  # fmt: skip
+    BLOCKS, BLOCK, OUTPUTS, CHANNELS, W_C, W_K, PIECES, TABLES, PICK, TRANSPOSE, COLUMNS, TO_COLUMN,
+    WEIGHTS_FIELDS,
+) = range(13)  # fmt: skip
 TABLE_AT, TABLE_G, TABLE_C, TABLE_K, TABLE_TAPS, TABLE_OFFSETS = range(6)
 OUTPUTS_A_TASK = 16  # that many streams through w: a task reads whole lines of it, one after the other
 
@@ -35,15 +36,18 @@ def regroup_weights(plan, call, scratch, task):
     some = min(peek(plan, BLOCK), outputs - k0)
     w_c, w_k = peek(plan, W_C), peek(plan, W_K)
     w = peek(call, X) + (g * outputs + k0) * w_k
-    for piece in range(peek(plan, PIECES)):
-        table = peek(peek(plan, TABLES), piece)
-        to_c, to_k, taps = peek(table, TABLE_C), peek(table, TABLE_K), peek(table, TABLE_TAPS)
-        to = peek(call, Y) + peek(table, TABLE_AT) + g * peek(table, TABLE_G) + k0 * to_k
-        if peek(plan, TRANSPOSE) != 0:
-            invoke(peek(plan, TRANSPOSE), (w, w_k, to, to_c, some, channels))
-        else:
-            for c in range(channels):
-                invoke(peek(plan, PICK), (w + c * w_c, w_k, table + 8 * TABLE_OFFSETS, taps, to + c * to_c, to_k, some))
+    if peek(plan, TRANSPOSE) != 0:
+        table = peek(peek(plan, TABLES), 0)
+        to = peek(call, Y) + peek(table, TABLE_AT) + g * peek(table, TABLE_G) + k0 * peek(table, TABLE_K)
+        invoke(peek(plan, TRANSPOSE), (w, w_k, to, peek(plan, TO_COLUMN), some, peek(plan, COLUMNS)))
+        return
+    for c in range(channels):  # all pieces of a channel while its lines are near
+        for piece in range(peek(plan, PIECES)):
+            table = peek(peek(plan, TABLES), piece)
+            to_k, taps = peek(table, TABLE_K), peek(table, TABLE_TAPS)
+            to = peek(call, Y) + peek(table, TABLE_AT) + g * peek(table, TABLE_G) + k0 * to_k
+            to += c * peek(table, TABLE_C)
+            invoke(peek(plan, PICK), (w + c * w_c, w_k, table + 8 * TABLE_OFFSETS, taps, to, to_k, some))
 
 
 @dataclass(frozen=True)
@@ -80,13 +84,15 @@ def weights_job(problem: Problem, pieces: list[Piece], target: Target) -> Job:
     block = min(OUTPUTS_A_TASK, outputs)
     stored = SHORT_DTYPE[problem.dtype]
     pick, transpose = microkernel(f"pick_{MOVED[stored]}_{target.isa}").address, 0
-    if (r, s) == (1, 1) and stored in ("f32", "f64"):
+    in_order = len(pieces) == r * s and all(p.channel == r * s * p.output * outputs for p in pieces)
+    in_order = in_order and all(p.at == (i * s + j) * p.output * outputs for p in pieces for i, j in p.taps)
+    if ((r, s) == (1, 1) or in_order) and stored in ("f32", "f64"):
         transpose = microkernel(f"transpose_{stored}_{target.isa}_columns").address
     plan = np.zeros(WEIGHTS_FIELDS, np.int64)
     for index, value in (
         (BLOCKS, -(-outputs // block)), (BLOCK, block), (OUTPUTS, outputs), (CHANNELS, channels),
         (W_C, r * s * item), (W_K, channels * r * s * item), (PIECES, len(pieces)), (TABLES, starts.ctypes.data),
-        (PICK, pick), (TRANSPOSE, transpose),
+        (PICK, pick), (TRANSPOSE, transpose), (COLUMNS, channels * r * s), (TO_COLUMN, pieces[0].channel // (r * s)),
     ):  # fmt: skip
         plan[index] = value
     tasks = problem.groups * -(-outputs // block)
