@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-RUNS, TURN = 5, 1e-3  # a turn is at least so many runs and so many seconds
+RUNS, TURN = 5, 1e-3  # a turn is at least so many runs and so many seconds, if its share of the budget allows
 TURNS = 3  # at least
 # On a busy machine a run may take a thousand times as long, and the budget with it: fewer runs than these are not
 # believed until so many budgets are spent.
@@ -37,12 +37,13 @@ def _turn(call: Callable[[], object], budget: float, usual: float, clock) -> lis
     if usual <= budget:
         call()
     noted: list[float] = []
-    while True:
+    spent = 0.0
+    while spent < budget / TURNS and (len(noted) < RUNS or spent < TURN):
         begin = clock()
         call()
         noted.append(clock() - begin)
-        if noted[-1] > budget or (len(noted) >= RUNS and sum(noted) >= TURN):
-            return noted
+        spent += noted[-1]
+    return noted
 
 
 def fastest(call: Callable[[], object], budget: float = 0.1) -> float:
