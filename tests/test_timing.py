@@ -40,6 +40,14 @@ def test_everyone_spends_the_budget():
     assert fast == pytest.approx([1e-3] * 200) and slow == pytest.approx([1e-2] * 20)
 
 
+def test_a_few_runs_are_not_believed():
+    """All of the first fifteen runs are disturbed, though none of them takes the whole budget."""
+    clock = Clock(lambda before: 1e-5 if before > 16 else 0.015)
+    (runs,) = in_turns(clock, 0.1)
+    assert min(runs) == pytest.approx(1e-5)
+    assert sum(in_turns(Clock(0.08), 0.1)[0]) == pytest.approx(0.4, abs=0.1), "but not for ever"
+
+
 def test_calls_take_turns():
     clock = Clock(1e-3, 1e-3)
     in_turns(clock, 0.02)
