@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 import fastconv as fc
-from fastconv.bench import roofline
+from fastconv.bench import pools, roofline
 from fastconv.bench.passes import PASSES
 from fastconv.bench.reference import Data
 from fastconv.bench.runner import dtype_of
@@ -36,7 +36,8 @@ def every(*ops):
 def prepared(pass_, api, label, layout, threads, batch, dtype="float32"):
     """(call, the seconds that the machine's limits leave it) for one layer; run once, so that its kernels are there."""
     layer, does = LAYERS[label], PASSES[pass_]
-    if not all(hasattr(fc, name) for name in does.function.replace("conv2d", layer.op).split(" and ")):
+    name = pools.function(layer, pass_) if pools.is_pool(layer) else does.function.replace("conv2d", layer.op)
+    if not all(hasattr(fc, part) for part in name.split(" and ")):
         raise NotImplementedError
     data = Data.random(layer, batch, layout, dtype_of(dtype))
     call = does.calls(data, api)[api]

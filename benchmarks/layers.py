@@ -36,6 +36,24 @@ TRAINED = (
     "c0576_k0576_014x014_3x3_s2_p1_g576",
 )
 
+TRANSPOSED = (
+    "conv_transpose2d_c0512_k0256_052x052_2x2_s2",
+    "conv_transpose2d_c0512_k0256_008x008_4x4_s2_p1",
+    "conv_transpose2d_c0256_k0096_026x026_5x5_s2",
+    "conv_transpose2d_c0064_k0064_056x056_3x3_s2_p1_e1_g64",
+)
+OTHER_DIMENSIONS = (
+    "conv1d_c0512_k0512_001x3199_1x3_s1x2",
+    "conv3d_c0064_k0128_056x056_3x3_s1_p1_depth16x3s1p1d1",
+)
+POOLS = (
+    "max_pool2d_c0064_k0064_112x112_3x3_s2_p1",
+    "max_pool2d_c0064_k0064_224x224_2x2_s2",
+    "avg_pool2d_c0256_k0256_028x028_2x2_s2",
+    "global_avg_pool_c2048_k2048_007x007_7x7_s1",
+    "max_pool2d_c0064_k0064_112x112_13x13_s1_p6",
+)
+
 
 class _Layers(_Timed):
     param_names = ("layer", "layout")
@@ -96,3 +114,36 @@ class Training(_Gradients):
 
     params = (some(TRAINED[:2], every("conv2d")), some(LAYOUTS[:1], LAYOUTS))
     pass_ = "training"
+
+
+class Transposed(_Layers):
+    """conv_transpose1d to 3d."""
+
+    params = (some(TRANSPOSED, every("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")), some(LAYOUTS))
+
+
+class TransposedWeightGrad(Transposed):
+    """Their weights' gradients."""
+
+    params = (some(TRANSPOSED[:2]), some(LAYOUTS[:1], LAYOUTS))
+    pass_ = "weight_grad"
+
+
+class OtherDimensions(_Layers):
+    """conv1d and conv3d."""
+
+    params = (some(OTHER_DIMENSIONS, every("conv1d", "conv3d")), some(LAYOUTS))
+
+
+class Pool(_Layers):
+    """Pools, whose limit is that of a copy."""
+
+    params = (some(POOLS, every("max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d",
+                                "global_avg_pool")), some(LAYOUTS))  # fmt: skip
+
+
+class PoolInputGrad(Pool):
+    """Their gradients."""
+
+    params = (some(POOLS[:4]), some(LAYOUTS))
+    pass_ = "input_grad"

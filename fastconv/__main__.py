@@ -97,7 +97,7 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from fastconv.bench import peers, report, roofline, runner
+    from fastconv.bench import peers, pools, report, roofline, runner
 
     if options.errors:
         if options.pass_ != "forward":
@@ -129,10 +129,10 @@ def _bench(options: argparse.Namespace) -> int:
     against, missing = peers.wanted(options.against, options.pass_)
     for message in missing:
         print(message, file=sys.stderr)
-    others = sorted({layer.op for layer in layers if not layer.op.startswith("conv")})
-    layers = tuple(layer for layer in layers if layer.op.startswith("conv"))
+    others = sorted({layer.op for layer in layers if not pools.timed(layer, options.pass_)})
+    layers = tuple(layer for layer in layers if pools.timed(layer, options.pass_))
     if others:
-        print(f"not timed (this version has convolutions only): {', '.join(others)}")
+        print(f"not timed: {', '.join(others)}")
     pass_ = "" if options.pass_ == "forward" else f"{options.pass_}, "
     title = f"{options.network}, {pass_}{options.dtype}, {options.layout}, batch {options.batch}, {threads} threads"
     print(title)

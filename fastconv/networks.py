@@ -258,6 +258,19 @@ def _transposed() -> Trunk:
     return net
 
 
+def _pool() -> Trunk:
+    """What the networks do not pool: large windows, signals, volumes."""
+    net = Trunk(64, 112)
+    for op in ("max_pool", "avg_pool"):
+        for kernel, stride in ((3, 1), (13, 1), (31, 1), (7, 4)):
+            net.at(64, 112).add(f"{op}2d", 64, kernel, stride, kernel // 2)
+        for kernel, stride in ((3, 2), (31, 1)):
+            net.at(64, 1, 16384).add(f"{op}1d", 64, (1, kernel), (1, stride), (0, kernel // 2))
+        net.at(32, 56).add(f"{op}3d", 32, 2, 2, depth=Depth(16, 2, 2))
+        net.at(32, 56).add(f"{op}3d", 32, 3, 1, 1, depth=Depth(16, 3, 1, 1))
+    return net
+
+
 NETWORKS: dict[str, Callable[[], Trunk]] = {
     "mnist1d": _mnist1d,
     "lenet5": _lenet5,
@@ -282,6 +295,7 @@ NETWORKS: dict[str, Callable[[], Trunk]] = {
     "conv1d": _conv1d,
     "conv3d": _conv3d,
     "transposed": _transposed,
+    "pool": _pool,
 }
 
 

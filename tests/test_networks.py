@@ -29,6 +29,7 @@ NUMBERS = {
     "resnet34": (36, 2), "resnet50": (53, 2), "densenet121": (120, 5), "squeezenet1_0": (26, 4),
     "squeezenet1_1": (26, 4), "mobilenet_v2": (52, 1), "efficientnet_b0": (81, 17), "unet": (23, 4),
     "pixelcnn": (48, 0), "context": (16, 0), "conv1d": (28, 0), "conv3d": (26, 0), "transposed": (30, 0),
+    "pool": (0, 16),
 }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from fastconv import threads
-from fastconv.bench import comparison, peers, report, roofline, runner
+from fastconv.bench import comparison, peers, pools, report, roofline, runner
 from fastconv.bench.passes import PASSES
 from fastconv.networks import NETWORKS, all_layers, network
 
@@ -34,7 +34,7 @@ class Comparison:
             raise pytest.UsageError(str(wrong)) from None
         name = self.options["network"]
         layers = all_layers() if name == "all" else network(name)
-        self.layers = [layer for layer in layers if layer.op == "conv2d"]
+        self.layers = [layer for layer in layers if pools.timed(layer, self.options["pass_"])]
         self.rows = {}
 
     @property

@@ -14,8 +14,17 @@ START, END = "<!-- comparison -->", "<!-- /comparison -->"
 HEADS = {**{name: name for name in LIBRARIES}, "torch": "torch (best format)", "scipy": "scipy (better module)"}
 
 
+KINDS = ("1x1", "depthwise", "3x3, stride 1", "other", "1-D", "3-D", "transposed", "pool")
+
+
 def kind(layer: Layer) -> str:
-    """The group that a layer is counted in."""
+    """The group that a layer is counted in; those of two dimensions by their kernels."""
+    if "pool" in layer.op:
+        return "pool"
+    if layer.transposed:
+        return "transposed"
+    if not layer.op.endswith("2d"):
+        return "1-D" if layer.op.endswith("1d") else "3-D"
     if layer.groups > 1 and layer.groups == layer.c:
         return "depthwise"
     if (layer.r, layer.s) == (1, 1):
@@ -26,7 +35,7 @@ def kind(layer: Layer) -> str:
 def grouped(data: dict) -> dict[str, list[dict]]:
     """The rows of a run by kind of layer."""
     layers = {layer.label: layer for layer in all_layers()}
-    groups: dict[str, list[dict]] = {name: [] for name in ("1x1", "depthwise", "3x3, stride 1", "other")}
+    groups: dict[str, list[dict]] = {name: [] for name in KINDS}
     for row in data["rows"]:
         if row["layer"] not in layers:
             raise ValueError(f"{row['layer']!r} is not a layer of a known network")
@@ -59,8 +68,8 @@ def markdown(data: dict) -> str:
     known = ", ".join(f"{name} {version}" for name, version in data.get("versions", {}).items() if name in heads)
     lines += [
         "",
-        f"{machine['cpu']} ({machine['core']}, {machine['isa']}), {machine['date']}: every convolution layer of "
-        f"{'twenty networks' if options['network'] == 'all' else options['network']}, once each, {options['dtype']}, "
+        f"{machine['cpu']} ({machine['core']}, {machine['isa']}), {machine['date']}: every layer of "
+        f"{'the networks' if options['network'] == 'all' else options['network']}, once each, {options['dtype']}, "
         f"{options['layout']}, batch {options['batch']}; geometric mean of the peer's time over ours, the least in "
         f"brackets. {held} in one process with {threads_of(data)}. % of peak: of the multiply-adds that registers "
         f"alone reach." + (f" {known}." if known else ""),
@@ -92,7 +101,10 @@ def _cell(rows: list[dict], name: str) -> str:
 
 
 def _share(rows: list[dict]) -> float:
-    """Percent of peak over all rows together."""
+    """Percent of peak over all rows together, but pools, which multiply nothing."""
+    rows = [row for row in rows if row["flops"]]
+    if not rows:
+        return 0.0
     seconds = sum(row["layer_s"] or row["function_s"] for row in rows)
     return 100 * sum(row["flops"] for row in rows) / seconds / 1e9 / max(row["peak_gflops"] for row in rows)
 

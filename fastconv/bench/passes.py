@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import fastconv as fc
+from fastconv.bench import pools
 from fastconv.bench.reference import SAMPLES, Data, Sample, sample
 from fastconv.networks import Layer
 
@@ -33,7 +34,9 @@ class Pass:
     torch: Callable[..., Call]
 
     def calls(self, data: Data, api: str) -> dict[str, Call]:
-        """Our calls for --api."""
+        """Our calls for --api; a pool has one."""
+        if pools.is_pool(data.layer):
+            return {"function": pools.call(self.name, data.layer, data.layout, data.x, data.dy)}
         calls = self.ours(data)
         return calls if api == "both" else {api: calls[api]}
 
@@ -61,6 +64,8 @@ class Pass:
 
     def algorithm(self, data: Data, packed: bool) -> str:
         """The names of what "auto" takes."""
+        if pools.is_pool(data.layer):
+            return pools.algorithm(self.name, data.layer, data.x, data.layout)
         options = {**data.layer.kwargs, "layout": data.layout, "dtype": data.x.dtype, "packed": packed}
         names = (data.layer.op if op == "forward" else f"{data.layer.op}_{op}" for op in self.ops)
         return "+".join(fc.explain(op, data.x.shape, data.w.shape, **options).algorithm for op in names)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastconv.bench import pools
 from fastconv.bench.passes import Call, Pass
 from fastconv.bench.reference import Data
 
@@ -85,8 +86,11 @@ def _torch(peer: str, pass_: Pass, data: Data, threads: int) -> Call:
         raise ValueError("torch has no channels_last for signals")
     form = last if peer == "torch_cl" else torch.contiguous_format
     arrays = data.first(data.x), data.w, data.first(data.dy)
-    tensors = (torch.from_numpy(a).contiguous(memory_format=form) for a in arrays)
-    run = pass_.torch(torch, *tensors, data.layer.kwargs)
+    x, w, dy = (torch.from_numpy(a).contiguous(memory_format=form) for a in arrays)
+    if pools.is_pool(data.layer):
+        run = pools.torch_call(torch, pass_.name, data.layer, x, dy)
+    else:
+        run = pass_.torch(torch, x, w, dy, data.layer.kwargs)
 
     def call():
         with torch.inference_mode():

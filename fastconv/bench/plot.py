@@ -21,7 +21,8 @@ ROW = 60  # layers; with more, the groups go on two rows
 def plot(path: str, data: dict) -> None:
     """Write a picture of a run's JSON; needs matplotlib."""
     plt = pyplot()
-    groups = {name: sorted(rows, key=lambda row: speed(row, OURS)) for name, rows in grouped(data).items() if rows}
+    multiplied = {name: [row for row in rows if row["flops"]] for name, rows in grouped(data).items()}
+    groups = {name: sorted(rows, key=lambda row: speed(row, OURS)) for name, rows in multiplied.items() if rows}
     names = [name for name in STYLE if name == OURS or any(fastest(row, name) for row in data["rows"])]
     peak = max(row["peak_gflops"] for row in data["rows"])
     top = 1.04 * max(peak * 1.03, *(speed(row, name) or 0 for row in data["rows"] for name in names))
@@ -96,7 +97,7 @@ def _draw(axis, rows, names, peak):
 def title(data: dict) -> str:
     """What was measured, and on what."""
     options = data["options"]
-    network = "every convolution of twenty networks" if options["network"] == "all" else options["network"]
+    network = "every convolution of the networks" if options["network"] == "all" else options["network"]
     pass_ = "" if pass_of(data) == "forward" else f"{pass_of(data)}, "
     return f"{network}, {pass_}{options['dtype']}, {options['layout']}, batch {options['batch']}\n{place(data)}"
 

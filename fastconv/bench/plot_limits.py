@@ -5,8 +5,15 @@ from __future__ import annotations
 from fastconv.bench.comparison import grouped
 from fastconv.bench.plot import OURS, place, plain, pyplot, save, speed, title
 
-COLORS = {"1x1": "#E69F00", "depthwise": "#56B4E9", "3x3, stride 1": "#009E73", "other": "#CC79A7"}
-MARKERS = {"1x1": "s", "depthwise": "^", "3x3, stride 1": "o", "other": "D"}
+MARKS = {
+    "1x1": ("s", "#E69F00"),
+    "depthwise": ("^", "#56B4E9"),
+    "3x3, stride 1": ("o", "#009E73"),
+    "other": ("D", "#CC79A7"),
+    "1-D": ("v", "#0072B2"),
+    "3-D": ("P", "#000000"),
+    "transposed": ("X", "#D55E00"),
+}
 LINES = {"3x3": "#009E73", "1x1": "#E69F00", "depthwise 3x3": "#56B4E9"}
 AXES = {
     "C": "input channels C",
@@ -25,8 +32,8 @@ def roofline(path: str, data: dict) -> None:
     from matplotlib.ticker import LogLocator
 
     figure, axis = pyplot().subplots(figsize=(9, 4.8), layout="constrained")
-    marks = dict(zip(COLORS, MARKERS.values(), strict=True))
-    intensities = [row["flops"] / row["bytes"] for row in data["rows"]]
+    groups = {name: rows for name, rows in grouped(data).items() if name in MARKS and rows}
+    intensities = [row["flops"] / row["bytes"] for rows in groups.values() for row in rows]
     low, high = min(intensities) / 1.5, max(intensities) * 1.5
     peak = data["roof"]["peak_gflops"]
     for (moved, rate), style in zip(data["roof"]["bandwidth_gb_s"].items(), ROOFS, strict=True):
@@ -36,11 +43,10 @@ def roofline(path: str, data: dict) -> None:
                   color="#555555", linewidth=1, linestyle=style,
                   label=f"{rate:.0f} GB/s, a copy of {_bytes(int(moved))}")  # fmt: skip
     axis.axhline(peak, color="#D55E00", linewidth=1, label=f"{peak:.0f} GFLOP/s, multiply-adds in registers")
-    for kind, rows in grouped(data).items():
-        if rows:
-            axis.scatter([row["flops"] / row["bytes"] for row in rows], [speed(row, OURS) for row in rows], s=14,
-                         marker=marks[kind], color=COLORS[kind], alpha=0.8, linewidths=0,
-                         label=f"{kind} ({len(rows)})")  # fmt: skip
+    for kind, rows in groups.items():
+        marker, color = MARKS[kind]
+        axis.scatter([row["flops"] / row["bytes"] for row in rows], [speed(row, OURS) for row in rows], s=14,
+                     marker=marker, color=color, alpha=0.8, linewidths=0, label=f"{kind} ({len(rows)})")  # fmt: skip
     axis.set(xscale="log", yscale="log", xlim=(low, high), xlabel="FLOP of direct convolution per byte of operands",
              ylabel="GFLOP/s")  # fmt: skip
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from fastconv.bench import pools
 from fastconv.networks import Layer
 
 COUNT = 64  # pixels or weights of a sample
@@ -26,7 +28,9 @@ class Data:
     def random(cls, layer: Layer, batch: int, layout: str, dtype: np.dtype) -> Data:
         """Normal data, the same for a layer at each run."""
         rng = np.random.default_rng(sum(layer.label.encode()))
-        shapes = layer.x_shape(batch, layout), layer.weight_shape, layer.y_shape(batch, layout)
+        x_shape = layer.x_shape(batch, layout)
+        weight_shape = (0,) * len(x_shape) if pools.is_pool(layer) else layer.weight_shape
+        shapes = x_shape, weight_shape, layer.y_shape(batch, layout)
         arrays = (rng.standard_normal(shape, np.float32).astype(dtype, copy=False) for shape in shapes)
         return cls(layer, layout, *arrays)
 
@@ -56,8 +60,9 @@ def output(data: Data, rng: np.random.Generator) -> Sample:
     """Every channel of the output at some pixels of the first image."""
     layer = data.layer
     places = _pixels(layer.y_sizes, rng)
-    read = [n * s - p + np.arange(r)[None] * d for n, r, s, p, d in _axes(layer, places)]
-    windows = _gather(data.first(data.x)[0], read)
+    windows, inside = _gather(data.first(data.x)[0], _windows(layer, places))
+    if pools.is_pool(layer):
+        return Sample((0, slice(None), *places), pools.values(layer, windows, inside).T)
     values = _products(windows, data.w.astype(np.float64), layer.groups, "gcpt,gkct->pgk")
     return Sample((0, slice(None), *places), values)
 
@@ -70,7 +75,12 @@ def input_grad(data: Data, rng: np.random.Generator) -> Sample:
     for n, r, s, p, d in _axes(layer, places):
         place, rest = np.divmod(n + p - np.arange(r)[None] * d, s)
         readers.append(np.where(rest == 0, place, -1))
-    windows = _gather(data.first(data.dy)[0], readers)
+    dy = data.first(data.dy)[0]
+    if pools.is_pool(layer):
+        reads = functools.partial(_windows, layer)
+        x = data.first(data.x)[0]
+        return Sample((0, slice(None), *places), pools.gradients(layer, dy, x, readers, places, _gather, reads).T)
+    windows, _ = _gather(dy, readers)
     values = _products(windows, data.w.astype(np.float64), layer.groups, "gkpt,gkct->pgc")
     return Sample((0, slice(None), *places), values)
 
@@ -106,21 +116,29 @@ def _pixels(sizes: tuple[int, ...], rng: np.random.Generator) -> tuple[np.ndarra
     return np.unravel_index(rng.choice(count, min(COUNT, count), replace=False), sizes)
 
 
+def _windows(layer: Layer, places: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+    """What each output reads, as [place, tap] for each axis."""
+    return [n * s - p + np.arange(r)[None] * d for n, r, s, p, d in _axes(layer, places)]
+
+
 def _axes(layer: Layer, places: tuple[np.ndarray, ...]):
     """For each axis: (places as a column, taps, stride, padding, dilation)."""
     windows = (layer.window(name) for name in ("stride", "padding", "dilation"))
     return zip((n[:, None] for n in places), layer.kernel, *windows, strict=True)
 
 
-def _gather(image: np.ndarray, places: list[np.ndarray]) -> np.ndarray:
-    """image[:, places[0][p, t], places[1][p, r], ...] as [channel, p, all taps] in float64; zero outside the image."""
+def _gather(image: np.ndarray, places: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """image[:, places[0][p, t], places[1][p, r], ...] as [channel, p, all taps] in float64, zero outside the image.
+
+    And for each place and tap, whether it is inside.
+    """
     index, inside, count = [], True, len(places)
     for axis, (at, size) in enumerate(zip(places, image.shape[1:], strict=True)):
         shape = (len(at), *(-1 if i == axis else 1 for i in range(count)))
         inside = inside & ((at >= 0) & (at < size)).reshape(shape)
         index.append(at.clip(0, size - 1).reshape(shape))
     picked = np.where(inside, image[(slice(None), *index)].astype(np.float64), 0.0)
-    return picked.reshape(*picked.shape[:2], -1)
+    return picked.reshape(*picked.shape[:2], -1), inside.reshape(picked.shape[1], -1)
 
 
 def _products(windows: np.ndarray, weight: np.ndarray, groups: int, sums: str) -> np.ndarray:
