@@ -36,6 +36,8 @@ def regroup_weights(plan, call, scratch, task):
         # A table holds where the phase's weights start, how many taps they have, and where these lie in w.
         table = peek(peek(plan, TABLES), phase)
         taps = peek(table, 1)
+        if taps == 0:
+            continue
         to = peek(call, Y) + peek(table, 0) + (g * channels * outputs + k0) * taps * item
         if peek(plan, TRANSPOSE) != 0:
             invoke(peek(plan, TRANSPOSE), (w, w_k, to, outputs * item, some, channels))
