@@ -10,14 +10,17 @@ from fastconv.__main__ import main
 from fastconv.bench import peers, pools, report, runner
 from fastconv.bench.passes import PASSES
 from fastconv.bench.reference import Data
-from fastconv.networks import Layer, network
-from fastconv.trunk import Depth
+from fastconv.networks import Depth, Layer, network
 
 LAYERS = (
     Layer("conv2d", 6, 9, 8, 4, 3, 3, (2, 1), (1, 1), (1, 2)),
     Layer("conv2d", 6, 9, 8, 12, 3, 3, groups=6),
     Layer("conv2d", 4, 7, 9, 6, 1, 1, (3, 2), groups=2),
     Layer("conv2d", 3, 6, 5, 5, 5, 4, padding=(4, 3)),
+)
+SPATIAL = (
+    Layer("conv1d", 6, 1, 30, 4, 1, 3, (1, 2), (0, 2), (1, 3)),
+    Layer("conv3d", 6, 9, 8, 4, 3, 2, (2, 1), (1, 1), (1, 2), groups=2, depth=Depth(7, 3, 2, 1, 2)),
 )
 IDS = [layer.label for layer in LAYERS]
 LAYOUTS = ["channels_first", "channels_last"]
@@ -105,6 +108,20 @@ def test_what_cannot_be_timed():
     assert pools.timed(POOLS[0]) and not pools.timed(POOLS[0], "training")
     assert not pools.timed(Layer("max_unpool2d", 4, 3, 3, 4, 2, 2, (2, 2)))
     assert pools.timed(LAYERS[0], "training")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layer", SPATIAL, ids=[layer.label for layer in SPATIAL])
+@pytest.mark.parametrize("pass_", PASSES.values(), ids=list(PASSES))
+def test_signals_and_volumes(pass_, layer, layout):
+    """Our calls and torch's agree with the samples, and these with their definition where that is easy: in torch."""
+    pytest.importorskip("torch")
+    data = Data.random(layer, 2, layout, np.dtype(np.float64))
+    samples = pass_.samples(data)
+    for call in pass_.calls(data, "both").values():
+        assert pass_.error(call(), samples, data) < 1e-13
+    assert pass_.error(peers.prepare("torch", pass_, data, 1)(), samples) < 1e-13
+    assert pass_.algorithm(data, False)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
