@@ -13,7 +13,10 @@ if not sys.platform.startswith("linux"):
     pytest.skip("needs mprotect", allow_module_level=True)
 from guard import guarded
 
-WINDOWS = [((1, 3, 13, 17), 3, 2, 1), ((2, 5, 7, 7), 3, 1, 1), ((1, 2, 9, 40), (2, 5), (2, 3), 0), ((1, 1, 1, 65), (1, 7), (1, 5), 0)]  # fmt: skip
+WINDOWS = [
+    ((1, 3, 13, 17), 3, 2, 1), ((2, 5, 7, 7), 3, 1, 1), ((1, 2, 9, 40), (2, 5), (2, 3), 0),
+    ((1, 1, 1, 65), (1, 7), (1, 5), 0),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("at_end", [True, False], ids=["end", "start"])

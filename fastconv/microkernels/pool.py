@@ -17,7 +17,7 @@ finish  keep: to scratch, in the computing type       round: to the stored type
 held    src is scratch, in the computing type
 indices, far   positions beside the maxima, the first of equals; 32 bits in scratch, or 64
 across  lanes are positions side by side
-s1..s4, any    the stride of a row
+s1..s4, any    the stride of a row     t1..t3  so many taps along it, unrolled
 
 Tables hold pairs of 64-bit integers for each tap: its byte offset, and its index: a position in the plane, or the
 number of its weight. Without a tap a window is 0, or the least number with index -1.
@@ -35,6 +35,7 @@ from fastconv.microkernels.reducer import Reducer
 
 STRIDES = ("s1", "s2", "s3", "s4", "any")
 TAP = 16  # bytes of a tap in a table
+UNROLLED = 3  # taps along a row, at most
 TOGETHER = 4  # vectors of a cell that go over its taps at once
 
 
@@ -168,6 +169,7 @@ def poolrow(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
      index_src, index_dst, index_pitch) = args  # fmt: skip
     zero, size = integer(0), integer(v.size)
     word = next(word for word in STRIDES if word in r.words)
+    few = next((count for count in range(1, UNROLLED + 1) if f"t{count}" in r.words), 0)
     with each(v, zero, lines, 1) as i:
         begin = v.offset(v.pointer(begins), b.mul(i, integer(8)))
         first, last = v.load_integer(begin), v.load_integer(v.offset(begin, 8))
@@ -175,7 +177,8 @@ def poolrow(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         with each(v, zero, n, v.lanes) as j:
             states = _States(r, 1)
             left = b.sub(n, j)
-            with _taps(v, varying, first, last) as (there, number), each(v, zero, taps, 1) as s:
+
+            def tap(there, number, s, j=j, left=left, states=states):
                 at = b.add(b.add(b.mul(j, stride), there), b.mul(s, step))
                 x = _strided(v, v.offset(v.pointer(src), at), word, stride, left)
                 position = weight = None
@@ -186,6 +189,14 @@ def poolrow(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                     where = b.mul(b.add(number, s), size)
                     weight = v.broadcast(v.load_scalar(v.offset(v.pointer(weights), where)))
                 states.put(0, r.absorb(states.get(0), x, position, weight))
+
+            with _taps(v, varying, first, last) as (there, number):
+                if few:
+                    for s in range(few):
+                        tap(there, number, integer(s))
+                else:
+                    with each(v, zero, taps, 1) as s:
+                        tap(there, number, s)
             mask = v.first_lanes(left)
             value, *index = states.get(0)
 

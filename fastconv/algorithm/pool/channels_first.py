@@ -141,7 +141,7 @@ class Rows:
         )
         down = kernel_name("pooltaps", problem, target, words.load, words.op, "keep", numbers, "across",
                            "rowweights" if weights is not None else "")  # fmt: skip
-        along = kernel_name("poolrow", problem, target, "plain", words.op, words.finish, "held", numbers, row.word)
+        along = kernel_name("poolrow", problem, target, "plain", words.op, words.finish, "held", numbers, *row.words)
         spread = microkernel("_".join(["poolspread", dtypes(problem)[0], target.isa])) if row.spread > 1 else None
         index_at = HEAD + batch * pitch
         spread_at = index_at + batch * elements * index_item
