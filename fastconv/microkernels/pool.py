@@ -108,9 +108,11 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             at = v.offset(v.pointer(factors), b.mul(i, integer(2 * v.size)))
             return v.broadcast(v.load_scalar(at)), v.broadcast(v.load_scalar(v.offset(at, v.size)))
 
-        def block(j, count, mask, first=first, last=last, line=line, beside=beside, index_line=index_line, pair=pair):
-            """`count` vectors of the cell from element j on."""
-            states = _States(r, count)
+        def block(
+            j, count, last_mask, first=first, last=last, line=line, beside=beside, index_line=index_line, pair=pair
+        ):
+            """`count` vectors of the cell from element j on; the last may be masked."""
+            states, masks = _States(r, count), [None] * (count - 1) + [last_mask]
             start = v.offset(v.pointer(src), b.mul(j, integer(width)))
             with _taps(v, fixed, zero, fixed_count) as (there, number), _taps(v, varying, first, last) as (off, more_):
                 index = b.add(number, more_)
@@ -118,7 +120,7 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 weight = None
                 if "weights" in r.words:
                     weight = v.broadcast(v.load_scalar(v.offset(v.pointer(weights), b.mul(index, integer(v.size)))))
-                for k in range(count):
+                for k, mask in enumerate(masks):
                     place = v.offset(at, k * v.lanes * width)
                     x = r.load(place, mask)
                     if "rowweights" in r.words:
@@ -131,13 +133,13 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                         ahead = b.add(column, b.add(j, integer(k * v.lanes))) if iota else zero
                         position = _splat(r.number, b.add(index, ahead), iota)
                     states.put(k, r.absorb(states.get(k), x, position, weight))
-            whole = v.first_lanes(integer(v.lanes)) if mask is None else mask
-            for k in range(count):
+            for k, mask in enumerate(masks):
+                whole = v.first_lanes(integer(v.lanes)) if mask is None else mask
                 ahead = b.add(j, integer(k * v.lanes))
                 value, *index = states.get(k)
                 to = v.offset(line, b.mul(ahead, integer(r.width)))
                 there = v.offset(beside, b.mul(ahead, integer(r.width)))
-                result = r.finished(value, pair, exponents, lambda there=there: _stored(r, there, mask))
+                result = r.finished(value, pair, exponents, lambda there=there, mask=mask: _stored(r, there, mask))
                 r.store(result, to, whole)
                 if r.indexed:
                     r.store_index(index[0], v.offset(index_line, b.mul(ahead, integer(r.index_width))), whole)
@@ -147,8 +149,13 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         blocks = b.sub(n, b.srem(n, most))
         with each(v, zero, blocks, together * v.lanes) as j:
             block(j, together, None)
-        with each(v, blocks, n, v.lanes) as j:
-            block(j, 1, v.first_lanes(b.sub(n, j)))
+        # What is left goes at once too: a loop over taps for each vector of it took as long as all the others.
+        left = b.sub(n, blocks)
+        for count in range(1, together + 1):
+            rest = b.sub(left, integer((count - 1) * v.lanes))
+            here = b.and_(b.icmp_signed(">", rest, zero), b.icmp_signed("<=", rest, integer(v.lanes)))
+            with b.if_then(here):
+                block(blocks, count, v.first_lanes(rest))
 
 
 def _stored(r: Reducer, pointer, mask):
@@ -268,15 +275,15 @@ def poolscatter(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     with each(v, integer(0), n, 1) as i:
         position = v.load_integer(v.offset(v.pointer(index), b.mul(i, integer(8))))
         inside = b.sub(position, first)
-        with b.if_then(b.icmp_unsigned("<", inside, count), likely=True):
-            narrow_ = Vectors(b, spec.source, 1)
-            x = widen(
-                v, narrow_.load_scalar(v.offset(v.pointer(src), b.mul(i, integer(SIZE[spec.source])))), spec.source
-            )
-            place = v.offset(v.pointer(dst), b.add(b.mul(inside, pitch), b.mul(i, step)))
-            typed = b.bitcast(place, ELEMENT[spec.dtype].as_pointer())
-            b.store(b.fadd(b.load(typed, align=v.size), x), typed, align=v.size)
-        # -1 is a window that had no element.
-        outside = b.icmp_unsigned(">=", b.add(position, integer(1)), b.add(positions, integer(1)))
-        with b.if_then(outside, likely=False):
-            b.store(integer(1), b.bitcast(v.pointer(wrong), I64.as_pointer()), align=8)
+        with b.if_else(b.icmp_unsigned("<", inside, count), likely=True) as (adds, other):
+            with adds:
+                at = v.offset(v.pointer(src), b.mul(i, integer(SIZE[spec.source])))
+                x = widen(v, Vectors(b, spec.source, 1).load_scalar(at), spec.source)
+                place = v.offset(v.pointer(dst), b.add(b.mul(inside, pitch), b.mul(i, step)))
+                typed = b.bitcast(place, ELEMENT[spec.dtype].as_pointer())
+                b.store(b.fadd(b.load(typed, align=v.size), x), typed, align=v.size)
+            with other:
+                # -1 is a window that had no element.
+                outside = b.icmp_unsigned(">=", b.add(position, integer(1)), b.add(positions, integer(1)))
+                with b.if_then(outside, likely=False):
+                    b.store(integer(1), b.bitcast(v.pointer(wrong), I64.as_pointer()), align=8)
