@@ -56,6 +56,8 @@ overlap_, scatter_, lookup_<dtype>_<isa>           sums of pieces that overlap (
 poolspans_, poolpicks_, poolpixels_, poolfill_<dtype>_<isa>_<words>   pools of parts and of whole planes (`poolparts`)
 total_<dtype>_<isa>_<across|down>                  sums of a row, of columns; <source><dtype> also widens
 finish_<dtype>_<isa>_<activation>                  dst = round(act(src + residual)); <stored><dtype> also narrows
+pooltaps_, poolrow_<dtype>_<isa>_<load>_<op>_<finish>...   windows of pools (`pool`, `reducer`)
+poolspread_, poolscatter_<dtype>_<isa>             moves of their gradients
 fmapeak_<dtype>_<isa>                              multiply-adds in registers, the yardstick
 
 Alignment: packed panels start on 64 bytes; every other operand needs no more than one element's alignment.
