@@ -87,6 +87,21 @@ def splat(number: Vectors, value, iota: bool):
     return b.add(spread, ir.Constant(number.type, list(range(number.lanes)))) if iota else spread
 
 
+def in_blocks(v: Vectors, n, together: int, block) -> None:
+    """block(j, masks) for all n elements, up to `together` vectors from j on at a time; only a last one has a mask."""
+    b, zero = v.b, integer(0)
+    blocks = b.sub(n, b.srem(n, integer(together * v.lanes)))
+    with each(v, zero, blocks, together * v.lanes) as j:
+        block(j, [None] * together)
+    # What is left goes at once too: a loop over taps for each vector of it took as long as all the others.
+    left = b.sub(n, blocks)
+    for count in range(1, together + 1):
+        rest = b.sub(left, integer((count - 1) * v.lanes))
+        here = b.and_(b.icmp_signed(">", rest, zero), b.icmp_signed("<=", rest, integer(v.lanes)))
+        with b.if_then(here):
+            block(blocks, [None] * (count - 1) + [v.first_lanes(rest)])
+
+
 @emitter("pooltaps")
 def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     """Arguments: src, fixed (table), fixed count, begins, varying (table), cells, dst, dst_pitch, n, factors (a pair a
@@ -108,11 +123,9 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             at = v.offset(v.pointer(factors), b.mul(i, integer(2 * v.size)))
             return v.broadcast(v.load_scalar(at)), v.broadcast(v.load_scalar(v.offset(at, v.size)))
 
-        def block(
-            j, count, last_mask, first=first, last=last, line=line, beside=beside, index_line=index_line, pair=pair
-        ):
-            """`count` vectors of the cell from element j on; the last may be masked."""
-            states, masks = States(r, count), [None] * (count - 1) + [last_mask]
+        def block(j, masks, first=first, last=last, line=line, beside=beside, index_line=index_line, pair=pair):
+            """Vectors of the cell from element j on."""
+            states = States(r, len(masks))
             start = v.offset(v.pointer(src), b.mul(j, integer(width)))
             with _taps(v, fixed, zero, fixed_count) as (there, number), _taps(v, varying, first, last) as (off, more_):
                 index = b.add(number, more_)
@@ -146,17 +159,7 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                     r.store_index(index[0], v.offset(index_line, b.mul(ahead, integer(r.index_width))), whole)
 
         together = 1 if r.indexed else TOGETHER
-        most = integer(together * v.lanes)
-        blocks = b.sub(n, b.srem(n, most))
-        with each(v, zero, blocks, together * v.lanes) as j:
-            block(j, together, None)
-        # What is left goes at once too: a loop over taps for each vector of it took as long as all the others.
-        left = b.sub(n, blocks)
-        for count in range(1, together + 1):
-            rest = b.sub(left, integer((count - 1) * v.lanes))
-            here = b.and_(b.icmp_signed(">", rest, zero), b.icmp_signed("<=", rest, integer(v.lanes)))
-            with b.if_then(here):
-                block(blocks, count, v.first_lanes(rest))
+        in_blocks(v, n, together, block)
 
 
 def stored_beside(r: Reducer, pointer, mask):
