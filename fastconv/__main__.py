@@ -24,7 +24,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     bench = commands.add_parser("bench", help="time every convolution layer of a network")
     bench.set_defaults(run=_bench)
-    bench.add_argument("network", nargs="?", default="resnet50", help=f"all, or one of {', '.join(NETWORKS)}")
+    bench.add_argument(
+        "network",
+        nargs="?",
+        default="resnet50",
+        help=f"all, pool (all networks' pools and more), or one of {', '.join(NETWORKS)}",
+    )
     bench.add_argument("--pass", dest="pass_", default="forward",
                        choices=["forward", "input_grad", "weight_grad", "training"],
                        help="training: the convolution, its input's gradient and its weight's")  # fmt: skip
@@ -121,6 +126,13 @@ def _bench(options: argparse.Namespace) -> int:
     if len(threads) > 1:
         raise ValueError(f"--threads: several numbers are for --regret, got {threads}")
     (threads,) = threads
+    if options.network == "pool":
+        from fastconv.bench import pool
+
+        rows = pool.run(options.against, options.pass_, options.layout, options.dtype, threads, options.batch)
+        if options.json:
+            report.write_json(options.json, {"pools": rows})
+        return 0
     if options.plot:
         _require("matplotlib", "--plot")
     if options.scaling:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastconv import target as targets
+from fastconv import threads
 from fastconv.call import Calls
 from fastconv.checks import as_shape, as_sizes, check_array, check_axes, check_choice, check_indices, dtype_name, shown
 from fastconv.codegen.lock import setup
@@ -186,7 +187,8 @@ def max_unpool3d_backward(
 def _unpool(axes, x, indices, kernel_size, stride, padding, output_size, layout, out):
     """Prepare or find the call, run it, and look whether all indices were good."""
     try:
-        key = (axes, array_key(x), array_key(indices), *map(typed, (kernel_size, stride, padding, output_size)), layout)
+        key = (axes, array_key(x), array_key(indices), *map(typed, (kernel_size, stride, padding, output_size)), layout,
+               threads.get_num_threads())  # fmt: skip
         call, plane = _calls[key]
     except (KeyError, TypeError, AttributeError):
         call, plane = _unpool_call(axes, x, indices, kernel_size, stride, padding, output_size, layout)
@@ -197,7 +199,7 @@ def _unpool(axes, x, indices, kernel_size, stride, padding, output_size, layout,
 def _backward(axes, grad_output, indices, layout, out):
     """Prepare or find the call, run it, and look whether all indices were good."""
     try:
-        key = (axes, array_key(grad_output), array_key(indices), layout)
+        key = (axes, array_key(grad_output), array_key(indices), layout, threads.get_num_threads())
         call, plane = _calls[key]
     except (KeyError, TypeError, AttributeError):
         call, plane = _backward_call(axes, grad_output, indices, layout)
@@ -298,5 +300,6 @@ def _call(op, n, c, inside, outside, array, shape, layout, gradient: bool) -> Jo
         with setup:
             from fastconv.algorithm.unpool import unpool
 
-            jobs = [unpool(n, c, inside, outside, dtype, layout == "channels_last", gradient, targets.host())]
+            last, count = layout == "channels_last", threads.get_num_threads()
+            jobs = [unpool(n, c, inside, outside, dtype, last, gradient, targets.host(), count)]
     return JobCall(f"{op}_{dtype}_n{n}_c{c}_{inside}to{outside}_{layout}", shape, array.dtype, jobs)

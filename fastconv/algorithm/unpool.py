@@ -1,7 +1,7 @@
 """Max unpooling: elements put where indices say, zeros elsewhere; and its gradient, which takes them from there.
 
-A task owns the planes that it writes to, so that of two elements with one place the later in scan order stays. With the
-channels last these are the planes of some channels: each index is a pixel, whose channels are taken in turn.
+A task owns what it writes to, so that of two elements with one place the later in scan order stays: planes, or with the
+channels last some positions of an image, because runs of all its channels take 3 times less than blocks of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from fastconv.target import Target
 # Of a call's arrays: the elements that are moved, their places, the word that tells of a bad one, and the result.
 FROM, INDEX, BAD, TO = 0, 1, 2, 4
 TASK_ELEMENTS = 16 << 10  # of indices that a task takes at least, if there are so many
-LINE_CHANNELS = 64  # bytes of channels, at least, whose planes a task owns when the channels are last
 
 PLANES, EACH, IN, OUT, ITEM, MOVE, CLEAR, FIRST_FIELDS = range(8)
 
@@ -32,7 +31,7 @@ def unpool_planes(plan, call, scratch, task):
         to = peek(call, TO) + plane * outside * item
         invoke(peek(plan, CLEAR), (0, item, to, item, outside))
         invoke(peek(plan, MOVE), (peek(call, FROM) + plane * inside * item, to, peek(call, INDEX) + plane * inside * 8,
-                                  inside, outside, item, 0, peek(call, BAD)))  # fmt: skip
+                                  inside, 0, outside, outside, item, 0, peek(call, BAD)))  # fmt: skip
 
 
 @native("unpool_first_grad", 4)
@@ -50,22 +49,18 @@ BLOCKS, BLOCK, CHANNELS, LAST_IN, LAST_OUT, LAST_ITEM, LAST_MOVE, LAST_CLEAR, LA
 
 @native("unpool_last", 4)
 def unpool_channels(plan, call, scratch, task):
-    """A block of an image's channels, channels last."""
+    """A block of an image's positions, channels last."""
     channels, item, inside, outside = (
         peek(plan, CHANNELS), peek(plan, LAST_ITEM), peek(plan, LAST_IN), peek(plan, LAST_OUT)
     )  # fmt: skip
-    image, c0 = task // peek(plan, BLOCKS), task % peek(plan, BLOCKS) * peek(plan, BLOCK)
-    some = min(peek(plan, BLOCK), channels - c0)
-    to = peek(call, TO) + (image * outside * channels + c0) * item
-    if some == channels:
-        invoke(peek(plan, LAST_CLEAR), (0, item, to, item, outside * channels))
-    else:
-        for p in range(outside):
-            invoke(peek(plan, LAST_CLEAR), (0, item, to + p * channels * item, item, some))
+    image, first = task // peek(plan, BLOCKS), task % peek(plan, BLOCKS) * peek(plan, BLOCK)
+    some = min(peek(plan, BLOCK), outside - first)
+    to = peek(call, TO) + (image * outside + first) * channels * item
+    invoke(peek(plan, LAST_CLEAR), (0, item, to, item, some * channels))
     for p in range(inside):
-        at = (image * inside + p) * channels + c0
-        invoke(peek(plan, LAST_MOVE), (peek(call, FROM) + at * item, to, peek(call, INDEX) + at * 8, some, outside,
-                                       channels * item, item, peek(call, BAD)))  # fmt: skip
+        at = (image * inside + p) * channels
+        invoke(peek(plan, LAST_MOVE), (peek(call, FROM) + at * item, to, peek(call, INDEX) + at * 8, channels, first,
+                                       some, outside, channels * item, item, peek(call, BAD)))  # fmt: skip
 
 
 @native("unpool_last_grad", 4)
@@ -82,7 +77,9 @@ def look_up_pixels(plan, call, scratch, task):
                                        outside, channels * item, item, peek(call, BAD)))  # fmt: skip
 
 
-def unpool(n: int, c: int, inside: int, outside: int, dtype: str, last: bool, gradient: bool, target: Target) -> Job:
+def unpool(
+    n: int, c: int, inside: int, outside: int, dtype: str, last: bool, gradient: bool, target: Target, threads: int
+) -> Job:
     """The job for n images of c channels of `inside` elements, put among `outside`, all contiguous."""
     moved = MOVED[SHORT_DTYPE[dtype]]
     item = {"f32": 4, "f64": 8}.get(moved, 2)
@@ -94,10 +91,14 @@ def unpool(n: int, c: int, inside: int, outside: int, dtype: str, last: bool, gr
         each = max(1, min(TASK_ELEMENTS // inside, n * c // 8))
         plan = np.array([n * c, each, inside, outside, item, move, clear], np.int64)
         return Job(kernel.address, plan, -(-n * c // each), 0, flops)
-    kernel, extent, least = unpool_channels, c, LINE_CHANNELS // item
     if gradient:
-        kernel, extent, least = look_up_pixels, inside, max(1, TASK_ELEMENTS // c)
-    block = max(1, min(extent, max(least, -(-extent * n // 8))))
-    blocks = -(-extent // block)
+        kernel = look_up_pixels
+        block = max(1, min(inside, max(TASK_ELEMENTS // c, -(-inside * n // 8))))
+        blocks = -(-inside // block)
+    else:
+        # Every block of positions looks at all indices: no more of them than keep the threads busy.
+        kernel = unpool_channels
+        block = -(-outside // -(-threads // n))
+        blocks = -(-outside // block)
     plan = np.array([blocks, block, c, inside, outside, item, move, clear], np.int64)
     return Job(kernel.address, plan, n * blocks, 0, flops)

@@ -128,7 +128,7 @@ OPERANDS = {
     "accumulate": _five,
     "total": _five,
     "overlap": _six,
-    "scatter": _eight,
+    "scatter": _ten,
     "lookup": _eight,
     "pooltaps": _seventeen,
     "poolrow": _eighteen,
@@ -138,6 +138,7 @@ OPERANDS = {
     "poolpicks": _eighteen,
     "poolpixels": _eight,
     "poolfill": _five,
+    "poolrepeat": _ten,
 }
 ACTIVATIONS = ("none", "relu", "relu6", "leaky", "sigmoid", "tanh", "silu", "hardswish", "gelu")
 

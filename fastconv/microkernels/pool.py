@@ -17,7 +17,7 @@ finish  keep: to scratch, in the computing type       round: to the stored type
 held    src is scratch, in the computing type
 indices, far   positions beside the maxima, the first of equals; 32 bits in scratch, or 64
 across  lanes are positions side by side
-s1..s4, any    the stride of a row
+s1..s4, any    the stride of a row     t1..t3  so many taps along it, unrolled
 
 Tables hold pairs of 64-bit integers for each tap: its byte offset, and its index: a position in the plane, or the
 number of its weight. Without a tap a window is 0, or the least number with index -1.
@@ -35,6 +35,7 @@ from fastconv.microkernels.reducer import Reducer
 
 STRIDES = ("s1", "s2", "s3", "s4", "any")
 TAP = 16  # bytes of a tap in a table
+UNROLLED = 3  # taps along a row, at most
 TOGETHER = 4  # vectors of a cell that go over its taps at once
 
 
@@ -86,6 +87,21 @@ def splat(number: Vectors, value, iota: bool):
     return b.add(spread, ir.Constant(number.type, list(range(number.lanes)))) if iota else spread
 
 
+def in_blocks(v: Vectors, n, together: int, block) -> None:
+    """block(j, masks) for all n elements, up to `together` vectors from j on at a time; only a last one has a mask."""
+    b, zero = v.b, integer(0)
+    blocks = b.sub(n, b.srem(n, integer(together * v.lanes)))
+    with each(v, zero, blocks, together * v.lanes) as j:
+        block(j, [None] * together)
+    # What is left goes at once too: a loop over taps for each vector of it took as long as all the others.
+    left = b.sub(n, blocks)
+    for count in range(1, together + 1):
+        rest = b.sub(left, integer((count - 1) * v.lanes))
+        here = b.and_(b.icmp_signed(">", rest, zero), b.icmp_signed("<=", rest, integer(v.lanes)))
+        with b.if_then(here):
+            block(blocks, [None] * (count - 1) + [v.first_lanes(rest)])
+
+
 @emitter("pooltaps")
 def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     """Arguments: src, fixed (table), fixed count, begins, varying (table), cells, dst, dst_pitch, n, factors (a pair a
@@ -107,9 +123,9 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             at = v.offset(v.pointer(factors), b.mul(i, integer(2 * v.size)))
             return v.broadcast(v.load_scalar(at)), v.broadcast(v.load_scalar(v.offset(at, v.size)))
 
-        def block(j, count, mask, first=first, last=last, line=line, beside=beside, index_line=index_line, pair=pair):
-            """`count` vectors of the cell from element j on."""
-            states = States(r, count)
+        def block(j, masks, first=first, last=last, line=line, beside=beside, index_line=index_line, pair=pair):
+            """Vectors of the cell from element j on."""
+            states = States(r, len(masks))
             start = v.offset(v.pointer(src), b.mul(j, integer(width)))
             with _taps(v, fixed, zero, fixed_count) as (there, number), _taps(v, varying, first, last) as (off, more_):
                 index = b.add(number, more_)
@@ -117,7 +133,7 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 weight = None
                 if "weights" in r.words:
                     weight = v.broadcast(v.load_scalar(v.offset(v.pointer(weights), b.mul(index, integer(v.size)))))
-                for k in range(count):
+                for k, mask in enumerate(masks):
                     place = v.offset(at, k * v.lanes * width)
                     x = r.load(place, mask)
                     if "rowweights" in r.words:
@@ -130,24 +146,20 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                         ahead = b.add(column, b.add(j, integer(k * v.lanes))) if iota else zero
                         position = splat(r.number, b.add(index, ahead), iota)
                     states.put(k, r.absorb(states.get(k), x, position, weight))
-            whole = v.first_lanes(integer(v.lanes)) if mask is None else mask
-            for k in range(count):
+            for k, mask in enumerate(masks):
+                whole = v.first_lanes(integer(v.lanes)) if mask is None else mask
                 ahead = b.add(j, integer(k * v.lanes))
                 value, *index = states.get(k)
                 to = v.offset(line, b.mul(ahead, integer(r.width)))
                 there = v.offset(beside, b.mul(ahead, integer(r.width)))
-                result = r.finished(value, pair, exponents, lambda there=there: stored_beside(r, there, mask))
+                result = r.finished(value, pair, exponents,
+                                    lambda there=there, mask=mask: stored_beside(r, there, mask))  # fmt: skip
                 r.store(result, to, whole)
                 if r.indexed:
                     r.store_index(index[0], v.offset(index_line, b.mul(ahead, integer(r.index_width))), whole)
 
         together = 1 if r.indexed else TOGETHER
-        most = integer(together * v.lanes)
-        blocks = b.sub(n, b.srem(n, most))
-        with each(v, zero, blocks, together * v.lanes) as j:
-            block(j, together, None)
-        with each(v, blocks, n, v.lanes) as j:
-            block(j, 1, v.first_lanes(b.sub(n, j)))
+        in_blocks(v, n, together, block)
 
 
 def stored_beside(r: Reducer, pointer, mask):
@@ -168,6 +180,7 @@ def poolrow(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
      index_src, index_dst, index_pitch) = args  # fmt: skip
     zero, size = integer(0), integer(v.size)
     word = next(word for word in STRIDES if word in r.words)
+    few = next((count for count in range(1, UNROLLED + 1) if f"t{count}" in r.words), 0)
     with each(v, zero, lines, 1) as i:
         begin = v.offset(v.pointer(begins), b.mul(i, integer(8)))
         first, last = v.load_integer(begin), v.load_integer(v.offset(begin, 8))
@@ -175,7 +188,8 @@ def poolrow(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         with each(v, zero, n, v.lanes) as j:
             states = States(r, 1)
             left = b.sub(n, j)
-            with _taps(v, varying, first, last) as (there, number), each(v, zero, taps, 1) as s:
+
+            def tap(there, number, s, j=j, left=left, states=states):
                 at = b.add(b.add(b.mul(j, stride), there), b.mul(s, step))
                 x = _strided(v, v.offset(v.pointer(src), at), word, stride, left)
                 position = weight = None
@@ -186,6 +200,14 @@ def poolrow(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                     where = b.mul(b.add(number, s), size)
                     weight = v.broadcast(v.load_scalar(v.offset(v.pointer(weights), where)))
                 states.put(0, r.absorb(states.get(0), x, position, weight))
+
+            with _taps(v, varying, first, last) as (there, number):
+                if few:
+                    for s in range(few):
+                        tap(there, number, integer(s))
+                else:
+                    with each(v, zero, taps, 1) as s:
+                        tap(there, number, s)
             mask = v.first_lanes(left)
             value, *index = states.get(0)
 
@@ -257,15 +279,15 @@ def poolscatter(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     with each(v, integer(0), n, 1) as i:
         position = v.load_integer(v.offset(v.pointer(index), b.mul(i, integer(8))))
         inside = b.sub(position, first)
-        with b.if_then(b.icmp_unsigned("<", inside, count), likely=True):
-            narrow_ = Vectors(b, spec.source, 1)
-            x = widen(
-                v, narrow_.load_scalar(v.offset(v.pointer(src), b.mul(i, integer(SIZE[spec.source])))), spec.source
-            )
-            place = v.offset(v.pointer(dst), b.add(b.mul(inside, pitch), b.mul(i, step)))
-            typed = b.bitcast(place, ELEMENT[spec.dtype].as_pointer())
-            b.store(b.fadd(b.load(typed, align=v.size), x), typed, align=v.size)
-        # -1 is a window that had no element.
-        outside = b.icmp_unsigned(">=", b.add(position, integer(1)), b.add(positions, integer(1)))
-        with b.if_then(outside, likely=False):
-            b.store(integer(1), b.bitcast(v.pointer(wrong), I64.as_pointer()), align=8)
+        with b.if_else(b.icmp_unsigned("<", inside, count), likely=True) as (adds, other):
+            with adds:
+                at = v.offset(v.pointer(src), b.mul(i, integer(SIZE[spec.source])))
+                x = widen(v, Vectors(b, spec.source, 1).load_scalar(at), spec.source)
+                place = v.offset(v.pointer(dst), b.add(b.mul(inside, pitch), b.mul(i, step)))
+                typed = b.bitcast(place, ELEMENT[spec.dtype].as_pointer())
+                b.store(b.fadd(b.load(typed, align=v.size), x), typed, align=v.size)
+            with other:
+                # -1 is a window that had no element.
+                outside = b.icmp_unsigned(">=", b.add(position, integer(1)), b.add(positions, integer(1)))
+                with b.if_then(outside, likely=False):
+                    b.store(integer(1), b.bitcast(v.pointer(wrong), I64.as_pointer()), align=8)

@@ -4,6 +4,7 @@ poolspans   dst[i, j] = finish( over q < count[j] of load(src[varying[i] + first
 poolpicks   dst[i, j] = finish( over t < taps of src[varying[i] + table[t][j]] )              lanes are windows
 poolpixels  dst[c] = finish( over p < pixels of load(src[p, c]) )                             lanes are channels
 poolfill    dst[i, :] = finish(src[i])
+poolrepeat  dst[p, c] = finish(src[c]), or with indices src[c] if index[c] is first + p, else 0
 
 Words of their names are those of `pool`. Sums are formed a part at a time, so that each is of a few hundred terms.
 """
@@ -13,9 +14,9 @@ from __future__ import annotations
 from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
-from fastconv.codegen.vector import I32, SIZE, Vectors, integer
+from fastconv.codegen.vector import I32, I64, SIZE, Vectors, integer
 from fastconv.microkernels.pack import Source, each, narrow, widen
-from fastconv.microkernels.pool import TOGETHER, Reducer, States, splat, stored_beside
+from fastconv.microkernels.pool import TOGETHER, Reducer, States, in_blocks, splat, stored_beside
 
 CHAINS = 4  # of sums along a window, so that an addition's latency does not count
 TURNS = 128  # of a chain that are summed at once
@@ -170,6 +171,12 @@ def _picked(r: Reducer, row, index_row, places) -> list:
     return found
 
 
+def _pair_of(v: Vectors, factors):
+    """The one divisor and its reciprocal, in all lanes."""
+    at = v.pointer(factors)
+    return v.broadcast(v.load_scalar(at)), v.broadcast(v.load_scalar(v.offset(at, v.size)))
+
+
 @emitter("poolpixels")
 def poolpixels(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     """Arguments: src, pixels, pitch (bytes), n, dst, factors (a divisor and its reciprocal), exponents, index_dst."""
@@ -179,24 +186,23 @@ def poolpixels(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     zero, width = integer(0), SIZE[r.source.source]
 
     def pair():
-        at = v.pointer(factors)
-        return v.broadcast(v.load_scalar(at)), v.broadcast(v.load_scalar(v.offset(at, v.size)))
+        return _pair_of(v, factors)
 
-    def block(j, count, mask):
-        """`count` vectors of channels from j on."""
-        states, parts = States(r, count), States(r, count)
+    def block(j, masks):
+        """Vectors of channels from j on."""
+        states, parts = States(r, len(masks)), States(r, len(masks))
         start = v.offset(v.pointer(src), b.mul(j, integer(width)))
         with each(v, zero, pixels, PIXELS) as part:
             with each(v, part, _least(b, pixels, b.add(part, integer(PIXELS))), 1) as p:
                 at = v.offset(start, b.mul(p, pitch))
-                for k in range(count):
+                for k, mask in enumerate(masks):
                     place = v.offset(at, k * v.lanes * width)
                     x = r.transformed(r.load(place, mask), place, mask, exponents, zero)
                     index = splat(r.number, p, False) if r.indexed else None
                     parts.put(k, r.absorb(parts.get(k), x, index))
             _add_up(r, states, parts)
-        whole = v.first_lanes(integer(v.lanes)) if mask is None else mask
-        for k in range(count):
+        for k, mask in enumerate(masks):
+            whole = v.first_lanes(integer(v.lanes)) if mask is None else mask
             ahead = b.add(j, integer(k * v.lanes))
             value, *index = states.get(k)
             result = r.finished(value, pair, exponents, None)
@@ -204,12 +210,7 @@ def poolpixels(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             if r.indexed:
                 r.store_index(index[0], v.offset(v.pointer(index_dst), b.mul(ahead, integer(8))), whole)
 
-    together = 1 if r.indexed else TOGETHER
-    blocks = b.sub(n, b.srem(n, integer(together * v.lanes)))
-    with each(v, zero, blocks, together * v.lanes) as j:
-        block(j, together, None)
-    with each(v, blocks, n, v.lanes) as j:
-        block(j, 1, v.first_lanes(b.sub(n, j)))
+    in_blocks(v, n, 1 if r.indexed else TOGETHER, block)
 
 
 @emitter("poolfill")
@@ -218,13 +219,56 @@ def poolfill(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     r = Reducer(b, name)
     v = r.v
     src, lines, n, dst, factors = args
-    zero, at = integer(0), v.pointer(factors)
+    zero, pair = integer(0), _pair_of(v, factors)
     source = Source(Vectors(b, v.dtype, 1), r.stored)
     with each(v, zero, lines, 1) as i:
         x = source.narrow.load_scalar(v.offset(v.pointer(src), b.mul(i, integer(SIZE[r.stored]))))
         value = v.broadcast(widen(v, x, r.stored))
-        pair = v.broadcast(v.load_scalar(at)), v.broadcast(v.load_scalar(v.offset(at, v.size)))
-        value = r.finished(value, lambda pair=pair: pair, None, None)
+        value = r.finished(value, lambda: pair, None, None)
         line = v.offset(v.pointer(dst), b.mul(b.mul(i, n), integer(r.width)))
         with each(v, zero, n, v.lanes) as j:
             r.store(value, v.offset(line, b.mul(j, integer(r.width))), v.first_lanes(b.sub(n, j)))
+
+
+@emitter("poolrepeat")
+def poolrepeat(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: src, dst, pitch (bytes), n, first, pixels, factors (a divisor and its reciprocal), index, positions
+    (that there are), wrong (a flag for indices outside; -1 is a plane that had no maximum)."""
+    r = Reducer(b, name)
+    v = r.v
+    src, dst, pitch, n, first, pixels, factors, index, positions, wrong = args
+    out, wide = Vectors(b, r.stored, v.lanes), Vectors(b, "i64", v.lanes)
+
+    def indices(j, mask):
+        """Those of a vector, as `r.number` has them; any outside are told of."""
+        found = wide.load_masked(v.offset(v.pointer(index), b.mul(j, integer(8))), mask)
+        least = b.add(found, wide.constant(1))
+        bad = b.icmp_unsigned(">", least, wide.broadcast(positions))
+        with b.if_then(b.icmp_unsigned("!=", b.bitcast(bad, ir.IntType(v.lanes)), ir.IntType(v.lanes)(0)), False):
+            b.store(integer(1), v.pointer(wrong, I64), align=8)
+        return b.trunc(found, r.number.type) if r.number.size < 8 else found
+
+    def block(j, masks):
+        """Vectors of channels from j on."""
+        held = []
+        for k, mask in enumerate(masks):
+            mask = v.first_lanes(integer(v.lanes)) if mask is None else mask
+            at = b.add(j, integer(k * v.lanes))
+            x = r.load(v.offset(v.pointer(src), b.mul(at, integer(r.width))), mask)
+            # Zero is added as where planes are cleared and added to, so that zeros have the same sign.
+            value = b.fadd(x, v.zero()) if r.indexed else r.finished(x, lambda: _pair_of(v, factors), None, None)
+            held.append((narrow(v, value, r.stored), indices(at, mask) if r.indexed else None))
+        start = v.offset(v.pointer(dst), b.mul(j, integer(r.width)))
+        with each(v, integer(0), pixels, 1) as p:
+            to = v.offset(start, b.mul(p, pitch))
+            number = splat(r.number, b.add(first, p), False) if r.indexed else None
+            for k, (mask, (value, places)) in enumerate(zip(masks, held, strict=True)):
+                if r.indexed:
+                    value = b.select(b.icmp_signed("==", places, number), value, out.zero())
+                place = v.offset(to, k * v.lanes * r.width)
+                if mask is None:
+                    out.store(value, place)
+                else:
+                    out.store_masked(value, place, mask)
+
+    in_blocks(v, n, TOGETHER, block)

@@ -1,6 +1,7 @@
 """Elements at places that an array of indices names: written there, or read from there.
 
-scatter   dst[index[i] * step + i * lane] = src[i],  i < count; of one place named twice, the last stays
+scatter   dst[(index[i] - first) * step + i * lane] = src[i],  i < count, first <= index[i] < first + some;
+          of one place named twice, the last stays
 lookup    dst[i] = src[index[i] * step + i * lane],  i < count
 
 An index outside of [0, size) touches nothing but sets the word `bad` to 1. Steps are in bytes. Elements are moved, not
@@ -18,17 +19,18 @@ from fastconv.microkernels.pack import each
 
 
 def _each_index(b: ir.IRBuilder, name: str, args: list[ir.Value], move) -> None:
-    """move(v, i, where): element i, for every index that is good; `where` is its place in bytes."""
+    """move(v, i, where): element i, for every index in [first, first + some); `where` is its place in bytes."""
     spec = parse(name)
     v = Vectors(b, spec.dtype, spec.lanes)
-    index, count, size, step, lane, bad = args
+    index, count, first, some, size, step, lane, bad = args
     index = v.pointer(index)
     with each(v, integer(0), count, 1) as i:
         place = v.load_integer(v.offset(index, b.mul(i, integer(8))))
-        with b.if_else(b.icmp_unsigned("<", place, size), likely=True) as (good, otherwise):
+        inside = b.sub(place, first)
+        with b.if_else(b.icmp_unsigned("<", inside, some), likely=True) as (good, otherwise):
             with good:
-                move(v, i, b.add(b.mul(place, step), b.mul(i, lane)))
-            with otherwise:
+                move(v, i, b.add(b.mul(inside, step), b.mul(i, lane)))
+            with otherwise, b.if_then(b.icmp_unsigned(">=", place, size), likely=False):
                 b.store(integer(1), v.pointer(bad, I64), align=8)
 
 
@@ -40,7 +42,7 @@ def _copy(v: Vectors, src: ir.Value, src_at: ir.Value, dst: ir.Value, dst_at: ir
 
 @emitter("scatter")
 def scatter(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
-    """Arguments: src, dst, index, count, size, step, lane, bad."""
+    """Arguments: src, dst, index, count, first, some, size, step, lane, bad."""
     src, dst, *rest = args
 
     def move(v, i, where):
@@ -52,9 +54,9 @@ def scatter(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
 @emitter("lookup")
 def lookup(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     """Arguments: src, dst, index, count, size, step, lane, bad."""
-    src, dst, *rest = args
+    src, dst, index, count, size, *rest = args
 
     def move(v, i, where):
         _copy(v, src, where, dst, b.mul(i, integer(v.size)))
 
-    _each_index(b, name, rest, move)
+    _each_index(b, name, [index, count, integer(0), size, size, *rest], move)

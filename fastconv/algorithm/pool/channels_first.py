@@ -6,6 +6,8 @@ needs to be clipped. In a gradient with a stride, rows of dy are spread apart fi
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from fastconv.algorithm.common import Execution
@@ -13,7 +15,7 @@ from fastconv.algorithm.pool.parts import PartsOfRow, in_parts
 from fastconv.algorithm.pool.plan import LAST, Plan, factor_rows, index_word, tap_indices
 from fastconv.algorithm.pool.recipe import dtypes, exponents, kernel_name, recipe
 from fastconv.algorithm.pool.row import HEAD, row_of, segments_of
-from fastconv.algorithm.pool.taps import each_alone, taps_of
+from fastconv.algorithm.pool.taps import each_alone, stacked, taps_of
 from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import native
 from fastconv.cost import pool_rows_cycles
@@ -26,13 +28,14 @@ X, W, BIAS, RESIDUAL, Y = range(5)
 BATCH_BYTES = 16 << 10  # of rows in scratch: they stay in L1, and are no longer in the store queue when read
 
 PLAN = Plan(
-    "down along spread units a_task chunks batches batch channels stored item depths rows width x_n x_c "
+    "down along spread units lines a_task chunks batches batch channels stored item depths rows width x_n x_c "
     "depth_begins depth_taps row_begins row_taps line_begins line_taps nothing segments pitch pitch_elements "
     "step stride tap_count index_item index_at spread_step spread_at factors reciprocals weights exponents paired "
     "beside indexed"
 )
 (
-    DOWN, ALONG, SPREAD, UNITS, A_TASK, CHUNKS, BATCHES, BATCH, CHANNELS, STORED, ITEM, DEPTHS, ROWS, WIDTH, X_N, X_C,
+    DOWN, ALONG, SPREAD, UNITS, LINES, A_TASK,
+    CHUNKS, BATCHES, BATCH, CHANNELS, STORED, ITEM, DEPTHS, ROWS, WIDTH, X_N, X_C,
     DEPTH_BEGINS, DEPTH_TAPS, ROW_BEGINS, ROW_TAPS, LINE_BEGINS, LINE_TAPS, NOTHING, SEGMENTS, PITCH,
     PITCH_ELEMENTS, STEP, STRIDE, TAP_COUNT, INDEX_ITEM, INDEX_AT, SPREAD_STEP, SPREAD_AT, FACTORS, RECIPROCALS,
     WEIGHTS, EXPONENTS, PAIRED, BESIDE, INDEXED,
@@ -68,7 +71,7 @@ def pool_channels_first(plan, call, scratch, task):
     beyond = peek(call, BIAS) - peek(call, X) if peek(plan, PAIRED) != 0 else 0
     for unit in range(start, min(start + peek(plan, A_TASK), peek(plan, UNITS))):
         group, row = unit // peek(plan, BATCHES), unit % peek(plan, BATCHES) * peek(plan, BATCH)
-        some = min(peek(plan, BATCH), rows - row)
+        some = min(peek(plan, BATCH), rows - row, peek(plan, LINES) - group * rows - row)
         plane, depth = group // depths, group % depths
         n, c = plane // channels, plane % channels
         a, b = peek(peek(plan, DEPTH_BEGINS), depth), peek(peek(plan, DEPTH_BEGINS), depth + 1)
@@ -99,6 +102,35 @@ def pool_channels_first(plan, call, scratch, task):
         )  # fmt: skip
 
 
+class _Row(NamedTuple):
+    """What the kernel that goes along rows is called with, as the plan has it."""
+
+    op: str
+    words: tuple[str, ...]
+    out: int
+    segments: np.ndarray
+    elements: int
+    tables: list[np.ndarray]
+    step: int
+    stride: int
+    taps: int
+    spread: int
+
+
+def _row(problem: PoolProblem, backward: bool, lanes: int, item: int) -> _Row:
+    """Windows along a row: by a table for each segment where they are not alike."""
+    axis = problem.axes[2]
+    if in_parts(axis, problem.op.startswith("adaptive")):
+        row = PartsOfRow(axis, backward, lanes)
+        segments = np.column_stack([row.segments, [table.ctypes.data for table in row.tables]])
+        return _Row(row.op, (), row.out, segments, row.elements, row.tables, 0, 4 * row.outputs, row.most, 1)
+    row = row_of(axis, backward)
+    segments, elements = segments_of(row, lanes)
+    segments = np.column_stack([segments, np.zeros(len(segments), np.int64)])
+    step, stride = row.step * item, row.stride * item
+    return _Row("poolrow", row.words, row.out, segments, elements, [], step, stride, row.kernel, row.spread)
+
+
 class Rows:
     """Pixels in the lanes, down columns and then along rows."""
 
@@ -116,35 +148,35 @@ class Rows:
         words, backward = recipe(problem), problem.pass_ == "backward"
         _, held = dtypes(problem)
         item, lanes = held.itemsize, target.lanes(held.itemsize)
-        adaptive = problem.op.startswith("adaptive")
-        if in_parts(problem.axes[2], adaptive):
-            row, row_word = PartsOfRow(problem.axes[2], backward, lanes), ""
-            segments, elements, tables_of_row = row.segments, row.elements, row.tables
-            along_op, step, stride, tap_count, spread_by = row.op, 0, 4 * row.outputs, row.most, 1
-        else:
-            row = row_of(problem.axes[2], backward)
-            segments, elements = segments_of(row, lanes)
-            tables_of_row = []
-            along_op, row_word, step, stride = "poolrow", row.word, row.step * item, row.stride * item
-            tap_count, spread_by = row.kernel, row.spread
-        tables_at = [table.ctypes.data for table in tables_of_row] or [0] * len(segments)
-        segments = np.column_stack([segments, tables_at])
-        pitch = elements * item
+        row = _row(problem, backward, lanes, item)
+        segments, pitch = row.segments, row.elements * item
         depths, rows = ((a.size if backward else a.out) for a in problem.axes[:2])
-        batch = max(1, min(rows, BATCH_BYTES // pitch))
+        fit, planes, channels, x_c = BATCH_BYTES // pitch, problem.n * problem.c, problem.c, x.c
+        lines = planes * depths * rows
+        # Small planes that follow each other are a stack, one image with all their rows: 512 of 14x14 took twice as
+        # long one by one.
+        follow = depths == 1 and (x.n == channels * x.c or problem.n == 1)
+        stack = max(1, min(planes, fit // rows)) if follow else 1
+        if stack > 1:
+            rows, planes, x_c = stack * rows, -(-planes // stack), stack * x.c
+            channels = planes
+        batch = max(1, min(rows, fit))
         batches = -(-rows // batch)
-        units = problem.n * problem.c * depths * batches
-        a_task = max(1, min(-(-units // (4 * threads)), -(-(1 << 15) // (batch * elements))))
+        units = planes * depths * batches
+        a_task = max(1, min(-(-units // (4 * threads)), -(-(1 << 15) // (batch * row.elements))))
         tables = [
             taps_of(axis, backward, step, *index)
             for axis, step, index in zip(problem.axes[:2], (x.d, x.h), tap_indices(problem), strict=False)
         ]
-        lines = each_alone(batch, pitch)
+        if stack > 1:
+            tables[1] = stacked(tables[1], stack, x.c)
+        alone = each_alone(batch, pitch)
         numbers = index_word(problem)
         index_item = {"": 0, "indices": 4, "far": 8}[numbers]
-        factors, factor_table = factor_rows(words.factor, [depths, rows, row.out], held, False) if (
+        factors, factor_table = factor_rows(words.factor, [depths, rows // stack, row.out], held, False) if (
             words.factor is not None) else (None, None)  # fmt: skip
         if factors is not None:
+            factors = np.tile(factors, (1, stack))
             factors = np.ascontiguousarray(factors[None] + segments[:, FIRST, None, None] * item)
         weights = None if words.weights is None else np.ascontiguousarray(words.weights, held)
         powers, nothing, segment_words = (
@@ -154,25 +186,26 @@ class Rows:
         )
         down = kernel_name("pooltaps", problem, target, words.load, words.op, "keep", numbers, "across",
                            "rowweights" if weights is not None else "")  # fmt: skip
-        along = kernel_name(along_op, problem, target, "plain", words.op, words.finish, "held", numbers, row_word)
-        spread = microkernel("_".join(["poolspread", dtypes(problem)[0], target.isa])) if spread_by > 1 else None
+        along = kernel_name(row.op, problem, target, "plain", words.op, words.finish, "held", numbers, *row.words)
+        spread = microkernel("_".join(["poolspread", dtypes(problem)[0], target.isa])) if row.spread > 1 else None
         index_at = HEAD + batch * pitch
-        spread_at = index_at + batch * elements * index_item
+        spread_at = index_at + batch * row.elements * index_item
         scratch = spread_at + (batch * int(segments[:, COLUMNS].max()) * item if spread else 0)
         (depth_begins, depth_taps), (row_begins, row_taps) = tables
         plan = PLAN.array(
             down=microkernel(down).address, along=microkernel(along).address, spread=spread.address if spread else 0,
-            units=units, a_task=a_task, chunks=-(-units // a_task), batches=batches, batch=batch, channels=problem.c,
-            stored=problem.itemsize, item=item, depths=depths, rows=rows, width=row.out, x_n=x.n, x_c=x.c,
+            units=units, lines=lines, a_task=a_task,
+            chunks=-(-units // a_task), batches=batches, batch=batch, channels=channels,
+            stored=problem.itemsize, item=item, depths=depths, rows=rows, width=row.out, x_n=x.n, x_c=x_c,
             depth_begins=depth_begins, depth_taps=depth_taps, row_begins=row_begins, row_taps=row_taps,
-            line_begins=lines.begins, line_taps=lines.table, nothing=nothing, segments=segment_words,
-            pitch=pitch, pitch_elements=elements, step=step, stride=stride, tap_count=tap_count,
-            index_item=index_item, index_at=index_at, spread_step=spread_by * item, spread_at=spread_at,
+            line_begins=alone.begins, line_taps=alone.table, nothing=nothing, segments=segment_words,
+            pitch=pitch, pitch_elements=row.elements, step=row.step, stride=row.stride, tap_count=row.taps,
+            index_item=index_item, index_at=index_at, spread_step=row.spread * item, spread_at=spread_at,
             factors=factors, reciprocals=(row.out + 64) * item, weights=weights, exponents=powers,
             paired=words.load in ("ratio", "powerratio"), beside=words.finish in ("timesx", "timespower"),
             indexed=problem.indices,
         )  # fmt: skip
-        keep = [tables, lines, factors, factor_table, weights, powers, nothing, segment_words, tables_of_row]
+        keep = [tables, alone, factors, factor_table, weights, powers, nothing, segment_words, row.tables]
         tasks = len(segments) * -(-units // a_task)
         moved = 32 * problem.n * problem.c * (problem.plane + problem.outputs)
         return Execution([Job(pool_channels_first.address, plan, tasks, scratch, moved, keep)], None, 0, ())

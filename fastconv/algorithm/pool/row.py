@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastconv.microkernels.pool import UNROLLED
 from fastconv.pool_problem import Axis
 
 HEAD = 64  # bytes before the rows
@@ -25,9 +26,10 @@ class Row:
     spread: int = 1
 
     @property
-    def word(self) -> str:
-        """The stride in a kernel's name."""
-        return f"s{self.stride}" if self.stride <= 4 else "any"
+    def words(self) -> tuple[str, str]:
+        """The stride in a kernel's name, and the taps if they are few."""
+        few = self.kernel <= UNROLLED
+        return f"s{self.stride}" if self.stride <= 4 else "any", f"t{self.kernel}" if few else ""
 
 
 def row_of(axis: Axis, backward: bool) -> Row:
@@ -54,6 +56,6 @@ def segments_of(row: Row, lanes: int) -> tuple[np.ndarray, int]:
         columns = max(0, last - column + 1)
         words.append((first, outputs, column, columns, column * row.spread - start if columns else 0))
     outputs = min(most, row.out)
-    reach = -(-outputs // lanes) * lanes * row.stride if row.word != "any" else (outputs - 1) * row.stride + 1
+    reach = -(-outputs // lanes) * lanes * row.stride if row.stride <= 4 else (outputs - 1) * row.stride + 1
     elements = reach + (row.kernel - 1) * row.step
     return np.array(words, np.int64), -(-elements // 16) * 16

@@ -89,8 +89,9 @@ class Scatter:
         item, stored, last = computing.itemsize, problem.itemsize, problem.layout == LAST
         wide = item != stored
         if last:
-            # A cache line of channels at a time, or what a plane of it leaves room for.
-            block = min(problem.c, 64 // stored)
+            # As few blocks as give every thread two: positions then lie in long runs of channels.
+            line, blocks = 64 // stored, -(-2 * threads // max(1, problem.n))
+            block = min(problem.c, -(-problem.c // blocks // line) * line)
             part = problem.plane if not wide else max(1, min(problem.plane, WIDE_BYTES // (block * item)))
         else:
             block = max(1, min(-(-problem.n * problem.c // (4 * threads)), (1 << 15) // problem.plane, problem.c))

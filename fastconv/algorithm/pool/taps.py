@@ -45,3 +45,10 @@ def each_alone(count: int, step: int, index: int = 0) -> Taps:
     """Cells of one tap each, `step` bytes apart."""
     numbers = np.arange(count + 1, dtype=np.int64)
     return Taps(numbers, np.stack([numbers[:-1] * step, numbers[:-1] * index], 1))
+
+
+def stacked(taps: Taps, count: int, step: int) -> Taps:
+    """The cells of `count` images, `step` bytes apart, one after another."""
+    begins, table = taps
+    every = np.concatenate([begins[:-1] + i * len(table) for i in range(count)] + [[count * len(table)]])
+    return Taps(every.astype(np.int64), np.concatenate([table + np.array((i * step, 0)) for i in range(count)]))

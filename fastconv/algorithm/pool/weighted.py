@@ -132,7 +132,7 @@ class WeightedRows:
         a_task = max(1, min(-(-units // (4 * threads)), -(-(1 << 13) // (batch * elements))))
         alone, nothing = each_alone(most, x.h), np.zeros(slices * most + 1, np.int64)
         spread = microkernel("_".join(["poolspread", dtypes(problem)[0], target.isa])) if row.spread > 1 else None
-        along = kernel_name("poolrow", problem, target, "plain", "sum", "round", "held", "weights", row.word)
+        along = kernel_name("poolrow", problem, target, "plain", "sum", "round", "held", "weights", *row.words)
         spread_at = HEAD + slices * most * pitch
         lists_at = spread_at + (-(-most * int(segments[:, COLUMNS].max()) * item // 64) * 64 if spread else 0)
         scratch = lists_at + 8 * (batch + 1) + 16 * batch * slices * max(1, lines.most)

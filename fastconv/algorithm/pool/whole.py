@@ -1,6 +1,8 @@
-"""Pools of one window that has all elements of a plane: global pools, and the gradient of their average."""
+"""Pools of one window that has all elements of a plane: global pools, and gradients that fill planes."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -76,6 +78,22 @@ def pool_fill(plan, call, scratch, task):
     )  # fmt: skip
 
 
+@native("pool_repeat", 4)
+def pool_repeat(plan, call, scratch, task):
+    """The gradient of some pixels of an image, channels last."""
+    n, first = task // peek(plan, CHUNKS), task % peek(plan, CHUNKS) * peek(plan, A_TASK)
+    channels, stored, plane = peek(plan, CHANNELS), peek(plan, STORED), peek(plan, PLANE)
+    pitch, indexed = channels * stored, peek(plan, INDEXED)
+    invoke(
+        peek(plan, KERNEL),
+        (
+            peek(call, X) + n * pitch, peek(call, Y) + (n * plane + first) * pitch, pitch, channels, first,
+            min(peek(plan, A_TASK), plane - first), peek(plan, FACTORS),
+            peek(call, W) + n * channels * 8 if indexed != 0 else 0, plane, peek(call, RESIDUAL),
+        ),
+    )  # fmt: skip
+
+
 class Whole:
     """One window on each plane."""
 
@@ -84,30 +102,35 @@ class Whole:
     def supports(self, problem: PoolProblem, x: PoolSteps, target: Target) -> str | None:
         if problem.kind == "weighted_avg":
             return "every tap has a weight"
-        if not problem.one_window:
-            return "windows have less than a plane"
-        if problem.pass_ == "backward":
-            if problem.layout == LAST:
-                return "channels last"
-            if problem.kind != "avg":
-                return "not an average"
-        return None
+        backward = problem.pass_ == "backward"
+        if backward and problem.kind == "max":  # whose windows do not matter
+            return None if problem.layout == LAST and problem.outputs == 1 else "not one index for all channels' planes"
+        if backward and problem.kind != "avg":
+            return "not an average"
+        return None if problem.one_window else "windows have less than a plane"
 
     def cost(self, problem: PoolProblem, x: PoolSteps, target: Target, packed: bool) -> float:
         return pool_whole_cycles(problem, target)
 
     def build(self, problem: PoolProblem, x: PoolSteps, target: Target, threads: int, packed: bool) -> Execution:
-        words, (_, held) = recipe(problem), dtypes(problem)
-        last, backward, plane = problem.layout == LAST, problem.pass_ == "backward", problem.plane
-        op = "poolfill" if backward else "poolpixels" if last else "poolspans"
-        word = kernel_name(op, problem, target, words.load, words.op, words.finish, index_word(problem))
-        if last:
+        last, backward, plane, extent = problem.layout == LAST, problem.pass_ == "backward", problem.plane, problem.c
+        indexed = problem.indices or (backward and problem.kind == "max")
+        words = recipe(replace(problem, pass_="forward")) if indexed else recipe(problem)
+        _, held = dtypes(problem)
+        kernel, op = {
+            (False, False): (pool_planes, "poolspans"), (False, True): (pool_pixels, "poolpixels"),
+            (True, False): (pool_fill, "poolfill"), (True, True): (pool_repeat, "poolrepeat"),
+        }[backward, last]  # fmt: skip
+        numbers_are = index_word(replace(problem, indices=indexed))
+        word = kernel_name(op, problem, target, words.load, words.op, words.finish, numbers_are)
+        a_task = max(1, TASK_ELEMENTS // plane)
+        if kernel is pool_pixels:
             # A pixel's channels are cut only where there are too few images: lines side by side come faster.
             line, blocks = BLOCK_BYTES // problem.itemsize, -(-threads // max(1, problem.n))
             a_task = max(-(-problem.c // blocks // line) * line, -(-TASK_ELEMENTS // plane))
-        else:
-            a_task = max(1, TASK_ELEMENTS // plane)
-        a_task = min(problem.c, a_task)
+        elif kernel is pool_repeat:
+            a_task, extent = max(1, TASK_ELEMENTS // problem.c), plane
+        a_task = min(extent, a_task)
         lines, span = each_alone(a_task, x.c), np.array([0, plane], np.int64)
         factors = numbers = None
         if words.factor is not None:
@@ -115,12 +138,11 @@ class Whole:
             factors = numbers if last or backward else np.repeat(rows.ravel(), a_task)
         powers = exponents(problem)
         plan = PLAN.array(
-            kernel=microkernel(word).address, a_task=a_task, chunks=-(-problem.c // a_task), channels=problem.c,
+            kernel=microkernel(word).address, a_task=a_task, chunks=-(-extent // a_task), channels=problem.c,
             stored=problem.itemsize, plane=plane, x_n=x.n, x_c=x.c, begins=lines.begins, lines=lines.table, span=span,
-            factors=factors, reciprocals=65 * held.itemsize, exponents=powers, indexed=problem.indices,
+            factors=factors, reciprocals=65 * held.itemsize, exponents=powers, indexed=indexed,
         )  # fmt: skip
         keep = [lines, span, factors, numbers, powers]
-        kernel = pool_fill if backward else pool_pixels if last else pool_planes
         moved = (4 if backward else 8) * problem.n * problem.c * plane
-        job = Job(kernel.address, plan, problem.n * -(-problem.c // a_task), 0, moved, keep)
+        job = Job(kernel.address, plan, problem.n * -(-extent // a_task), 0, moved, keep)
         return Execution([job], None, 0, ())
