@@ -56,8 +56,8 @@ MAX = f"""Take the largest element of every window.
     -------
     {RETURNS}
     indices : ndarray of int64, with `return_indices`
-        Flat positions in the input's plane: of the first of equal maxima in scan order, or of a NaN; -1 for a window
-        without any tap inside.
+        Flat positions in the input's plane: of the first of equal maxima in scan order, or of the last NaN; -1 for a
+        window without any tap inside, where PyTorch's lies outside the plane.
 
     Raises
     ------
@@ -128,8 +128,7 @@ LP = f"""Take the p-norm of every window.
 
     with o, r and the rest one number an axis. As in PyTorch, powers are those of x and not of |x|: with p = 1 negative
     elements count as such, and other odd norms of a negative sum are NaN; and the sum of a window that `ceil_mode`
-    leaves partial is multiplied by how many times larger a whole one is. p = inf gives the largest \\|x\\|, where
-    PyTorch's formula gives 1.
+    leaves partial is multiplied by how many times larger a whole one is. p = inf gives the largest \\|x\\|.
 
     Parameters
     ----------
@@ -278,8 +277,8 @@ LP_BACKWARD = f"""Compute the gradient of a norm pool with respect to its input.
 
     .. math:: dx[n,c,h] = x[n,c,h]^{{p-1}} \\sum_{{o,r\\,:\\,o \\cdot stride + r = h}} dy[n,c,o]\\, y[n,c,o]^{{1-p}}
 
-    Where y is 0, so is the gradient, unless p = 1: PyTorch gives NaN there. With p = inf it goes to
-    the first of the largest.
+    Where y is 0, so is the gradient, unless p = 1: PyTorch gives NaN there, and 0 if p = 1, though the derivative of a
+    sum is 1. With p = inf it goes to the first of the largest.
 
     Parameters
     ----------
