@@ -126,18 +126,13 @@ def _bench(options: argparse.Namespace) -> int:
     if len(threads) > 1:
         raise ValueError(f"--threads: several numbers are for --regret, got {threads}")
     (threads,) = threads
-    if options.network == "pool":
-        from fastconv.bench import pool
-
-        rows = pool.run(options.against, options.pass_, options.layout, options.dtype, threads, options.batch)
-        if options.json:
-            report.write_json(options.json, {"pools": rows})
-        return 0
     if options.plot:
         _require("matplotlib", "--plot")
     if options.scaling:
         return _scaling(options, threads)
-    layers = all_layers() if options.network == "all" else network(options.network)
+    layers = all_layers() if options.network in ("all", "pool") else network(options.network)
+    if options.network == "pool":
+        layers = tuple(layer for layer in layers if "_pool" in layer.op)
     against, missing = peers.wanted(options.against, options.pass_)
     for message in missing:
         print(message, file=sys.stderr)
