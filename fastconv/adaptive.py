@@ -117,6 +117,8 @@ documented(docs.MAX_BACKWARD, adaptive_max_pool1d_backward, adaptive_max_pool2d_
 
 def _dims(name: str, array: Any, integers: bool = False) -> int:
     """How many spatial axes an array with a batch axis has."""
+    if type(array) is np.ndarray and 3 <= array.ndim <= 5:
+        return array.ndim - 2  # its type is looked at when the call is prepared
     return check_array(name, array, (3, 4, 5), integers).ndim - 2
 
 

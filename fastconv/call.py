@@ -57,7 +57,7 @@ class Call:
     def __call__(self, x, weight, bias, residual, out, packed=None):
         """Run on these arrays, which have been checked to be what this call was made for."""
         start = time.perf_counter() if VERBOSE else 0.0
-        y = self._new(self.shape, self.dtype) if out is None else self._direct(out, x, weight, bias, residual)
+        y = receiver(out, (x, weight, bias, residual), self.shape, self.dtype, self._new)
         if self.problem.n == 0:
             y[...] = 0  # which only a weight gradient has elements for
         elif y.size:
@@ -69,14 +69,6 @@ class Call:
         if y is not out:
             np.copyto(out, y)
         return out
-
-    def _direct(self, out, *inputs):
-        """`out` itself if kernels may write to it, else an array to copy from."""
-        check_out(out, self.shape, self.dtype)
-        fit = out.flags.c_contiguous and out.flags.aligned and type(out) is np.ndarray
-        if fit and not any(a is not None and np.may_share_memory(out, a) for a in inputs):
-            return out
-        return self._new(self.shape, self.dtype)
 
     def pack(self, weight):
         """What to call with as `packed` in place of this weight; it may be kept and used again."""
@@ -117,6 +109,16 @@ def steps_of(problem: Problem, x: np.ndarray) -> tuple[Steps, bool]:
     if any(step % problem.itemsize for step in steps):
         return dispatch.contiguous_steps(problem), True
     return Steps.of(problem, steps), False
+
+
+def receiver(out, inputs, shape: tuple[int, ...], dtype: np.dtype, new) -> np.ndarray:
+    """`out` itself if it was given and kernels may write to it, else a new array, to copy from."""
+    if out is not None:
+        check_out(out, shape, dtype)
+        fit = out.flags.c_contiguous and out.flags.aligned and type(out) is np.ndarray
+        if fit and not any(a is not None and np.may_share_memory(out, a) for a in inputs):
+            return out
+    return new(shape, dtype)
 
 
 def plain(array: np.ndarray) -> np.ndarray:

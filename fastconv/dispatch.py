@@ -68,7 +68,7 @@ for _axes, _merged in _MERGED.items():
     CANDIDATES |= {(f"conv_transpose{_axes}d", pass_): algorithms for pass_, algorithms in _own.items()}
 _SLIDING = (Whole(), Rows(), WeightedRows(), Windows())
 CANDIDATES |= {(op, "forward"): _SLIDING for op in POOLS}
-CANDIDATES |= {(op, "backward"): (Scatter(),) if "max" in op else _SLIDING for op in POOLS}
+CANDIDATES |= {(op, "backward"): (Whole(), Scatter()) if "max" in op else _SLIDING for op in POOLS}
 
 
 @dataclass(frozen=True)

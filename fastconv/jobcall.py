@@ -9,8 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastconv import threads, workspace
-from fastconv.call import VERBOSE, aligned, plain
-from fastconv.checks import check_out
+from fastconv.call import VERBOSE, aligned, plain, receiver
 from fastconv.job import Job
 
 
@@ -31,7 +30,7 @@ class JobCall:
     def __call__(self, *arrays: np.ndarray, out: np.ndarray | None = None, word: np.ndarray | None = None):
         """The result for up to two arrays; `word` is where the jobs may leave a message."""
         start = time.perf_counter() if VERBOSE else 0.0
-        y = self._target(out, arrays)
+        y = receiver(out, arrays, self._shape, self._dtype, self._new)
         if y.size and self._jobs:
             arrays = [
                 plain(array) if not keep else array if array.flags.aligned else aligned(array)
@@ -45,15 +44,6 @@ class JobCall:
             return y
         np.copyto(out, y)
         return out
-
-    def _target(self, out: np.ndarray | None, inputs: tuple[np.ndarray, ...]) -> np.ndarray:
-        """`out` itself if kernels may write to it, else an array to copy from."""
-        if out is not None:
-            check_out(out, self._shape, self._dtype)
-            fit = out.flags.c_contiguous and out.flags.aligned and type(out) is np.ndarray
-            if fit and not any(np.may_share_memory(out, array) for array in inputs):
-                return out
-        return self._new(self._shape, self._dtype)
 
 
 def array_key(array: np.ndarray | None) -> tuple | None:

@@ -161,8 +161,7 @@ class PoolProblem:
 
     def _shape(self, sizes: list[int]) -> tuple[int, ...]:
         """An image's shape in the layout."""
-        sizes = sizes[-self.dims :]
-        return (self.n, *sizes, self.c) if self.layout == "channels_last" else (self.n, self.c, *sizes)
+        return joined_shape(self.n, self.c, sizes[-self.dims :], self.layout)
 
     @property
     def plane(self) -> int:
@@ -318,8 +317,16 @@ def split_shape(op: str, name: str, shape: Any, dims: int, layout: str) -> tuple
     *sizes, c = rest if layout == "channels_last" else (*rest[1:], rest[0])
     for axis, size in zip((*AXES[-dims:], "channels"), (*sizes, c), strict=True):
         if size == 0:
-            raise ValueError(f"{op}: x has no {axis} (shape {tuple(shape)}); only x's batch axis may be empty")
+            raise ValueError(
+                f"{op}: {name.removesuffix('_shape')} has no {axis} (shape {tuple(shape)}); only the batch axis may be "
+                "empty"
+            )
     return n, c, tuple(sizes)
+
+
+def joined_shape(n: int, c: int, sizes: Any, layout: str) -> tuple[int, ...]:
+    """The shape of images in a layout."""
+    return (n, *sizes, c) if layout == "channels_last" else (n, c, *sizes)
 
 
 def _norm(name: str, value: Any) -> float:

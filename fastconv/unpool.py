@@ -11,11 +11,12 @@ import numpy as np
 from fastconv import target as targets
 from fastconv import threads
 from fastconv.call import Calls
-from fastconv.checks import as_shape, as_sizes, check_array, check_axes, check_choice, check_indices, dtype_name, shown
+from fastconv.checks import as_shape, as_sizes, check_array, check_axes, check_indices, dtype_name, shown
 from fastconv.codegen.lock import setup
 from fastconv.conv import typed
 from fastconv.jobcall import JobCall, array_key
-from fastconv.problem import LAYOUTS
+from fastconv.pool import with_batch
+from fastconv.pool_problem import joined_shape, split_shape
 
 _calls = Calls(512)
 
@@ -220,28 +221,12 @@ def _checked(op: str, call: JobCall, plane: int, array, indices, out):
     return result
 
 
-def _split(op: str, shape: tuple[int, ...], axes: int, layout: str) -> tuple[int, int, tuple[int, ...]]:
-    """(n, c, spatial sizes) of an array with or without a batch axis; only the batch may be empty."""
-    n, *rest = shape if len(shape) == axes + 2 else (1, *shape)
-    c, spatial = (rest[0], rest[1:]) if layout == "channels_first" else (rest[-1], rest[:-1])
-    if 0 in rest:
-        raise ValueError(f"{op} has an empty axis (shape {shape}); only the batch axis may be empty")
-    return n, c, tuple(spatial)
-
-
-def _joined(n, c, spatial, batched: bool, layout: str) -> tuple[int, ...]:
-    """The shape of an array."""
-    rest = (c, *spatial) if layout == "channels_first" else (*spatial, c)
-    return (n, *rest) if batched else rest
-
-
 def _unpool_call(axes, x, indices, kernel_size, stride, padding, output_size, layout) -> tuple[JobCall, int]:
     """Check everything, and plan; with the elements of a plane."""
     op = f"max_unpool{axes}d"
-    check_choice(f"{op}: layout", layout, LAYOUTS)
     x = check_array("x", x, (axes + 1, axes + 2))
     check_indices("indices", indices, x.shape)
-    n, c, spatial = _split(f"{op}: x", x.shape, axes, layout)
+    n, c, spatial = split_shape(op, "x", with_batch(x.shape, axes), axes, layout)
     kernel = as_sizes(f"{op}: kernel_size", kernel_size, axes, 1)
     stride = kernel if stride is None else as_sizes(f"{op}: stride", stride, axes, 1)
     padding = as_sizes(f"{op}: padding", padding, axes, 0)
@@ -254,7 +239,7 @@ def _unpool_call(axes, x, indices, kernel_size, stride, padding, output_size, la
         raise ValueError(f"{op}: kernel_size {kernel}, stride {stride} and padding {padding} leave nothing: {sizes}")
     if max(n, 1) * c * math.prod(sizes) * x.itemsize > sys.maxsize:
         raise ValueError(f"{op}: an output of {sizes} is too large to address")
-    shape = _joined(n, c, sizes, x.ndim == axes + 2, layout)
+    shape = joined_shape(n, c, sizes, layout)[-x.ndim :]
     return _call(op, n, c, math.prod(spatial), math.prod(sizes), x, shape, layout, False), math.prod(sizes)
 
 
@@ -277,12 +262,11 @@ def _given_size(op, output_size, default, stride, axes, layout) -> tuple[int, ..
 def _backward_call(axes, grad_output, indices, layout) -> tuple[JobCall, int]:
     """Check everything, and plan; with the elements of a plane."""
     op = f"max_unpool{axes}d_backward"
-    check_choice(f"{op}: layout", layout, LAYOUTS)
     dy = check_array("grad_output", grad_output, (axes + 1, axes + 2))
-    n, c, sizes = _split(f"{op}: grad_output", dy.shape, axes, layout)
+    n, c, sizes = split_shape(op, "grad_output", with_batch(dy.shape, axes), axes, layout)
     indices = check_indices("indices", indices, getattr(indices, "shape", ()))
     check_axes("indices", indices, dy.ndim)
-    found = _split(f"{op}: indices", indices.shape, axes, layout)
+    found = split_shape(op, "indices", with_batch(indices.shape, axes), axes, layout)
     if found[:2] != (n, c):
         raise ValueError(
             f"{op}: indices must have grad_output's batch and channels {(n, c)}, got {found[:2]} (shapes "
@@ -301,5 +285,5 @@ def _call(op, n, c, inside, outside, array, shape, layout, gradient: bool) -> Jo
             from fastconv.algorithm.unpool import unpool
 
             last, count = layout == "channels_last", threads.get_num_threads()
-            jobs = [unpool(n, c, inside, outside, dtype, last, gradient, targets.host(), count)]
+            jobs = unpool(n, c, inside, outside, dtype, last, gradient, targets.host(), count)
     return JobCall(f"{op}_{dtype}_n{n}_c{c}_{inside}to{outside}_{layout}", shape, array.dtype, jobs)

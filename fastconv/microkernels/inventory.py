@@ -18,6 +18,7 @@ from fastconv.microkernels import (  # noqa: F401  each registers its emitter
     overlap,
     pack,
     pool,
+    poolnames,
     poolparts,
     regroup,
     scatter,
@@ -128,7 +129,7 @@ OPERANDS = {
     "accumulate": _five,
     "total": _five,
     "overlap": _six,
-    "scatter": _ten,
+    "scatter": _eight,
     "lookup": _eight,
     "pooltaps": _seventeen,
     "poolrow": _eighteen,
@@ -204,3 +205,4 @@ def names(target: Target) -> Iterator[str]:
         yield f"transpose_{kinds}_{target.isa}_columns"
         for act in ACTIVATIONS:
             yield f"finish_{kinds}_{target.isa}_{act}"
+    yield from poolnames.names(target.isa)

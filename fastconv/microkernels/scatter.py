@@ -1,11 +1,11 @@
 """Elements at places that an array of indices names: written there, or read from there.
 
-scatter   dst[(index[i] - first) * step + i * lane] = src[i],  i < count, first <= index[i] < first + some;
-          of one place named twice, the last stays
-lookup    dst[i] = src[index[i] * step + i * lane],  i < count
+scatter   dst[index[i, j], j] = src[i, j],  i < rows, j < run; of one place named twice, the last stays
+lookup    dst[i, j] = src[index[i, j], j],  i < rows, j < run
 
-An index outside of [0, size) touches nothing but sets the word `bad` to 1. Steps are in bytes. Elements are moved, not
-computed with, so any type of the right size will do; narrow ones are called bf16.
+All rows lie `pitch` elements apart: they are pixels and their channels, or single elements. An index outside of
+[0, size) touches nothing but sets the word `bad` to 1. Elements are moved, not computed with, so any type of the right
+size will do; narrow ones are called bf16.
 """
 
 from __future__ import annotations
@@ -15,23 +15,26 @@ from llvmlite import ir
 from fastconv.codegen.emit import emitter
 from fastconv.codegen.vector import I64, Vectors, integer
 from fastconv.microkernels.names import parse
-from fastconv.microkernels.pack import each
 
 
 def _each_index(b: ir.IRBuilder, name: str, args: list[ir.Value], move) -> None:
-    """move(v, i, where): element i, for every index in [first, first + some); `where` is its place in bytes."""
+    """move(v, at, there): the bytes before an element and before its place, for every index that is good."""
     spec = parse(name)
     v = Vectors(b, spec.dtype, spec.lanes)
-    index, count, first, some, size, step, lane, bad = args
-    index = v.pointer(index)
-    with each(v, integer(0), count, 1) as i:
-        place = v.load_integer(v.offset(index, b.mul(i, integer(8))))
-        inside = b.sub(place, first)
-        with b.if_else(b.icmp_unsigned("<", inside, some), likely=True) as (good, otherwise):
+    index, rows, run, pitch, size, bad = args
+    index, one = v.pointer(index), integer(1)
+    over = b.add(b.sub(pitch, run), one)
+    # One loop over all elements: pixels of a few channels would spend their time in starting an inner one.
+    with v.loop_or_none(b.mul(rows, run), integer(0), integer(0)) as (_, (i, lane), following):
+        place, ahead = v.load_integer(v.offset(index, b.mul(i, integer(8)))), b.add(lane, one)
+        last = b.icmp_signed("==", ahead, run)
+        following += [b.add(i, b.select(last, over, one)), b.select(last, integer(0), ahead)]
+        with b.if_else(b.icmp_unsigned("<", place, size), likely=True) as (good, otherwise):
             with good:
-                move(v, i, b.add(b.mul(inside, step), b.mul(i, lane)))
-            with otherwise, b.if_then(b.icmp_unsigned(">=", place, size), likely=False):
-                b.store(integer(1), v.pointer(bad, I64), align=8)
+                there = b.mul(b.add(b.mul(place, pitch), lane), integer(v.size))
+                move(v, b.mul(i, integer(v.size)), there)
+            with otherwise:
+                b.store(one, v.pointer(bad, I64), align=8)
 
 
 def _copy(v: Vectors, src: ir.Value, src_at: ir.Value, dst: ir.Value, dst_at: ir.Value) -> None:
@@ -42,21 +45,13 @@ def _copy(v: Vectors, src: ir.Value, src_at: ir.Value, dst: ir.Value, dst_at: ir
 
 @emitter("scatter")
 def scatter(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
-    """Arguments: src, dst, index, count, first, some, size, step, lane, bad."""
+    """Arguments: src, dst, index, rows, run, pitch, size, bad."""
     src, dst, *rest = args
-
-    def move(v, i, where):
-        _copy(v, src, b.mul(i, integer(v.size)), dst, where)
-
-    _each_index(b, name, rest, move)
+    _each_index(b, name, rest, lambda v, at, there: _copy(v, src, at, dst, there))
 
 
 @emitter("lookup")
 def lookup(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
-    """Arguments: src, dst, index, count, size, step, lane, bad."""
-    src, dst, index, count, size, *rest = args
-
-    def move(v, i, where):
-        _copy(v, src, where, dst, b.mul(i, integer(v.size)))
-
-    _each_index(b, name, [index, count, integer(0), size, size, *rest], move)
+    """Arguments: src, dst, index, rows, run, pitch, size, bad."""
+    src, dst, *rest = args
+    _each_index(b, name, rest, lambda v, at, there: _copy(v, src, there, dst, at))

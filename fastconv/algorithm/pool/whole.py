@@ -104,7 +104,7 @@ class Whole:
             return "every tap has a weight"
         backward = problem.pass_ == "backward"
         if backward and problem.kind == "max":  # whose windows do not matter
-            return None if problem.layout == LAST and problem.outputs == 1 else "not one index for all channels' planes"
+            return None if problem.layout == LAST and problem.outputs == 1 else "a maximum is put into its plane"
         if backward and problem.kind != "avg":
             return "not an average"
         return None if problem.one_window else "windows have less than a plane"
