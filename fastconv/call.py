@@ -85,9 +85,9 @@ class Call:
     def run(self, x, weight, bias, residual, y, packed):
         """Convolve into `y`, which is contiguous and shares no memory with the others."""
         if self._odd:
-            x = _copy(x)
+            x = copied(x)
         elif not x.flags.aligned:
-            x = _aligned(x)
+            x = aligned(x)
         if bias is not None:
             bias = bias.astype(self.wide) if self.wide is not None else plain(bias)
         if residual is not None:
@@ -122,14 +122,14 @@ def steps_of(problem: Problem, x: np.ndarray) -> tuple[Steps, bool]:
 def plain(array: np.ndarray) -> np.ndarray:
     """The array, or a copy if it is not contiguous and aligned."""
     flags = array.flags
-    return array if flags.c_contiguous and flags.aligned else _copy(array)
+    return array if flags.c_contiguous and flags.aligned else copied(array)
 
 
-def _copy(array: np.ndarray) -> np.ndarray:
+def copied(array: np.ndarray) -> np.ndarray:
     return np.array(array, order="C", copy=True, subok=False)
 
 
-def _aligned(x: np.ndarray) -> np.ndarray:
+def aligned(x: np.ndarray) -> np.ndarray:
     """A copy in aligned memory whose elements lie as x's do, since that is what the plan reads."""
     spans = [(size - 1) * step for size, step in zip(x.shape, x.strides, strict=True)]
     before = -sum(min(span, 0) for span in spans)

@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
-ITEMSIZE = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
+ITEMSIZE = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2, "int8": 1, "uint8": 1, "int32": 4}
+FLOATS = ("float32", "float64", "float16", "bfloat16")
 ACTIVATIONS = ("relu", "relu6", "leaky_relu", "sigmoid", "tanh", "silu", "hardswish", "gelu")
 LEAKY_SLOPE = 0.01  # torch's default
 
 _SUPPORTED = "float32, float64, float16 or bfloat16"
 # By name and by dtype; bfloat16's dtype belongs to ml_dtypes and is added when the first such array comes.
-_NAMES: dict[Any, str] = {name: name for name in ITEMSIZE}
+_NAMES: dict[Any, str] = {name: name for name in FLOATS}
 _NAMES |= {np.dtype(name): name for name in ("float32", "float64", "float16")}
+# What maxima may be taken of besides.
+_INTEGERS: dict[Any, str] = {np.dtype(name): name for name in ("int8", "uint8", "int32")}
 
 
 def shown(value: object) -> str:
@@ -69,6 +72,12 @@ def as_real(name: str, value: object) -> float:
     return number
 
 
+def check_bool(name: str, value: object) -> None:
+    """True or False, and no number."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, not {shown(value)}")
+
+
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     """One of a few strings."""
     names = ", ".join(repr(choice) for choice in choices)
@@ -97,15 +106,19 @@ def as_activation(name: str, value: object) -> tuple[str | None, float]:
 # Arrays
 
 
-def dtype_name(dtype: Any) -> str:
-    """The name of a supported dtype, given as a dtype, a scalar type or a name."""
-    name = _lookup(dtype)
+def dtype_name(dtype: Any, integers: bool = False) -> str:
+    """The name of a supported dtype, given as a dtype, a scalar type or a name; `integers`: int8 and so on too."""
+    name = _lookup(dtype, integers)
     if name is None:
-        raise TypeError(f"dtype must be {_SUPPORTED}, not {shown(dtype)}")
+        raise TypeError(f"dtype must be {_supported(integers)}, not {shown(dtype)}")
     return name
 
 
-def _lookup(dtype: Any) -> str | None:
+def _supported(integers: bool) -> str:
+    return f"{', '.join(_INTEGERS.values())}, {_SUPPORTED}" if integers else _SUPPORTED
+
+
+def _lookup(dtype: Any, integers: bool = False) -> str | None:
     """The supported name of a dtype, or None."""
     try:
         return _NAMES[dtype]
@@ -119,19 +132,24 @@ def _lookup(dtype: Any) -> str | None:
         return None
     if exact.name == "bfloat16" and exact.isnative and exact.itemsize == 2:
         _NAMES[exact] = "bfloat16"
-    return _NAMES.get(exact)
+    return _NAMES.get(exact) or (_INTEGERS.get(exact) if integers else None)
 
 
-def check_array(name: str, value: object, ndim: int | tuple[int, ...]) -> np.ndarray:
+def check_array(name: str, value: object, ndim: int | tuple[int, ...], integers: bool = False) -> np.ndarray:
     """A plain NumPy array of a supported dtype, native byte order and `ndim` axes (a count or several)."""
     array = value if type(value) is np.ndarray else _plain(name, value)
-    if array.dtype not in _NAMES and _lookup(array.dtype) is None:
-        raise TypeError(_dtype_advice(name, array.dtype))
+    if array.dtype not in _NAMES and _lookup(array.dtype, integers) is None:
+        raise TypeError(_dtype_advice(name, array.dtype, integers))
+    check_axes(name, array, ndim)
+    return array
+
+
+def check_axes(name: str, array: np.ndarray, ndim: int | tuple[int, ...]) -> None:
+    """An array must have `ndim` axes (a count or several)."""
     counts = ndim if isinstance(ndim, tuple) else (ndim,)
     if array.ndim not in counts:
         axes = " or ".join(str(count) for count in counts)
         raise ValueError(f"{name} must have {axes} axes, got {array.ndim}: shape {array.shape}")
-    return array
 
 
 def _plain(name: str, value: object) -> np.ndarray:
@@ -143,16 +161,27 @@ def _plain(name: str, value: object) -> np.ndarray:
     return value.view(np.ndarray)
 
 
-def _dtype_advice(name: str, dtype: np.dtype) -> str:
+def check_indices(name: str, value: object, shape: tuple[int, ...]) -> np.ndarray:
+    """A plain NumPy array of int64 of this shape."""
+    array = value if type(value) is np.ndarray else _plain(name, value)
+    if array.dtype != np.dtype(np.int64) or not array.dtype.isnative:
+        raise TypeError(f"{name} must be int64, as max pools return them, not {array.dtype}")
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    return array
+
+
+def _dtype_advice(name: str, dtype: np.dtype, integers: bool = False) -> str:
     """What is wrong with an array's dtype, and what to do."""
+    supported = _supported(integers)
     if not dtype.isnative and dtype.newbyteorder("=") in _NAMES:
         return (
             f"{name} has dtype {dtype}, which is not this machine's byte order: "
             f'use {name}.astype({name}.dtype.newbyteorder("="))'
         )
     if dtype.kind == "c":
-        return f"{name} must be {_SUPPORTED}, not {dtype}: convolve {name}.real and {name}.imag separately"
-    return f"{name} must be {_SUPPORTED}, not {dtype}: convert it, for example {name}.astype(np.float32)"
+        return f"{name} must be {supported}, not {dtype}: take {name}.real and {name}.imag separately"
+    return f"{name} must be {supported}, not {dtype}: convert it, for example {name}.astype(np.float32)"
 
 
 def check_same_dtype(*arrays: np.ndarray | None, names: tuple[str, ...] = ("x", "weight", "bias", "residual")) -> str:

@@ -52,6 +52,8 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     elif shape.in_place and problem.layout == "channels_first":
         # Of each line that a row of taps loads it uses the less, the farther windows lie apart.
         slower = C.in_place_strided * (problem.stride[1] > 1) * problem.stride[1] / problem.s
+        if shape.lanes == "channels" and problem.r * problem.s == 1:
+            slower += C.in_place_apart
     cycles = runs * (step * depth * (1 + slower) + tiles * chunks * C.tile)
     if shape.in_place and shape.lanes == "pixels":
         cycles += runs * vectors * depth * C.panel
@@ -228,3 +230,36 @@ def depthwise_input_cycles(problem: Problem, target: Target) -> float:
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)
     tiles = -(-problem.h // 2) * -(-problem.w // (2 * lanes))
     return problem.n * problem.c * (tiles * (problem.r * problem.s * C.plane_tap + C.plane_pair) + 30)
+
+
+def pool_taps_cycles(problem, target: Target) -> float:
+    """A pool with channels in the lanes: every tap of a vector is loaded."""
+    lanes = target.lanes(max(4, problem.itemsize))
+    vectors = problem.n * problem.outputs * -(-problem.c // lanes)
+    return vectors * (problem.taps + 2) + moved_cycles(problem)
+
+
+def pool_whole_cycles(problem, target: Target) -> float:
+    """A pool of whole planes, or its gradient: every element once, and joining the lanes."""
+    lanes = target.lanes(max(4, problem.itemsize))
+    if problem.layout == "channels_last":
+        return problem.n * problem.plane * -(-problem.c // lanes)
+    return problem.n * problem.c * (2 * -(-problem.plane // lanes) + 8)
+
+
+def pool_rows_cycles(problem, target: Target) -> float:
+    """A pool with pixels in the lanes: taps of columns, then of rows."""
+    lanes = target.lanes(max(4, problem.itemsize))
+    (d, h, w), planes = problem.axes, problem.n * problem.c
+    columns = planes * d.out * h.out * -(-w.size // lanes)
+    return columns * (2 * d.kernel * h.kernel + 4) + planes * d.out * h.out * -(-w.out // lanes) * (2 * w.kernel + 4)
+
+
+def pool_scatter_cycles(problem) -> float:
+    """An element after another, and the plane once."""
+    return 4.0 * problem.n * problem.c * problem.outputs + moved_cycles(problem)
+
+
+def moved_cycles(problem) -> float:
+    """To move what a pool must move, from memory."""
+    return problem.bytes / 8

@@ -18,12 +18,15 @@ from fastconv.algorithm.input_grad import InputGrad
 from fastconv.algorithm.input_grad.merged import Merged
 from fastconv.algorithm.matvec import Matvec
 from fastconv.algorithm.pointwise import Pointwise
+from fastconv.algorithm.pool import Rows, Scatter, WeightedRows, Whole, Windows
+from fastconv.algorithm.pool import reads as pool_reads  # noqa: F401
 from fastconv.algorithm.volume import Volume
 from fastconv.algorithm.volume.taps import TapByTap
 from fastconv.algorithm.volume.weight_grad import VolumeWeightGrad
 from fastconv.algorithm.weight_grad import WeightGrad
 from fastconv.algorithm.winograd import Winograd
 from fastconv.algorithm.winograd.weight_grad import WinogradWeightGrad
+from fastconv.pool_problem import OPS as POOLS
 from fastconv.problem import OWN_PASS, Problem
 from fastconv.target import Target
 
@@ -63,6 +66,9 @@ for _axes, _merged in _MERGED.items():
     _own = {pass_: CANDIDATES[f"conv{_axes}d", pass_] for pass_ in OWN_PASS if (f"conv{_axes}d", pass_) in CANDIDATES}
     _own["input_grad"] = (_merged, *_own["input_grad"])
     CANDIDATES |= {(f"conv_transpose{_axes}d", pass_): algorithms for pass_, algorithms in _own.items()}
+_SLIDING = (Whole(), Rows(), WeightedRows(), Windows())
+CANDIDATES |= {(op, "forward"): _SLIDING for op in POOLS}
+CANDIDATES |= {(op, "backward"): (Scatter(),) if "max" in op else _SLIDING for op in POOLS}
 
 
 @dataclass(frozen=True)

@@ -82,8 +82,8 @@ def algorithms(op: str) -> tuple[str, ...]:
     Parameters
     ----------
     op : str
-        "conv2d", "conv2d_input_grad", "conv2d_weight_grad", and the same for conv1d, conv3d, conv_transpose1d,
-        conv_transpose2d and conv_transpose3d.
+        A convolution, a pool, or a gradient of theirs: "conv2d", "conv2d_input_grad", "conv_transpose1d",
+        "max_pool3d", "max_pool2d_backward" and so on.
 
     Raises
     ------
@@ -109,11 +109,12 @@ def explain(op: str, x_shape: Any, weight_shape: Any, bias: bool = False, *, dty
     Parameters
     ----------
     op : str
-        "conv2d", "conv2d_input_grad", "conv2d_weight_grad", and the same for conv1d, conv3d, conv_transpose1d,
-        conv_transpose2d and conv_transpose3d.
+        An operator that `algorithms` knows: "conv2d", "conv2d_input_grad", "max_pool2d", "max_pool2d_backward" and so
+        on.
     x_shape, weight_shape : sequences of int
         As the arrays of the convolution, whose gradient it may be, would have them; x with or without a batch axis,
-        C-contiguous.
+        C-contiguous. A pool has its kernel_size in place of weight_shape (the shape of its window, or of y for the
+        gradient of a max pool), and its own options.
     bias, residual : bool
         Whether the call has them; gradients have neither.
     dtype : str or dtype
@@ -140,10 +141,12 @@ def explain(op: str, x_shape: Any, weight_shape: Any, bias: bool = False, *, dty
     'pointwise'
     """
     with setup:
-        from fastconv import dispatch, peak, target, tuning
+        from fastconv import dispatch, tuning
 
     base, pass_ = dispatch.operator(op)
     check_algorithm(op, algorithm)
+    if "_pool" in base:
+        return _explain_pool(base, pass_, x_shape, weight_shape, dtype, options)
     problem = replace(problem_of(base, x_shape, weight_shape, bias, residual, dtype, options), pass_=pass_)
     steps = dispatch.contiguous_steps(problem)
     count = threads.get_num_threads()
@@ -151,7 +154,7 @@ def explain(op: str, x_shape: Any, weight_shape: Any, bias: bool = False, *, dty
     if algorithm == "tune":
         algorithm = known.winner if known else "auto"
     chosen, execution = dispatch.execution(problem, steps, algorithm, count, packed)
-    per_ms = peak.measured_peak(problem.dtype, 1) / target.flops_per_cycle(problem.dtype) * 1e6
+    per_ms = _cycles_of_a_millisecond(problem.dtype)
     candidates = tuple(
         PlanCandidate(
             c.algorithm.name, None if c.cycles is None else c.cycles / per_ms, c.reason,
@@ -163,6 +166,31 @@ def explain(op: str, x_shape: Any, weight_shape: Any, bias: bool = False, *, dty
         problem.label, chosen, candidates, problem.flops, problem.bytes, execution.workspace(count), count,
         known.winner if known else None,
     )  # fmt: skip
+
+
+def _cycles_of_a_millisecond(dtype: str) -> float:
+    """From what the machine is measured to do."""
+    from fastconv import peak, target
+
+    dtype = "float64" if dtype == "float64" else "float32"
+    return peak.measured_peak(dtype, 1) / target.flops_per_cycle(dtype) * 1e6
+
+
+def _explain_pool(op: str, pass_: str, x_shape: Any, kernel_size: Any, dtype: Any, options: dict[str, Any]) -> Plan:
+    """The plan of a pool on contiguous arrays."""
+    from fastconv import dispatch
+    from fastconv.pool import explained
+    from fastconv.pool_problem import contiguous_steps
+
+    problem = explained(op, pass_, x_shape, kernel_size, dtype, options)
+    steps, count = contiguous_steps(problem), threads.get_num_threads()
+    chosen, execution = dispatch.execution(problem, steps, "auto", count, False)
+    per_ms = _cycles_of_a_millisecond(problem.dtype)
+    candidates = tuple(
+        PlanCandidate(c.algorithm.name, None if c.cycles is None else c.cycles / per_ms, c.reason)
+        for c in dispatch.consider(problem, steps, False)
+    )
+    return Plan(problem.label, chosen, candidates, problem.flops, problem.bytes, execution.workspace(count), count)
 
 
 def problem_of(op, x_shape, weight_shape, bias, residual, dtype, options) -> Problem:

@@ -34,6 +34,7 @@ AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 Pair = tuple[int, int]
 
 SHORT_DTYPE = {"float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16"}
+SHORT_DTYPE |= {"int8": "i8", "uint8": "u8", "int32": "i32"}  # of max pools
 _SHORT_LAYOUT = {"channels_first": "nchw", "channels_last": "nhwc"}
 
 

@@ -144,6 +144,11 @@ class Layer:
         pixels = math.prod(self.sizes if "transpose" in self.op else self.y_sizes)
         return 2 * batch * pixels * math.prod(self.kernel) * self.c * self.k // self.groups
 
+    def bytes(self, batch: int = 1, itemsize: int = 4) -> int:
+        """Input, output and, of a convolution, weight: each once, as its gradients move them too."""
+        weights = math.prod(self.weight_shape) if self.op.startswith("conv") else 0
+        return itemsize * (math.prod(self.x_shape(batch)) + weights + math.prod(self.y_shape(batch)))
+
     @property
     def label(self) -> str:
         """A short name that sorts, unique among layers."""

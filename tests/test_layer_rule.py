@@ -13,12 +13,14 @@ ORDER = [
     ("__main__", "bench"),
     ("__init__",),
     ("insight", "layers_transposed"),
-    ("layers",),
+    ("layers", "adaptive"),
     ("conv_transpose_grad",),
-    ("conv_grad", "conv_transpose"),
+    ("conv_grad", "conv_transpose", "pool_grad", "windows", "unpool"),
+    ("pool",),
     ("conv",),
     ("tuning",),
-    ("call",),
+    ("jobcall",),
+    ("call", "pool_call"),
     ("dispatch",),
     ("algorithm",),
     ("cost", "peak"),
@@ -27,10 +29,10 @@ ORDER = [
     ("constants",),
     ("blocking", "batch_norm", "winners"),
     ("codegen",),
-    ("job",),
-    ("problem", "transposed", "target", "networks", "workspace"),
-    ("trunk",),
-    ("checks", "docs", "docs_transposed", "version"),
+    ("job", "grid"),
+    ("problem", "pool_problem", "transposed", "target", "networks", "workspace"),
+    ("trunk", "adaptive_docs"),
+    ("checks", "docs", "docs_transposed", "pool_docs", "version"),
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 # `import fastconv` inside these is the public package, as a user has it.
@@ -86,6 +88,13 @@ def test_public_names():
         public |= {op, f"{op}_backward", f"{op}_input_grad", f"{op}_weight_grad", op.capitalize()}
         op = op.replace("conv", "conv_transpose")
         public |= {op, f"{op}_backward", f"{op}_input_grad", f"{op}_weight_grad", f"ConvTranspose{op[-2:]}"}
+    pools = {
+        f"{kind}_pool{dims}d"
+        for kind in ("max", "avg", "lp", "weighted_avg", "adaptive_avg", "adaptive_max")
+        for dims in (1, 2, 3)
+    }
+    pools |= {f"max_unpool{dims}d" for dims in (1, 2, 3)} | {f"global_{kind}_pool" for kind in ("avg", "max", "lp")}
+    public |= {"fold", "unfold"} | pools | {f"{pool}_backward" for pool in pools}
     assert set(fc.__all__) == public
     assert all(getattr(fc, name).__doc__ for name in public)
 

@@ -41,6 +41,10 @@ class Pass:
         """Two for each product, and each operator has as many as the convolution."""
         return len(self.ops) * layer.flops(batch)
 
+    def bytes(self, layer: Layer, batch: int, itemsize: int) -> int:
+        """Each operator reads two of input, weight and output, or their gradients, and writes the third."""
+        return len(self.ops) * layer.bytes(batch, itemsize)
+
     def samples(self, data: Data) -> list[Sample]:
         """What the results should be at some elements."""
         rng = np.random.default_rng(0)

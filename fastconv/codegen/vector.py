@@ -13,7 +13,10 @@ from llvmlite import ir
 
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 ELEMENT = {"f32": ir.FloatType(), "f64": ir.DoubleType(), "f16": ir.HalfType(), "bf16": I16}
-SIZE = {"f32": 4, "f64": 8, "f16": 2, "bf16": 2}
+ELEMENT |= {"i8": I8, "u8": I8, "i32": I32, "i64": I64}
+SIZE = {"f32": 4, "f64": 8, "f16": 2, "bf16": 2, "i8": 1, "u8": 1, "i32": 4, "i64": 8}
+# LLVM's names of those that it knows under others.
+_SUFFIX = {"bf16": "i16", "u8": "i8"}
 
 
 def integer(value: int) -> ir.Constant:
@@ -22,7 +25,7 @@ def integer(value: int) -> ir.Constant:
 
 
 class Vectors:
-    """Emits operations on vectors of `lanes` elements of type `dtype` ("f32" or "f64")."""
+    """Emits operations on vectors of `lanes` elements of type `dtype` ("f32", say)."""
 
     def __init__(self, builder: ir.IRBuilder, dtype: str, lanes: int):
         self.b = builder
@@ -80,7 +83,7 @@ class Vectors:
         self.b.store(value, self._at(pointer, self.type), align=align or self.size)
 
     def _suffix(self) -> str:
-        return f"v{self.lanes}{'i16' if self.dtype == 'bf16' else self.dtype}"
+        return f"v{self.lanes}{_SUFFIX.get(self.dtype, self.dtype)}"
 
     def load_masked(self, pointer: ir.Value, mask: ir.Value) -> ir.Value:
         """The lanes of `mask` from memory, zero elsewhere; masked-off lanes touch no memory."""
@@ -111,7 +114,7 @@ class Vectors:
 
     def zero(self) -> ir.Constant:
         """All lanes zero."""
-        return ir.Constant(self.type, [0 if self.dtype == "bf16" else 0.0] * self.lanes)
+        return ir.Constant(self.type, [0 if isinstance(self.scalar, ir.IntType) else 0.0] * self.lanes)
 
     def constant(self, value: float) -> ir.Constant:
         """All lanes the same number."""

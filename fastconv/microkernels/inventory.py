@@ -15,8 +15,12 @@ from fastconv.microkernels import (  # noqa: F401  each registers its emitter
     finish,
     fmapeak,
     gemm,
+    overlap,
     pack,
+    pool,
+    poolparts,
     regroup,
+    scatter,
     stencil,
     stencilinput,
     tapsums,
@@ -123,6 +127,17 @@ OPERANDS = {
     "weave": _four,
     "accumulate": _five,
     "total": _five,
+    "overlap": _six,
+    "scatter": _eight,
+    "lookup": _eight,
+    "pooltaps": _seventeen,
+    "poolrow": _eighteen,
+    "poolspread": _seven,
+    "poolscatter": _ten,
+    "poolspans": _eighteen,
+    "poolpicks": _eighteen,
+    "poolpixels": _eight,
+    "poolfill": _five,
 }
 ACTIVATIONS = ("none", "relu", "relu6", "leaky", "sigmoid", "tanh", "silu", "hardswish", "gelu")
 
@@ -171,11 +186,16 @@ def names(target: Target) -> Iterator[str]:
         for rows in range(1, dot.most_rows(lanes) + 1):
             yield str(Name("dot", dtype, dtype, rows, lanes, target.isa, ()))
         yield f"accumulate_{dtype}_{target.isa}"
-    for moved, op in itertools.product(dict.fromkeys(regroup.MOVED.values()), ("pick", "comb", "weave")):
+    for moved, op in itertools.product(
+        dict.fromkeys(regroup.MOVED.values()), ("pick", "comb", "weave", "scatter", "lookup")
+    ):
         yield f"{op}_{moved}_{target.isa}"
+    yield f"plane_bf16_{target.isa}"
+    yield f"transpose_bf16_{target.isa}_columns"
     for kinds in ("f32", "f64", "f16f32", "bf16f32"):
         yield f"row_{kinds}_{target.isa}"
         yield f"plane_{kinds}_{target.isa}"
+        yield f"overlap_{kinds}_{target.isa}"
         yield f"spread_{kinds}_{target.isa}"
         yield f"total_{kinds}_{target.isa}_across"
         yield f"total_{kinds}_{target.isa}_down"

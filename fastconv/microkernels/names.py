@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fastconv.codegen.vector import SIZE
 
 VECTOR_BYTES = {"avx512": 64, "avx2": 32, "neon": 16, "generic": 16}
-_DTYPE = r"(?:bf16|f16|f32|f64)"
+_DTYPE = r"(?:bf16|f16|f32|f64|i8|u8|i32)"
 _GRAMMAR = re.compile(
     rf"(?P<op>[a-z]+)_(?P<source>{_DTYPE}?)(?P<dtype>{_DTYPE})(?:_(?P<rows>\d+)x(?P<columns>\d+))?"
     r"_(?P<isa>avx512|avx2|neon|generic)(?P<variants>(?:_[a-z0-9]+)*)"

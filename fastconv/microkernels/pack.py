@@ -17,10 +17,13 @@ from fastconv.microkernels.names import parse
 
 
 def widen(v: Vectors, values: ir.Value, source: str) -> ir.Value:
-    """Narrow floats (a vector or one element of `source`) as `v`'s element type, exactly."""
+    """Narrow numbers (a vector or one element of `source`) as `v`'s element type, exactly."""
     b = v.b
     if source == v.dtype:
         return values
+    if source in ("i8", "u8"):
+        kind = v.type if isinstance(values.type, ir.VectorType) else v.scalar
+        return b.sext(values, kind) if source == "i8" else b.zext(values, kind)
     wide = ELEMENT["f32"]
     whole = I32
     if isinstance(values.type, ir.VectorType):
@@ -33,12 +36,14 @@ def widen(v: Vectors, values: ir.Value, source: str) -> ir.Value:
 
 
 def narrow(v: Vectors, values: ir.Value, target: str) -> ir.Value:
-    """float32 values rounded once, to nearest even, as `target`; NaN stays NaN."""
+    """float32 values rounded once, to nearest even, as `target`; NaN stays NaN. Integers lose their high bits."""
     b = v.b
     if target == v.dtype:
         return values
     count = values.type.count if isinstance(values.type, ir.VectorType) else 0
     shape = (lambda t: ir.VectorType(t, count)) if count else (lambda t: t)
+    if target in ("i8", "u8"):
+        return b.trunc(values, shape(ELEMENT[target]))
     if target == "f16":
         return b.fptrunc(values, shape(ELEMENT["f16"]))
 

@@ -1,0 +1,271 @@
+"""Pools: sums and maxima of windows, over whole vectors of pixels or of channels.
+
+pooltaps    dst[i, :] = finish( over f < fixed, v in begins[i]..begins[i+1] of load(src[fixed[f] + varying[v] + :]) )
+poolrow     dst[i, j] = finish( over v in begins[i]..begins[i+1], s < taps of src[varying[v] + j * stride + s * step] )
+poolspread  dst[i, j * step] = src[i, j]
+poolscatter dst[index[i]] += src[i]
+
+A name's variants say what becomes of an element, of two, and of the result: pooltaps_f32_avx512_square_sum_keep.
+
+load    plain, abs, square, power, abspower: x, |x|, x * x, x ** p, |x| ** p
+        ratio, powerratio: x / z or x * z ** (1 - p), 0 where z is, with z another array of the source's shape
+op      sum, max: a NaN makes the maximum NaN
+        weights, rowweights: the sum of x times a tap's weight, which is one number, or one for each lane
+finish  keep: to scratch, in the computing type       round: to the stored type
+        divide, scale: by the cell's factors          root, powerroot: scaled, its square root, its 1/p-th power
+        timesx, timespower: times x, or times x ** (p - 1), of an array of the result's shape
+held    src is scratch, in the computing type
+indices, far   positions beside the maxima, the first of equals; 32 bits in scratch, or 64
+across  lanes are positions side by side
+s1..s4, any    the stride of a row
+
+Tables hold pairs of 64-bit integers for each tap: its byte offset, and its index: a position in the plane, or the
+number of its weight. Without a tap a window is 0, or the least number with index -1.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from fastconv.codegen.emit import emitter
+from fastconv.codegen.vector import ELEMENT, I32, I64, SIZE, Vectors, integer
+from fastconv.microkernels.names import parse
+from fastconv.microkernels.pack import Source, each, widen
+from fastconv.microkernels.reducer import Reducer
+
+STRIDES = ("s1", "s2", "s3", "s4", "any")
+TAP = 16  # bytes of a tap in a table
+TOGETHER = 4  # vectors of a cell that go over its taps at once
+
+
+def _taps(v: Vectors, table, first, last):
+    """A loop over the taps [first, last) of a table, as a context manager giving (byte offset, index)."""
+    return _Taps(v, table, first, last)
+
+
+class _Taps:
+    def __init__(self, v, table, first, last):
+        self.v, self.table = v, v.pointer(table)
+        self.loop = each(v, first, last, 1)
+
+    def __enter__(self):
+        v = self.v
+        at = v.offset(self.table, v.b.mul(self.loop.__enter__(), integer(TAP)))
+        return v.load_integer(at), v.load_integer(v.offset(at, 8))
+
+    def __exit__(self, *error):
+        self.loop.__exit__(*error)
+
+
+class States:
+    """States of several vectors that loops carry along, in memory that LLVM turns into registers."""
+
+    def __init__(self, reducer: Reducer, count: int):
+        b, self.reducer = reducer.b, reducer
+        self.places = []
+        with b.goto_entry_block():
+            for _ in range(count):
+                self.places.append([b.alloca(part.type) for part in reducer.identity()])
+        for places in self.places:
+            for place, value in zip(places, reducer.identity(), strict=True):
+                b.store(value, place)
+
+    def get(self, i):
+        return [self.reducer.b.load(place) for place in self.places[i]]
+
+    def put(self, i, state):
+        for place, value in zip(self.places[i], state, strict=True):
+            self.reducer.b.store(value, place)
+
+
+def splat(number: Vectors, value, iota: bool):
+    """A run-time integer in all lanes, or counted up from lane to lane."""
+    b = number.b
+    value = b.trunc(value, number.scalar) if number.size < 8 else value
+    spread = number.broadcast(value)
+    return b.add(spread, ir.Constant(number.type, list(range(number.lanes)))) if iota else spread
+
+
+@emitter("pooltaps")
+def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: src, fixed (table), fixed count, begins, varying (table), cells, dst, dst_pitch, n, factors (a pair a
+    cell), weights, exponents, beyond (from src to the second array), more (the array beside dst), index_dst,
+    index_pitch, column (across: added to all indices)."""
+    r = Reducer(b, name)
+    v = r.v
+    (src, fixed, fixed_count, begins, varying, cells, dst, dst_pitch, n, factors, weights, exponents, beyond, more,
+     index_dst, index_pitch, column) = args  # fmt: skip
+    zero, width = integer(0), SIZE[r.source.source]
+    iota = "across" in r.words
+    with each(v, zero, cells, 1) as i:
+        begin = v.offset(v.pointer(begins), b.mul(i, integer(8)))
+        first, last = v.load_integer(begin), v.load_integer(v.offset(begin, 8))
+        line, beside = v.offset(v.pointer(dst), b.mul(i, dst_pitch)), v.offset(v.pointer(more), b.mul(i, dst_pitch))
+        index_line = v.offset(v.pointer(index_dst), b.mul(i, index_pitch))
+
+        def pair(i=i):
+            at = v.offset(v.pointer(factors), b.mul(i, integer(2 * v.size)))
+            return v.broadcast(v.load_scalar(at)), v.broadcast(v.load_scalar(v.offset(at, v.size)))
+
+        def block(j, count, mask, first=first, last=last, line=line, beside=beside, index_line=index_line, pair=pair):
+            """`count` vectors of the cell from element j on."""
+            states = States(r, count)
+            start = v.offset(v.pointer(src), b.mul(j, integer(width)))
+            with _taps(v, fixed, zero, fixed_count) as (there, number), _taps(v, varying, first, last) as (off, more_):
+                index = b.add(number, more_)
+                at = v.offset(start, b.add(there, off))
+                weight = None
+                if "weights" in r.words:
+                    weight = v.broadcast(v.load_scalar(v.offset(v.pointer(weights), b.mul(index, integer(v.size)))))
+                for k in range(count):
+                    place = v.offset(at, k * v.lanes * width)
+                    x = r.load(place, mask)
+                    if "rowweights" in r.words:
+                        where = b.mul(b.add(b.add(index, column), b.add(j, integer(k * v.lanes))), integer(v.size))
+                        row = v.offset(v.pointer(weights), where)
+                        weight = v.load(row) if mask is None else v.load_masked(row, mask)
+                    x = r.transformed(x, place, mask, exponents, beyond)
+                    position = None
+                    if r.indexed:
+                        ahead = b.add(column, b.add(j, integer(k * v.lanes))) if iota else zero
+                        position = splat(r.number, b.add(index, ahead), iota)
+                    states.put(k, r.absorb(states.get(k), x, position, weight))
+            whole = v.first_lanes(integer(v.lanes)) if mask is None else mask
+            for k in range(count):
+                ahead = b.add(j, integer(k * v.lanes))
+                value, *index = states.get(k)
+                to = v.offset(line, b.mul(ahead, integer(r.width)))
+                there = v.offset(beside, b.mul(ahead, integer(r.width)))
+                result = r.finished(value, pair, exponents, lambda there=there: stored_beside(r, there, mask))
+                r.store(result, to, whole)
+                if r.indexed:
+                    r.store_index(index[0], v.offset(index_line, b.mul(ahead, integer(r.index_width))), whole)
+
+        together = 1 if r.indexed else TOGETHER
+        most = integer(together * v.lanes)
+        blocks = b.sub(n, b.srem(n, most))
+        with each(v, zero, blocks, together * v.lanes) as j:
+            block(j, together, None)
+        with each(v, blocks, n, v.lanes) as j:
+            block(j, 1, v.first_lanes(b.sub(n, j)))
+
+
+def stored_beside(r: Reducer, pointer, mask):
+    """Elements of an array like the result's."""
+    return Source(r.v, r.stored).vector(pointer, mask)
+
+
+@emitter("poolrow")
+def poolrow(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: src, begins, varying (table), lines, dst, dst_pitch, n, taps, step (bytes), stride (bytes), factors
+    (the address of a line's divisors, for each line), reciprocals (how many bytes after them), weights, exponents, more
+    (the array beside dst), index_src, index_dst, index_pitch.
+
+    src is scratch: whole vectors of it may be read. Its indices lie beside it as its values do."""
+    r = Reducer(b, name)
+    v = r.v
+    (src, begins, varying, lines, dst, dst_pitch, n, taps, step, stride, factors, reciprocals, weights, exponents, more,
+     index_src, index_dst, index_pitch) = args  # fmt: skip
+    zero, size = integer(0), integer(v.size)
+    word = next(word for word in STRIDES if word in r.words)
+    with each(v, zero, lines, 1) as i:
+        begin = v.offset(v.pointer(begins), b.mul(i, integer(8)))
+        first, last = v.load_integer(begin), v.load_integer(v.offset(begin, 8))
+        line, beside = v.offset(v.pointer(dst), b.mul(i, dst_pitch)), v.offset(v.pointer(more), b.mul(i, dst_pitch))
+        with each(v, zero, n, v.lanes) as j:
+            states = States(r, 1)
+            left = b.sub(n, j)
+            with _taps(v, varying, first, last) as (there, number), each(v, zero, taps, 1) as s:
+                at = b.add(b.add(b.mul(j, stride), there), b.mul(s, step))
+                x = _strided(v, v.offset(v.pointer(src), at), word, stride, left)
+                position = weight = None
+                if r.indexed:
+                    where = v.offset(v.pointer(index_src), _scaled(b, at, v.size, r.number.size))
+                    position = _strided(r.number, where, word, _scaled(b, stride, v.size, r.number.size), left)
+                if "weights" in r.words:
+                    where = b.mul(b.add(number, s), size)
+                    weight = v.broadcast(v.load_scalar(v.offset(v.pointer(weights), where)))
+                states.put(0, r.absorb(states.get(0), x, position, weight))
+            mask = v.first_lanes(left)
+            value, *index = states.get(0)
+
+            def rows(i=i, j=j):
+                row = v.load_integer(v.offset(v.pointer(factors), b.mul(i, integer(8))))
+                at = v.offset(v.pointer(row), b.mul(j, size))
+                return v.load(at), v.load(v.offset(at, reciprocals))
+
+            ahead = b.mul(j, integer(r.width))
+            there = v.offset(beside, ahead)
+            result = r.finished(value, rows, exponents, lambda there=there, mask=mask: stored_beside(r, there, mask))
+            r.store(result, v.offset(line, ahead), mask)
+            if r.indexed:
+                to = v.offset(v.pointer(index_dst), b.add(b.mul(i, index_pitch), b.mul(j, integer(8))))
+                r.store_index(index[0], to, mask)
+
+
+def _scaled(b, offset, size: int, other: int):
+    """A byte offset among elements of one size, among those of another."""
+    return b.mul(offset, integer(other // size)) if other >= size else b.sdiv(offset, integer(size // other))
+
+
+def _strided(v: Vectors, pointer, word: str, stride, left):
+    """Every stride-th element from a pointer on, of which `left` exist; beyond them anything."""
+    b = v.b
+    if word == "any":
+        result = ir.Constant(v.type, ir.Undefined)
+        for lane in range(v.lanes):
+            result = b.insert_element(result, v.load_scalar(pointer), ir.Constant(I32, lane))
+            more = b.icmp_signed("<", integer(lane + 1), left)
+            pointer = v.offset(pointer, b.select(more, stride, integer(0)))
+        return result
+    stride = int(word[1:])
+    loads = [v.load(v.offset(pointer, part * v.bytes)) for part in range(stride)]
+    result = loads[0]
+    for part, loaded in enumerate(loads):
+        lanes = [stride * lane - part * v.lanes for lane in range(v.lanes)]
+        if part:
+            picks = [v.lanes + lane if 0 <= lane < v.lanes else kept for kept, lane in enumerate(lanes)]
+            result = v.shuffle(result, loaded, picks)
+        elif stride > 1:
+            result = v.shuffle(loaded, None, [lane if lane < v.lanes else 0 for lane in lanes])
+    return result
+
+
+@emitter("poolspread")
+def poolspread(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: src, src_pitch, lines, n, dst, dst_pitch, step (bytes)."""
+    spec = parse(name)
+    v = Vectors(b, spec.dtype, spec.lanes)
+    src, src_pitch, lines, n, dst, dst_pitch, step = args
+    zero = integer(0)
+    with each(v, zero, lines, 1) as i:
+        at, to = v.offset(v.pointer(src), b.mul(i, src_pitch)), v.offset(v.pointer(dst), b.mul(i, dst_pitch))
+        with each(v, zero, n, 1) as j:
+            place = b.bitcast(v.offset(to, b.mul(j, step)), v.scalar.as_pointer())
+            b.store(v.load_scalar(v.offset(at, b.mul(j, integer(v.size)))), place, align=v.size)
+
+
+@emitter("poolscatter")
+def poolscatter(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: src, index, n, first, count, dst, pitch (bytes from a position to the next), step (bytes from an
+    element's dst to the next one's), positions (that there are), wrong (a flag for indices outside).
+
+    Positions in [first, first + count) are added to; dst is where the first of them lies."""
+    spec = parse(name)
+    v = Vectors(b, spec.dtype, spec.lanes)
+    src, index, n, first, count, dst, pitch, step, positions, wrong = args
+    with each(v, integer(0), n, 1) as i:
+        position = v.load_integer(v.offset(v.pointer(index), b.mul(i, integer(8))))
+        inside = b.sub(position, first)
+        with b.if_then(b.icmp_unsigned("<", inside, count), likely=True):
+            narrow_ = Vectors(b, spec.source, 1)
+            x = widen(
+                v, narrow_.load_scalar(v.offset(v.pointer(src), b.mul(i, integer(SIZE[spec.source])))), spec.source
+            )
+            place = v.offset(v.pointer(dst), b.add(b.mul(inside, pitch), b.mul(i, step)))
+            typed = b.bitcast(place, ELEMENT[spec.dtype].as_pointer())
+            b.store(b.fadd(b.load(typed, align=v.size), x), typed, align=v.size)
+        # -1 is a window that had no element.
+        outside = b.icmp_unsigned(">=", b.add(position, integer(1)), b.add(positions, integer(1)))
+        with b.if_then(outside, likely=False):
+            b.store(integer(1), b.bitcast(v.pointer(wrong), I64.as_pointer()), align=8)

@@ -1,0 +1,233 @@
+"""Pools with sliding windows: check the arguments, make a PoolProblem, plan, run.
+
+Every function below hands its arguments to `pooled`, which remembers prepared calls by all that they depend on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastconv import pool_docs, threads
+from fastconv.call import Calls
+from fastconv.checks import check_array, check_same_dtype
+from fastconv.codegen.lock import setup
+from fastconv.conv import typed
+from fastconv.pool_call import PoolCall
+from fastconv.pool_problem import PoolProblem, adaptive_problem, gradient_of, max_gradient_problem, pool_problem
+
+_calls = Calls(512)
+_PLAIN = frozenset((int, str, bool, type(None)))
+
+
+def pooled(prepare: Callable[..., PoolCall], op: str, arrays: tuple, options: tuple, out: Any = None):
+    """Run a prepared call; what `prepare(op, arrays, *options)` makes is remembered."""
+    try:
+        call = _calls[_key(prepare, op, arrays, options)]
+    except (KeyError, TypeError, AttributeError):
+        call = prepare(op, arrays, *options)
+        _calls.keep(_key(prepare, op, arrays, options), call)
+    return call(*arrays, out=out)
+
+
+def _key(prepare: Callable, op: str, arrays: tuple, options: tuple) -> tuple:
+    """What a prepared call depends on; 1, 1.0 and True are told apart."""
+    kinds = tuple(map(type, options))
+    options = (options, kinds) if _PLAIN.issuperset(kinds) else tuple(map(typed, options))
+    first, *others = arrays
+    return (
+        prepare, op, threads.get_num_threads(), first.shape, first.strides, first.dtype, first.__class__, options,
+        *((a.shape, a.dtype, a.__class__) for a in others),
+    )  # fmt: skip
+
+
+def with_batch(array_shape: tuple[int, ...], dims: int) -> tuple[int, ...]:
+    """A shape with its batch axis, which may have been left out."""
+    return array_shape if len(array_shape) == dims + 2 else (1, *array_shape)
+
+
+def prepared(problem: PoolProblem, source: np.ndarray) -> PoolCall:
+    """Plan a problem on an array like this one."""
+    with setup:
+        return PoolCall(problem, source)
+
+
+def documented(text: str, *functions: Callable) -> None:
+    """Give a pool's functions for one, two and three dimensions what they have in common to say."""
+    for dims, function in enumerate(functions, 1):
+        sizes, outs = "D, H, W"[-3 * dims + 2 :], "OD, OH, OW"[-4 * dims + 2 :]
+        words = {
+            "@first": f"(N, C, {sizes})", "@last": f"(N, {sizes}, C)", "@out_first": f"(N, C, {outs})",
+            "@out_last": f"(N, {outs}, C)", "@ints": ("int", "int or two ints", "int or three ints")[dims - 1],
+            "@window": f"({('KD, KH, KW')[-4 * dims + 2 :]}{',' if dims == 1 else ''})",
+            "@tuple": f"tuple of {dims + 2} int, or one less",
+        }  # fmt: skip
+        filled = text
+        for word in sorted(words, key=len, reverse=True):
+            filled = filled.replace(word, words[word])
+        function.__doc__ = filled
+
+
+def forward(op: str, arrays: tuple, kernel_size: Any, *options: Any) -> PoolCall:
+    """A call of a pool; the options are named by `NAMES`."""
+    kind, dims = op[: op.index("_pool")], int(op[-2])
+    x = check_array("x", arrays[0], (dims + 1, dims + 2), integers=kind == "max")
+    if kind == "weighted_avg":
+        kernel_size = window_size(arrays[1], dims)
+        check_same_dtype(x, arrays[1], names=("x", "window"))
+    named = dict(zip(NAMES[kind], options, strict=True))
+    return prepared(problem_of(op, x.shape, kernel_size, dtype=x.dtype, **named), x)
+
+
+def window_size(window: Any, dims: int) -> tuple[int, ...]:
+    """The kernel's size of a weighted pool."""
+    shape = check_array("window", window, dims).shape
+    if 0 in shape:
+        raise ValueError(f"window must not be empty, got shape {shape}")
+    return shape
+
+
+def problem_of(op: str, x_shape: tuple, kernel_size: Any, **options: Any) -> PoolProblem:
+    """The problem of a pool on arrays of this shape, with or without a batch axis."""
+    return pool_problem(op, with_batch(tuple(x_shape), int(op[-2])), kernel_size, **options)
+
+
+# What public names are called in a problem.
+_INSIDE = {"return_indices": "indices", "count_include_pad": "include_pad", "divisor_override": "divisor",
+           "norm_type": "norm"}  # fmt: skip
+
+
+def explained(op: str, pass_: str, x_shape: Any, kernel_size: Any, dtype: Any, options: dict[str, Any]) -> PoolProblem:
+    """The problem that shapes and a pool's own options describe; kernel_size is an adaptive
+    pool's output_size, and y's shape for a max pool's gradient."""
+    dims, x_shape = int(op[-2]), tuple(x_shape)
+    if "max" in op and pass_ == "backward":
+        shapes = with_batch(x_shape, dims), with_batch(tuple(kernel_size), dims)
+        return max_gradient_problem(op, *shapes, dtype=dtype, **{"layout": "channels_first", **options})
+    if op.startswith("adaptive"):
+        if not set(options) <= {"layout", "return_indices"}:
+            raise TypeError(f"{op}: has no option {', '.join(sorted(set(options) - {'layout', 'return_indices'}))}")
+        named = {_INSIDE.get(name, name): value for name, value in options.items()}
+        problem = adaptive_problem(op, with_batch(x_shape, dims), kernel_size, dtype=dtype, **named)
+        return problem if pass_ == "forward" else gradient_of(problem)
+    if not isinstance(kernel_size, int) and len(kernel_size) == 1:
+        (kernel_size,) = kernel_size  # as the command line has it
+    named = {_INSIDE.get(name, name): value for name, value in options.items()}
+    unknown = set(options) - {public_name(name) for name in NAMES[op[: op.index("_pool")]]}
+    if unknown:
+        raise TypeError(f"{op}: has no option {', '.join(sorted(unknown))}")
+    problem = problem_of(op, x_shape, kernel_size, dtype=dtype, **named)
+    return problem if pass_ == "forward" else gradient_of(problem)
+
+
+def public_name(inside: str) -> str:
+    """A problem's option, as callers know it."""
+    return next((public for public, name in _INSIDE.items() if name == inside), inside)
+
+
+# The options of each kind of pool after kernel_size, in the order in which they are handed on.
+_COMMON = ("layout", "convention")
+NAMES = {
+    "max": ("stride", "padding", "dilation", "ceil_mode", "indices", *_COMMON),
+    "avg": ("stride", "padding", "ceil_mode", "include_pad", "divisor", "dilation", *_COMMON),
+    "lp": ("stride", "ceil_mode", "norm", *_COMMON),
+    "weighted_avg": ("stride", "padding", "layout"),
+}
+
+
+def max_pool1d(x: np.ndarray, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+               ceil_mode: bool = False, return_indices: bool = False, *, layout: str = "channels_first",
+               convention: str = "torch", out: np.ndarray | None = None):  # fmt: skip
+    options = (kernel_size, stride, padding, dilation, ceil_mode, return_indices, layout, convention)
+    return pooled(forward, "max_pool1d", (x,), options, out)
+
+
+def max_pool2d(x: np.ndarray, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+               ceil_mode: bool = False, return_indices: bool = False, *, layout: str = "channels_first",
+               convention: str = "torch", out: np.ndarray | None = None):  # fmt: skip
+    options = (kernel_size, stride, padding, dilation, ceil_mode, return_indices, layout, convention)
+    return pooled(forward, "max_pool2d", (x,), options, out)
+
+
+def max_pool3d(x: np.ndarray, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+               ceil_mode: bool = False, return_indices: bool = False, *, layout: str = "channels_first",
+               convention: str = "torch", out: np.ndarray | None = None):  # fmt: skip
+    options = (kernel_size, stride, padding, dilation, ceil_mode, return_indices, layout, convention)
+    return pooled(forward, "max_pool3d", (x,), options, out)
+
+
+documented(pool_docs.MAX, max_pool1d, max_pool2d, max_pool3d)
+
+
+def avg_pool1d(x: np.ndarray, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+               count_include_pad: bool = True, divisor_override: int | None = None, *, dilation: Any = 1,
+               layout: str = "channels_first", convention: str = "torch",
+               out: np.ndarray | None = None) -> np.ndarray:  # fmt: skip
+    options = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, dilation, layout,
+               convention)  # fmt: skip
+    return pooled(forward, "avg_pool1d", (x,), options, out)
+
+
+def avg_pool2d(x: np.ndarray, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+               count_include_pad: bool = True, divisor_override: int | None = None, *, dilation: Any = 1,
+               layout: str = "channels_first", convention: str = "torch",
+               out: np.ndarray | None = None) -> np.ndarray:  # fmt: skip
+    options = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, dilation, layout,
+               convention)  # fmt: skip
+    return pooled(forward, "avg_pool2d", (x,), options, out)
+
+
+def avg_pool3d(x: np.ndarray, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+               count_include_pad: bool = True, divisor_override: int | None = None, *, dilation: Any = 1,
+               layout: str = "channels_first", convention: str = "torch",
+               out: np.ndarray | None = None) -> np.ndarray:  # fmt: skip
+    options = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, dilation, layout,
+               convention)  # fmt: skip
+    return pooled(forward, "avg_pool3d", (x,), options, out)
+
+
+documented(pool_docs.AVG, avg_pool1d, avg_pool2d, avg_pool3d)
+
+
+def lp_pool1d(x: np.ndarray, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False, *,
+              layout: str = "channels_first", convention: str = "torch",
+              out: np.ndarray | None = None) -> np.ndarray:  # fmt: skip
+    options = (kernel_size, stride, ceil_mode, norm_type, layout, convention)
+    return pooled(forward, "lp_pool1d", (x,), options, out)
+
+
+def lp_pool2d(x: np.ndarray, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False, *,
+              layout: str = "channels_first", convention: str = "torch",
+              out: np.ndarray | None = None) -> np.ndarray:  # fmt: skip
+    options = (kernel_size, stride, ceil_mode, norm_type, layout, convention)
+    return pooled(forward, "lp_pool2d", (x,), options, out)
+
+
+def lp_pool3d(x: np.ndarray, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False, *,
+              layout: str = "channels_first", convention: str = "torch",
+              out: np.ndarray | None = None) -> np.ndarray:  # fmt: skip
+    options = (kernel_size, stride, ceil_mode, norm_type, layout, convention)
+    return pooled(forward, "lp_pool3d", (x,), options, out)
+
+
+documented(pool_docs.LP, lp_pool1d, lp_pool2d, lp_pool3d)
+
+
+def weighted_avg_pool1d(x: np.ndarray, window: np.ndarray, stride: Any = None, padding: Any = 0, *,
+                        layout: str = "channels_first", out: np.ndarray | None = None) -> np.ndarray:  # fmt: skip
+    return pooled(forward, "weighted_avg_pool1d", (x, window), (None, stride, padding, layout), out)
+
+
+def weighted_avg_pool2d(x: np.ndarray, window: np.ndarray, stride: Any = None, padding: Any = 0, *,
+                        layout: str = "channels_first", out: np.ndarray | None = None) -> np.ndarray:  # fmt: skip
+    return pooled(forward, "weighted_avg_pool2d", (x, window), (None, stride, padding, layout), out)
+
+
+def weighted_avg_pool3d(x: np.ndarray, window: np.ndarray, stride: Any = None, padding: Any = 0, *,
+                        layout: str = "channels_first", out: np.ndarray | None = None) -> np.ndarray:  # fmt: skip
+    return pooled(forward, "weighted_avg_pool3d", (x, window), (None, stride, padding, layout), out)
+
+
+documented(pool_docs.WEIGHTED, weighted_avg_pool1d, weighted_avg_pool2d, weighted_avg_pool3d)

@@ -1,0 +1,112 @@
+"""A prepared pool: everything about it is decided, only the arrays are missing."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+
+from fastconv import threads, workspace
+from fastconv.call import VERBOSE, aligned, copied, plain
+from fastconv.checks import check_out
+from fastconv.pool_problem import PoolProblem, PoolSteps, contiguous_steps, steps_along
+
+INT64 = np.dtype(np.int64)
+
+
+class PoolCall:
+    """One problem on arrays of one shape, stride and dtype; made once, called often, from any thread."""
+
+    __slots__ = ("_new", "_new_indices", "_odd", "_wide", "algorithm", "dtype", "execution", "problem", "shape")
+
+    def __init__(self, problem: PoolProblem, source: np.ndarray):
+        from fastconv import dispatch
+
+        self.problem, self.dtype = problem, source.dtype
+        self._wide = np.dtype(np.float32) if problem.itemsize == 2 else source.dtype
+        batched = source.ndim == problem.dims + 2
+        self.shape = problem.result_shape if batched else problem.result_shape[1:]
+        self._new = workspace.allocator(self.shape, self.dtype)
+        self._new_indices = workspace.allocator(self.shape, INT64)
+        steps, self._odd = steps_of(problem, source, dispatch.pool_reads)
+        self.algorithm, self.execution = dispatch.execution(problem, steps, "auto", threads.get_num_threads(), False)
+
+    def __call__(self, source, *others, out=None):
+        """Run on these arrays, which have been checked to be what this call was made for.
+
+        Returns the result, or a max pool's result and indices.
+        """
+        start = time.perf_counter() if VERBOSE else 0.0
+        y = self._new(self.shape, self.dtype) if out is None else self._direct(out, source, *others)
+        indices = self._new_indices(self.shape, INT64) if self.problem.indices else None
+        if y.size:
+            self.run(source, others, indices, y)
+        if VERBOSE:
+            self._log(time.perf_counter() - start)
+        if out is not None and y is not out:
+            np.copyto(out, y)
+        y = y if out is None else out
+        return y if indices is None else (y, indices)
+
+    def _direct(self, out, *inputs):
+        """`out` itself if kernels may write to it, else an array to copy from."""
+        check_out(out, self.shape, self.dtype)
+        fit = out.flags.c_contiguous and out.flags.aligned and type(out) is np.ndarray
+        if fit and not any(np.may_share_memory(out, a) for a in inputs):
+            return out
+        return self._new(self.shape, self.dtype)
+
+    def run(self, source, others, indices, y):
+        """Pool into `y`, which is contiguous and shares no memory with the others."""
+        if self._odd:
+            source = copied(source)
+        elif not source.flags.aligned:
+            source = aligned(source)
+        if self.problem.kind == "max":
+            self._run_max(source, others, indices, y)
+        elif self.problem.kind == "weighted_avg":
+            (window,) = others
+            if self.problem.pass_ == "backward" and self.problem.layout == "channels_first":
+                window = window[..., ::-1]  # a row of dx is read from left to right, so its taps come backwards
+            self.execution.run(source, np.ascontiguousarray(window, self._wide), None, None, y)
+        else:
+            self.execution.run(source, *(*map(plain, others), None, None)[:2], None, y)
+
+    def _run_max(self, source, others, indices, y):
+        """A max pool, or its gradient, whose kernel leaves a flag if it met an index that is none."""
+        problem, whole = self.problem, self.problem.convention == "onnx"
+        if problem.pass_ == "forward":
+            self.execution.run(source, None, None, indices, y)
+            if whole and indices is not None:
+                np.add(indices, whole_tensor(problem, indices.ndim), out=indices, where=indices >= 0)
+            return
+        indices, wrong = plain(others[0]), np.zeros(1, np.int64)
+        if whole:
+            indices = np.where(indices < 0, indices, indices - whole_tensor(problem, indices.ndim))
+        self.execution.run(source, indices, None, wrong, y)
+        if wrong[0]:
+            raise ValueError(f"indices must be in [0, {problem.plane}), positions in a plane of the input, or -1")
+
+    def _log(self, seconds: float) -> None:
+        print(f"fastconv: {self.problem.label} {self.algorithm} {seconds * 1e3:.3f} ms", file=sys.stderr)
+
+
+def whole_tensor(problem: PoolProblem, ndim: int) -> np.ndarray:
+    """What ONNX adds to an index in a plane: where the plane begins in the tensor, channels first."""
+    begins = np.arange(max(1, problem.n) * problem.c, dtype=np.int64).reshape(max(1, problem.n), problem.c)
+    begins *= problem.plane
+    ones = (1,) * problem.dims
+    last = problem.layout == "channels_last"
+    begins = begins.reshape(len(begins), *ones, problem.c) if last else begins.reshape(*begins.shape, *ones)
+    return begins if ndim == problem.dims + 2 else begins[0]
+
+
+def steps_of(problem: PoolProblem, source: np.ndarray, reads) -> tuple[PoolSteps, bool]:
+    """The steps of the source as kernels read it, and whether that is a contiguous copy."""
+    contiguous = contiguous_steps(problem)
+    if not source.size:
+        return contiguous, False  # NumPy's are zero
+    strides = source.strides if source.ndim == problem.dims + 2 else (0, *source.strides)
+    steps = steps_along(problem, strides)
+    return (steps, False) if reads(problem, steps) else (contiguous, True)
