@@ -31,6 +31,8 @@ CASES = [
     ("stride_beyond_kernel", (2, 4, 3, 4), (4, 5, 2, 2), {"stride": 3}),
     ("stride_beyond_kernel_padded", (1, 4, 4, 3), (4, 5, 1, 2), {"stride": (4, 5), "padding": (2, 1)}),
     ("stride_far_beyond", (1, 3, 2, 3), (3, 2, 3, 3), {"stride": 32, "output_padding": 20}),
+    ("no_tap_at_all", (1, 3, 1, 5), (3, 2, 1, 3), {"stride": (4, 2), "padding": ((1, 0), (1, 1)),
+                                                   "output_padding": (1, 0)}),
     ("dilated", (1, 5, 6, 7), (5, 4, 3, 3), {"dilation": 2, "padding": 2}),
     ("dilated_strided", (1, 5, 6, 7), (5, 4, 3, 2), {"dilation": (2, 3), "stride": (2, 4), "padding": 1}),
     ("dilation_beyond_stride", (1, 4, 5, 5), (4, 3, 3, 3), {"dilation": 4, "stride": 2, "output_padding": 3}),
