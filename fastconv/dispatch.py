@@ -11,10 +11,12 @@ from fastconv.algorithm.bias_grad import bias_grad
 from fastconv.algorithm.common import Algorithm, Execution, Steps, contiguous_steps  # noqa: F401
 from fastconv.algorithm.depthwise import Depthwise
 from fastconv.algorithm.depthwise_input import DepthwiseInput
+from fastconv.algorithm.depthwise_phases import DepthwisePhases
 from fastconv.algorithm.depthwise_weight import DepthwiseWeight
 from fastconv.algorithm.direct import Direct
 from fastconv.algorithm.im2col import Im2col
 from fastconv.algorithm.input_grad import InputGrad
+from fastconv.algorithm.input_grad.exchanged import Exchanged
 from fastconv.algorithm.input_grad.merged import Merged
 from fastconv.algorithm.matvec import Matvec
 from fastconv.algorithm.pointwise import Pointwise
@@ -60,11 +62,11 @@ CANDIDATES |= {
         *map(VolumeWeightGrad, _WEIGHT_GRAD[1:]),
     ),
 }
-# A transposed convolution is the input gradient of the convolution behind it, or by the phases of it at once.
-_MERGED = {1: Merged(_FORWARD), 2: Merged(_FORWARD), 3: Volume(Merged(_FORWARD))}
-for _axes, _merged in _MERGED.items():
+# A transposed convolution is the input gradient of the convolution behind it, or one that has all phases at once.
+_WHOLE = (Merged(_FORWARD), Exchanged(_FORWARD[2]), DepthwisePhases())
+for _axes, _whole in {1: _WHOLE, 2: _WHOLE, 3: (Volume(_WHOLE[0]),)}.items():
     _own = {pass_: CANDIDATES[f"conv{_axes}d", pass_] for pass_ in OWN_PASS if (f"conv{_axes}d", pass_) in CANDIDATES}
-    _own["input_grad"] = (_merged, *_own["input_grad"])
+    _own["input_grad"] = (*_whole, *_own["input_grad"])
     CANDIDATES |= {(f"conv_transpose{_axes}d", pass_): algorithms for pass_, algorithms in _own.items()}
 _SLIDING = (Whole(), Rows(), WeightedRows(), Windows())
 CANDIDATES |= {(op, "forward"): _SLIDING for op in POOLS}

@@ -127,3 +127,19 @@ def test_no_access_outside(case, layout, at_end):
                 out[...] = np.nan
                 call(name, *arguments, algorithm=algorithm, precision="strict", out=out, **options)
                 np.testing.assert_array_equal(out, rounded(right, out.dtype), err_msg=f"{name} {algorithm}")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs mprotect")
+@pytest.mark.parametrize("at_end", [True, False], ids=["end", "start"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_one_pixel_has_no_access_outside(dtype, at_end):
+    """Weights as the image, which sums that are cut strictly do not do; integers are exact all the same."""
+    from guard import guarded
+
+    arrays, options, expected, _ = case_of(CASES[IDS.index("dcgan_one_pixel")], LAYOUTS[0], DTYPES[dtype])
+    x, w, bias, _ = (guarded(a, at_end) for a in arrays)
+    out = guarded(np.full(expected.shape, np.nan).astype(DTYPES[dtype]), at_end)
+    fc.conv_transpose2d(x, w, bias, algorithm="exchanged", out=out, **options)
+    np.testing.assert_array_equal(out, expected)
+    fc.conv_transpose2d(x, w, bias, algorithm="exchanged", activation="relu", out=out, **options)
+    np.testing.assert_array_equal(out, np.maximum(expected, 0))

@@ -86,13 +86,14 @@ def weights_job(problem: Problem, pieces: list[Piece], target: Target) -> Job:
     pick, transpose = microkernel(f"pick_{MOVED[stored]}_{target.isa}").address, 0
     in_order = len(pieces) == r * s and all(p.channel == r * s * p.output * outputs for p in pieces)
     in_order = in_order and all(p.at == (i * s + j) * p.output * outputs for p in pieces for i, j in p.taps)
-    if ((r, s) == (1, 1) or in_order) and stored in ("f32", "f64"):
+    if pieces and ((r, s) == (1, 1) or in_order) and stored in ("f32", "f64"):
         transpose = microkernel(f"transpose_{stored}_{target.isa}_columns").address
     plan = np.zeros(WEIGHTS_FIELDS, np.int64)
     for index, value in (
         (BLOCKS, -(-outputs // block)), (BLOCK, block), (OUTPUTS, outputs), (CHANNELS, channels),
         (W_C, r * s * item), (W_K, channels * r * s * item), (PIECES, len(pieces)), (TABLES, starts.ctypes.data),
-        (PICK, pick), (TRANSPOSE, transpose), (COLUMNS, channels * r * s), (TO_COLUMN, pieces[0].channel // (r * s)),
+        (PICK, pick), (TRANSPOSE, transpose), (COLUMNS, channels * r * s),
+        (TO_COLUMN, pieces[0].channel // (r * s) if pieces else 0),  # none: no tap reaches a pixel
     ):  # fmt: skip
         plan[index] = value
     tasks = problem.groups * -(-outputs // block)
