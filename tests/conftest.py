@@ -1,5 +1,6 @@
 """Profiles and fixtures. Every random number comes from a seed that the test's name fixes."""
 
+import os
 import zlib
 
 import numpy as np
@@ -20,3 +21,22 @@ settings.load_profile("default")
 def rng(request):
     """A generator seeded by the test's own name, so that a failure can be replayed."""
     return np.random.default_rng(zlib.crc32(request.node.name.encode()))
+
+
+def pytest_collection_modifyitems(config, items):
+    """Of a test marked `checkerboard` run every other combination, so that any two parameters' values still meet;
+    FASTCONV_ALL_CASES=1 runs all."""
+    if os.environ.get("FASTCONV_ALL_CASES", "0") not in ("", "0"):
+        return
+    places: dict[tuple, dict[str, int]] = {}
+
+    def place(item, name, value):
+        """A parameter's place among its values, in the order in which they come."""
+        known = places.setdefault((item.path, item.originalname, name), {})
+        return known.setdefault(repr(value), len(known))
+
+    marked = [item for item in items if item.get_closest_marker("checkerboard")]
+    skipped = {item for item in marked if sum(place(item, *pair) for pair in item.callspec.params.items()) % 2}
+    if skipped:
+        config.hook.pytest_deselected(items=list(skipped))
+        items[:] = [item for item in items if item not in skipped]

@@ -57,6 +57,7 @@ def planar_options(options):
     return found
 
 
+@pytest.mark.checkerboard
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("case", CASES, ids=IDS)

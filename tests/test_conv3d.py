@@ -105,6 +105,7 @@ def laid_out(arrays, layout):
     return [layout_of(x, layout), w, bias, layout_of(residual, layout), layout_of(dy, layout)]
 
 
+@pytest.mark.checkerboard
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_integers(case, op):
