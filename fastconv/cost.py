@@ -245,6 +245,13 @@ def pool_rows_cycles(problem, target: Target) -> float:
     return columns * (2 * d.kernel * h.kernel + 4) + planes * d.out * h.out * -(-w.out // lanes) * (2 * w.kernel + 4)
 
 
+def pool_whole_cycles(problem, target: Target) -> float:
+    """A pool in one pass, pixels in the lanes: every tap of the rows, and whole vectors of outputs."""
+    lanes = target.lanes(max(4, problem.itemsize))
+    (d, h, w), lines = problem.axes, problem.n * problem.c * problem.axes[0].out * problem.axes[1].out
+    return lines * -(-w.out // lanes) * (d.kernel * h.kernel * w.stride + w.kernel + 1)
+
+
 def pool_scatter_cycles(problem) -> float:
     """An element after another, and the plane once."""
     return 4.0 * problem.n * problem.c * problem.outputs + moved_cycles(problem)

@@ -55,6 +55,7 @@ pick_, comb_, weave_, accumulate_<dtype>_<isa>              moves and sums of on
 total_<dtype>_<isa>_<across|down>                  sums of a row, of columns; <source><dtype> also widens
 finish_<dtype>_<isa>_<activation>                  dst = round(act(src + residual)); <stored><dtype> also narrows
 pooltaps_, poolrow_<dtype>_<isa>_<load>_<op>_<finish>...   windows of pools (`pool`, `reducer`)
+poolwhole_<dtype>_<isa>_<load>_<op>_<finish>...    those inside x, in one pass (`poolwhole`)
 poolspread_, poolscatter_<dtype>_<isa>             moves of their gradients
 fmapeak_<dtype>_<isa>                              multiply-adds in registers, the yardstick
 

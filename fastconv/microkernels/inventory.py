@@ -17,6 +17,7 @@ from fastconv.microkernels import (  # noqa: F401  each registers its emitter
     gemm,
     pack,
     pool,
+    poolwhole,
     regroup,
     stencil,
     stencilinput,
@@ -91,6 +92,13 @@ def _fifteen(name):
     return native(name, 15)(kernel)
 
 
+def _twelve(name):
+    def kernel(a, b, c, d, e, f, g, h, i, j, k, m):
+        emit(name, (a, b, c, d, e, f, g, h, i, j, k, m))
+
+    return native(name, 12)(kernel)
+
+
 def _seventeen(name):
     def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q):  # noqa: E741
         emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q))
@@ -126,6 +134,7 @@ OPERANDS = {
     "total": _five,
     "pooltaps": _seventeen,
     "poolrow": _eighteen,
+    "poolwhole": _twelve,
     "poolspread": _seven,
     "poolscatter": _ten,
 }

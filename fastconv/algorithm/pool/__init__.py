@@ -7,9 +7,10 @@ from fastconv.algorithm.pool.channels_last import Windows
 from fastconv.algorithm.pool.plan import LAST
 from fastconv.algorithm.pool.scatter import Scatter
 from fastconv.algorithm.pool.weighted import WeightedRows
+from fastconv.algorithm.pool.whole import Whole
 from fastconv.pool_problem import PoolProblem, PoolSteps, contiguous_steps
 
-__all__ = ["Rows", "Scatter", "WeightedRows", "Windows", "reads"]
+__all__ = ["Rows", "Scatter", "WeightedRows", "Whole", "Windows", "reads"]
 
 
 def reads(problem: PoolProblem, steps: PoolSteps) -> bool:
