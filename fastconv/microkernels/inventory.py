@@ -17,6 +17,8 @@ from fastconv.microkernels import (  # noqa: F401  each registers its emitter
     gemm,
     pack,
     pool,
+    poolapart,
+    poolglide,
     poolwhole,
     regroup,
     stencil,
@@ -135,6 +137,9 @@ OPERANDS = {
     "pooltaps": _seventeen,
     "poolrow": _eighteen,
     "poolwhole": _twelve,
+    "poolrepeat": _ten,
+    "poolchoose": _seven,
+    "poolglide": _ten,
     "poolspread": _seven,
     "poolscatter": _ten,
 }

@@ -58,7 +58,7 @@ class _Taps:
         self.loop.__exit__(*error)
 
 
-class _States:
+class States:
     """States of several vectors that loops carry along, in memory that LLVM turns into registers."""
 
     def __init__(self, reducer: Reducer, count: int):
@@ -67,9 +67,12 @@ class _States:
         with b.goto_entry_block():
             for _ in range(count):
                 self.places.append([b.alloca(part.type) for part in reducer.identity()])
-        for places in self.places:
-            for place, value in zip(places, reducer.identity(), strict=True):
-                b.store(value, place)
+        self.clear()
+
+    def clear(self):
+        """Nothing has been taken in."""
+        for i in range(len(self.places)):
+            self.put(i, self.reducer.identity())
 
     def get(self, i):
         return [self.reducer.b.load(place) for place in self.places[i]]
@@ -112,7 +115,7 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             j, count, last_mask, first=first, last=last, line=line, beside=beside, index_line=index_line, pair=pair
         ):
             """`count` vectors of the cell from element j on; the last may be masked."""
-            states, masks = _States(r, count), [None] * (count - 1) + [last_mask]
+            states, masks = States(r, count), [None] * (count - 1) + [last_mask]
             start = v.offset(v.pointer(src), b.mul(j, integer(width)))
             with _taps(v, fixed, zero, fixed_count) as (there, number), _taps(v, varying, first, last) as (off, more_):
                 index = b.add(number, more_)
@@ -182,7 +185,7 @@ def poolrow(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         first, last = v.load_integer(begin), v.load_integer(v.offset(begin, 8))
         line, beside = v.offset(v.pointer(dst), b.mul(i, dst_pitch)), v.offset(v.pointer(more), b.mul(i, dst_pitch))
         with each(v, zero, n, v.lanes) as j:
-            states = _States(r, 1)
+            states = States(r, 1)
             left = b.sub(n, j)
 
             def tap(there, number, s, j=j, left=left, states=states):

@@ -89,6 +89,16 @@ def _alike(numbers: np.ndarray) -> np.ndarray:
     return numbers[:1, :1, :1] if (numbers == numbers.flat[0]).all() else numbers
 
 
+def one_factor(problem: PoolProblem, words: Recipe) -> tuple[str, np.ndarray | None]:
+    """The word for what becomes of a sum that is divided as all are, and its pair of factors."""
+    if words.factor is None:
+        return words.finish, None
+    divisor = words.factor.item()
+    # Times a power of two is as exact as a division by one.
+    exact = words.finish == "divide" and abs(math.frexp(divisor)[0]) == 0.5
+    return "scale" if exact else words.finish, np.array([divisor, 1 / divisor], dtypes(problem)[1])
+
+
 WIDE = {"float16": ("f32", np.float32), "bfloat16": ("f32", np.float32), "int8": ("i32", np.int32),
         "uint8": ("i32", np.int32)}  # fmt: skip
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastconv.algorithm.common import Execution
 from fastconv.algorithm.pool.plan import LAST, Plan, index_word, tap_indices
-from fastconv.algorithm.pool.recipe import dtypes, kernel_name, recipe
+from fastconv.algorithm.pool.recipe import kernel_name, one_factor, recipe
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
 from fastconv.cost import pool_whole_cycles
@@ -83,13 +83,7 @@ class Whole:
     def build(self, problem: PoolProblem, x: PoolSteps, target: Target, threads: int, packed: bool) -> Execution:
         words = recipe(problem)
         d, h, w = problem.axes
-        _, computing = dtypes(problem)
-        finish, factors = words.finish, None
-        if words.factor is not None:
-            divisor = words.factor.item()
-            factors = np.array([divisor, 1 / divisor], computing)
-            if finish == "divide" and abs(np.frexp(divisor)[0]) == 0.5:
-                finish = "scale"  # times a power of two is as exact as a division
+        finish, factors = one_factor(problem, words)
         # A stride along an axis with one window has no meaning, but could be huge; then planes are lines.
         line_step, depth_step = h.stride * x.h if h.out > 1 else x.c, d.stride * x.d if d.out > 1 else 0
         indices = [position for position, _ in tap_indices(problem)]

@@ -1,0 +1,42 @@
+"""Many taps along a row in two steps: groups of neighbours first, then groups."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastconv.algorithm.pool.row import Row
+from fastconv.algorithm.pool.taps import Taps
+
+MANY = 8  # taps from which on two steps, or blocks of rows, are faster
+
+
+class Groups(NamedTuple):
+    """The taps of a group, and for every line those of a window: groups, which lie `apart` bytes away, and elements."""
+
+    group: np.ndarray
+    windows: Taps
+
+
+def groups(row: Row, whole: bool, lines: int, pitch: int, item: int, apart: int) -> Groups:
+    """The tables of rows `pitch` bytes apart; `whole`: no element may be part of two groups of a window."""
+    kernel = row.kernel
+
+    def split(size: int) -> tuple[list[int], list[int]]:
+        """Where groups of this size begin, and the elements in none."""
+        count = kernel // size if whole else -(-kernel // size)
+        starts = [min(i * size, kernel - size) for i in range(count)]
+        return starts, list(range(count * size, kernel))
+
+    size = min(range(2, kernel), key=lambda size: size + sum(map(len, split(size))))
+    starts, single = split(size)
+    offsets = np.array([apart + at * row.step * item for at in starts] + [at * row.step * item for at in single])
+    table = (np.arange(lines)[:, None] * pitch + offsets).reshape(-1)
+    begins = np.arange(lines + 1, dtype=np.int64) * len(offsets)
+    group = np.arange(size) * row.step * item
+    return Groups(_pairs(group), Taps(begins, _pairs(table)))
+
+
+def _pairs(offsets: np.ndarray) -> np.ndarray:
+    return np.stack([offsets, np.zeros_like(offsets)], 1).astype(np.int64)
