@@ -56,14 +56,14 @@ def poolglide(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 take(b.add(front, q))
                 kept = v.offset(v.pointer(space), b.mul(q, integer(room)))
                 for k in range(len(masks)):
-                    v.store(states.get(k)[0], v.offset(kept, k * v.bytes), 64)
+                    v.store(states.get(k)[0], v.offset(kept, k * v.bytes), v.bytes)
             states.clear()
             left = b.sub(cells, begin)
             with each(v, zero, b.select(b.icmp_signed("<", left, kernel), left, kernel), 1) as q:
                 kept = v.offset(v.pointer(space), b.mul(q, integer(room)))
                 line = v.offset(to, b.mul(b.add(begin, q), dst_pitch))
                 for k, mask in enumerate(masks):
-                    before = v.load(v.offset(kept, k * v.bytes), 64)
+                    before = v.load(v.offset(kept, k * v.bytes), v.bytes)
                     value = r.absorb([before], states.get(k)[0])[0]
                     whole = v.first_lanes(integer(v.lanes)) if mask is None else mask
                     r.store(value, v.offset(line, k * v.bytes), whole)

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastconv.algorithm.common import Execution
 from fastconv.algorithm.pool.plan import LAST, Plan
-from fastconv.algorithm.pool.recipe import kernel_name, one_factor, recipe
+from fastconv.algorithm.pool.recipe import kernel_name, one_factor, recipe, stores_narrow
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
 from fastconv.cost import pool_apart_cycles
@@ -73,6 +73,8 @@ class Apart:
         d, _, w = problem.axes
         if problem.layout == LAST:
             return "channels last"
+        if not stores_narrow(problem, target):
+            return "narrow types of 128-bit vectors"
         if problem.pass_ != "backward" or problem.kind != "avg":
             return "not the gradient of an average"
         if not all(axis.whole and axis.dilation == 1 and axis.stride == axis.kernel for axis in problem.axes):
