@@ -251,7 +251,7 @@ def pool_rows_cycles(problem, target: Target) -> float:
     return columns * (2 * d.kernel * h.kernel + 4) + planes * d.out * h.out * -(-w.out // lanes) * (2 * w.kernel + 4)
 
 
-def pool_whole_cycles(problem, target: Target) -> float:
+def pool_pass_cycles(problem, target: Target) -> float:
     """A pool in one pass, pixels in the lanes: every tap of the rows, and whole vectors of outputs."""
     lanes = target.lanes(max(4, problem.itemsize))
     (d, h, w), lines = problem.axes, problem.n * problem.c * problem.axes[0].out * problem.axes[1].out

@@ -17,7 +17,7 @@ from fastconv.algorithm.im2col import Im2col
 from fastconv.algorithm.input_grad import InputGrad
 from fastconv.algorithm.matvec import Matvec
 from fastconv.algorithm.pointwise import Pointwise
-from fastconv.algorithm.pool import Apart, Glide, Rows, Scatter, WeightedRows, Whole, Windows
+from fastconv.algorithm.pool import Apart, Glide, OnePass, Rows, Scatter, WeightedRows, Windows
 from fastconv.algorithm.pool import reads as pool_reads  # noqa: F401
 from fastconv.algorithm.weight_grad import WeightGrad
 from fastconv.algorithm.winograd import Winograd
@@ -40,7 +40,7 @@ CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
     ),
     ("conv2d", "weight_grad"): (DepthwiseWeight(), WinogradWeightGrad(), *_WEIGHT_GRAD),
 }
-_SLIDING = (Whole(), Apart(), Rows(), WeightedRows(), Glide(), Windows())
+_SLIDING = (OnePass(), Apart(), Rows(), WeightedRows(), Glide(), Windows())
 CANDIDATES |= {(op, "forward"): _SLIDING for op in POOLS}
 CANDIDATES |= {(op, "backward"): (Scatter(),) if op.startswith("max") else _SLIDING for op in POOLS}
 

@@ -55,9 +55,9 @@ pick_, comb_, weave_, accumulate_<dtype>_<isa>              moves and sums of on
 total_<dtype>_<isa>_<across|down>                  sums of a row, of columns; <source><dtype> also widens
 finish_<dtype>_<isa>_<activation>                  dst = round(act(src + residual)); <stored><dtype> also narrows
 pooltaps_, poolrow_<dtype>_<isa>_<load>_<op>_<finish>...   windows of pools (`pool`, `reducer`)
-poolwhole_<dtype>_<isa>_<load>_<op>_<finish>...    those inside x, in one pass (`poolwhole`)
+poolpass_<dtype>_<isa>_<load>_<op>_<finish>...    those inside x, in one pass (`poolpass`)
 poolglide_<dtype>_<isa>_<load>_<op>_keep            many rows at the cost of three (`poolglide`)
-poolspread_, poolscatter_, poolchoose_<dtype>_<isa>, poolrepeat_<dtype>_<isa>_<finish>_<times>
+poolspread_, poolscatter_, poolchoose_<dtype>_<isa>, poolapart_<dtype>_<isa>_<finish>_<times>
     moves of their gradients (`pool`, `poolapart`)
 fmapeak_<dtype>_<isa>                              multiply-adds in registers, the yardstick
 

@@ -1,9 +1,9 @@
 """Gradients of pools whose windows do not overlap: every element of dx gets what one output has, or nothing.
 
-poolrepeat  dst[i * step + fixed[f] + j * t + s] = finish( src[i, j] )    for every row f and s < t, 0 in `rest` columns
+poolapart   dst[i * step + fixed[f] + j * t + s] = finish( src[i, j] )    for every row f and s < t, 0 in `rest` columns
 poolchoose  dst[index[i, j]] = src[i, j], 0 in the other elements of its window of 2x2
 
-Words of poolrepeat's name besides those of `pool`: t2.. so many times.
+Words of poolapart's name besides those of `pool`: t2.. so many times.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from fastconv.microkernels.reducer import Reducer
 TIMES = (2, 3, 4)
 
 
-@emitter("poolrepeat")
-def poolrepeat(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+@emitter("poolapart")
+def poolapart(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     """Arguments: src, src_pitch, lines, n, fixed (table), fixed count, dst, step (bytes from a line to the next), rest,
     factors (one pair)."""
     r = Reducer(b, name)

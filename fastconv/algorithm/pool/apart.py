@@ -105,7 +105,7 @@ class Apart:
         )  # fmt: skip
         nothing = np.zeros(2, np.int64)
         plan = PLAN.array(
-            kernel=microkernel(kernel_name("poolrepeat", problem, target, finish, f"t{w.kernel}")).address,
+            kernel=microkernel(kernel_name("poolapart", problem, target, finish, f"t{w.kernel}")).address,
             clear=microkernel(kernel_name("pooltaps", problem, target, "plain", "sum", "round")).address,
             units=units, a_task=a_task, batches=batches, batch=batch, channels=problem.c, depths=depths, rows=rows,
             width=w.out, x_n=x.n, x_c=x.c, x_d=x.d, x_h=x.h, fixed=fixed, fixed_count=len(fixed), high=h.kernel,

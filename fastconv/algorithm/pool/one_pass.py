@@ -13,10 +13,10 @@ from fastconv.algorithm.pool.plan import LAST, Plan, index_word, tap_indices
 from fastconv.algorithm.pool.recipe import kernel_name, one_factor, recipe, stores_narrow
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
-from fastconv.cost import pool_whole_cycles
+from fastconv.cost import pool_pass_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
-from fastconv.microkernels.poolwhole import ALONG, ROWS
+from fastconv.microkernels.poolpass import ALONG, ROWS
 from fastconv.pool_problem import PoolProblem, PoolSteps
 from fastconv.target import Target
 
@@ -34,8 +34,8 @@ PLAN = Plan(
 ) = range(len(PLAN.fields))  # fmt: skip
 
 
-@native("pool_whole", 4)
-def pool_whole(plan, call, scratch, task):
+@native("pool_pass", 4)
+def pool_pass(plan, call, scratch, task):
     """Some batches of lines."""
     start, rows, depths, width = (
         task * peek(plan, A_TASK), peek(plan, ROW_COUNT), peek(plan, DEPTHS), peek(plan, WIDTH)
@@ -57,10 +57,10 @@ def pool_whole(plan, call, scratch, task):
         )  # fmt: skip
 
 
-class Whole:
+class OnePass:
     """Few taps, none outside x, pixels in the lanes."""
 
-    name = "whole"
+    name = "pass"
 
     def supports(self, problem: PoolProblem, x: PoolSteps, target: Target) -> str | None:
         d, h, w = problem.axes
@@ -80,7 +80,7 @@ class Whole:
         return None
 
     def cost(self, problem: PoolProblem, x: PoolSteps, target: Target, packed: bool) -> float:
-        return pool_whole_cycles(problem, target)
+        return pool_pass_cycles(problem, target)
 
     def build(self, problem: PoolProblem, x: PoolSteps, target: Target, threads: int, packed: bool) -> Execution:
         words = recipe(problem)
@@ -104,7 +104,7 @@ class Whole:
             np.int64,
         )
         name = kernel_name(
-            "poolwhole", problem, target, words.load, words.op, finish, index_word(problem), f"r{len(fixed)}",
+            "poolpass", problem, target, words.load, words.op, finish, index_word(problem), f"r{len(fixed)}",
             f"t{w.kernel}", f"s{w.stride}",
         )  # fmt: skip
         plan = PLAN.array(
@@ -115,4 +115,4 @@ class Whole:
             index_step=h.stride * indices[1] if h.out > 1 else 0,
         )  # fmt: skip
         moved = FLOPS * problem.n * problem.c * (problem.plane + problem.outputs)
-        return Execution([Job(pool_whole.address, plan, -(-units // a_task), 0, moved, [fixed, factors])], None, 0, ())
+        return Execution([Job(pool_pass.address, plan, -(-units // a_task), 0, moved, [fixed, factors])], None, 0, ())

@@ -1,6 +1,6 @@
 """Pools of few taps whose windows all lie inside x: one pass from x to y, nothing in scratch.
 
-poolwhole   dst[i, j] = finish( over f < rows, t < taps of load(src[i * line_step + fixed[f] + j * stride + t]) )
+poolpass   dst[i, j] = finish( over f < rows, t < taps of load(src[i * line_step + fixed[f] + j * stride + t]) )
 
 Whole vectors of the rows are reduced first, then the taps of every window are picked out of what is left. Words of the
 name besides those of `pool`: r1..r9 so many rows, t2.. so many taps of each, s2.. the stride along it.
@@ -20,8 +20,8 @@ ROWS = (1, 2, 3, 4, 8, 9)
 ALONG = ((2, 2), (3, 2), (3, 3), (4, 4))  # (taps, stride)
 
 
-@emitter("poolwhole")
-def poolwhole(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+@emitter("poolpass")
+def poolpass(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     """Arguments: src, fixed (table), lines, line_step (bytes), dst, dst_pitch, n, factors (one pair), index_dst,
     index_pitch, index (of the first line's first element), index_step (from a line to the next)."""
     r = Reducer(b, name)
