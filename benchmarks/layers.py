@@ -1,28 +1,33 @@
-"""Convolution and its gradients over network layers: seconds, and the share of the peak measured in the same process.
+"""Layers of networks: the forward pass with weights anew and packed once, the gradients, other operators."""
 
-The peak is that of multiply-adds. The share is what compares between machines and days, the seconds what asv watches on
-one machine.
-"""
+from benchmarks.common import LAYOUTS, _Timed, every, prepared, some
 
-import time
-
-import numpy as np
-
-import fastconv as fc
-from fastconv.networks import network
-from fastconv.peak import measured_peak
-
-THREADS = (1, 2)
-LAYERS = {
-    layer.label: layer
-    for name in ("lenet5", "resnet50", "mobilenet_v2")
-    for layer in network(name)
-    if layer.op == "conv2d"
-}
-# For the gradients: a first layer, 3x3, 1x1, strides, depthwise.
-FEW = (
-    "c0003_k0064_224x224_7x7_s2_p3",
+CONVOLUTIONS = (
     "c0064_k0064_056x056_3x3_s1_p1",
+    "c0003_k0064_224x224_7x7_s2_p3",
+    "c0003_k0032_224x224_3x3_s2_p1",
+    "c0003_k0064_224x224_3x3_s1_p1",
+    "c0128_k0128_028x028_3x3_s1_p1",
+    "c0256_k0256_014x014_3x3_s1_p1",
+    "c0512_k0512_007x007_3x3_s1_p1",
+    "c0128_k0128_056x056_3x3_s2_p1",
+    "c0064_k0256_056x056_1x1_s1",
+    "c0256_k0064_056x056_1x1_s1",
+    "c0512_k0128_028x028_1x1_s1",
+    "c0512_k2048_007x007_1x1_s1",
+    "c1024_k2048_014x014_1x1_s2",
+    "c0064_k0192_027x027_5x5_s1_p2",
+    "c0032_k0032_112x112_3x3_s1_p1_g32",
+    "c0144_k0144_056x056_3x3_s2_p1_g144",
+    "c0384_k0384_014x014_3x3_s1_p1_g384",
+    "c0480_k0480_014x014_5x5_s1_p2_g480",
+    "c0084_k0168_064x064_3x3_s1_p4_d4",
+    "c0006_k0016_014x014_5x5_s1",
+)
+# For the gradients: a first layer, 3x3, 1x1, strides, depthwise; at a batch that people train with.
+TRAINED = (
+    "c0064_k0064_056x056_3x3_s1_p1",
+    "c0003_k0064_224x224_7x7_s2_p3",
     "c0512_k0512_007x007_3x3_s1_p1",
     "c0128_k0128_056x056_3x3_s2_p1",
     "c0256_k0064_056x056_1x1_s1",
@@ -31,99 +36,114 @@ FEW = (
     "c0576_k0576_014x014_3x3_s2_p1_g576",
 )
 
-
-def fastest(call, seconds=0.1):
-    """The fastest of the runs that fit into `seconds`."""
-    call()
-    best, until = float("inf"), time.perf_counter() + seconds
-    while time.perf_counter() < until:
-        start = time.perf_counter()
-        call()
-        best = min(best, time.perf_counter() - start)
-    return best
-
-
-class _Layers:
-    """Every layer, in both layouts, on one thread and on two."""
-
-    version = "1"
-    param_names = ("layer", "layout", "threads")
-    params = (sorted(LAYERS), ("channels_first", "channels_last"), THREADS)
-    timeout = 120
-    warmup_time = 0.05
-    batch = 1
-    operators = 1  # that a call computes
-
-    def setup(self, label, layout, threads):
-        self.layer, rng = LAYERS[label], np.random.default_rng(0)
-        self.x = rng.standard_normal(self.layer.x_shape(self.batch, layout), np.float32)
-        self.w = rng.standard_normal(self.layer.weight_shape, np.float32)
-        self.options = {**self.layer.kwargs, "layout": layout}
-        fc.set_num_threads(threads)
-        self.prepare()
-        self.call()  # compiles or loads the kernels
-
-    def prepare(self):
-        """Make `self.call`."""
-        raise NotImplementedError
-
-    def time_layer(self, label, layout, threads):
-        self.call()
-
-    def track_share_of_peak(self, label, layout, threads):
-        flops = self.operators * self.layer.flops(self.batch)
-        return 100 * flops / fastest(self.call) / 1e9 / measured_peak("float32", threads)
-
-    track_share_of_peak.unit = "% of peak"
+TRANSPOSED = (
+    "conv_transpose2d_c0512_k0256_052x052_2x2_s2",
+    "conv_transpose2d_c0512_k0256_008x008_4x4_s2_p1",
+    "conv_transpose2d_c0256_k0096_026x026_5x5_s2",
+    "conv_transpose2d_c0064_k0064_056x056_3x3_s2_p1_e1_g64",
+)
+OTHER_DIMENSIONS = (
+    "conv1d_c0512_k0512_001x3199_1x3_s1x2",
+    "conv3d_c0064_k0128_056x056_3x3_s1_p1_depth16x3s1p1d1",
+)
+POOLS = (
+    "max_pool2d_c0064_k0064_112x112_3x3_s2_p1",
+    "max_pool2d_c0064_k0064_224x224_2x2_s2",
+    "avg_pool2d_c0256_k0256_028x028_2x2_s2",
+    "global_avg_pool_c2048_k2048_007x007_7x7_s1",
+    "max_pool2d_c0064_k0064_112x112_13x13_s1_p6",
+)
 
 
-class Function(_Layers):
+class _Layers(_Timed):
+    param_names = ("layer", "layout")
+    pass_, api, batch = "forward", "function", 1
+
+    def prepare(self, label, layout):
+        return prepared(self.pass_, self.api, label, layout, self.threads, self.batch)
+
+
+class Forward(_Layers):
     """conv2d: weights new at each call."""
 
-    def prepare(self):
-        self.call = lambda: fc.conv2d(self.x, self.w, **self.options)
+    params = (some(CONVOLUTIONS, every("conv2d")), some(LAYOUTS))
 
 
 class Packed(_Layers):
     """Conv2d: weights packed once."""
 
-    def prepare(self):
-        held = fc.Conv2d(self.w, **self.options)
-        self.call = lambda: held(self.x)
+    params = (some(CONVOLUTIONS, every("conv2d")), some(LAYOUTS[:1], LAYOUTS))
+    api = "layer"
+
+
+class OneThread(_Layers):
+    """conv2d on one thread."""
+
+    params = (some(CONVOLUTIONS[:1], every("conv2d")), some(LAYOUTS[:1], LAYOUTS))
+    threads = 1
+
+
+class Double(_Layers):
+    """conv2d in float64."""
+
+    params = (some(CONVOLUTIONS[:1], every("conv2d")), some(LAYOUTS[:1], LAYOUTS))
+
+    def prepare(self, label, layout):
+        return prepared(self.pass_, self.api, label, layout, self.threads, self.batch, "float64")
 
 
 class _Gradients(_Layers):
-    """A few layers, at a batch that people train with."""
-
-    params = (FEW, ("channels_first", "channels_last"), THREADS)
+    params = (some(TRAINED, every("conv2d")), some(LAYOUTS[:1], LAYOUTS))
     batch = 8
-
-    def prepare(self):
-        shape = self.layer.y_shape(self.batch, self.options["layout"])
-        self.dy = np.random.default_rng(1).standard_normal(shape, np.float32)
 
 
 class InputGrad(_Gradients):
     """conv2d_input_grad."""
 
-    def prepare(self):
-        super().prepare()
-        self.call = lambda: fc.conv2d_input_grad(self.dy, self.w, self.x.shape, **self.options)
+    pass_ = "input_grad"
 
 
 class WeightGrad(_Gradients):
     """conv2d_weight_grad."""
 
-    def prepare(self):
-        super().prepare()
-        self.call = lambda: fc.conv2d_weight_grad(self.dy, self.x, self.w.shape, **self.options)
+    pass_ = "weight_grad"
 
 
-class Backward(_Gradients):
-    """conv2d_backward: the gradients of input, weight and bias."""
+class Training(_Gradients):
+    """conv2d, and conv2d_backward for input and weight."""
 
-    operators = 2
+    params = (some(TRAINED[:2], every("conv2d")), some(LAYOUTS[:1], LAYOUTS))
+    pass_ = "training"
 
-    def prepare(self):
-        super().prepare()
-        self.call = lambda: fc.conv2d_backward(self.dy, self.x, self.w, **self.options)
+
+class Transposed(_Layers):
+    """conv_transpose1d to 3d."""
+
+    params = (some(TRANSPOSED, every("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")), some(LAYOUTS))
+
+
+class TransposedWeightGrad(Transposed):
+    """Their weights' gradients."""
+
+    params = (some(TRANSPOSED[:2]), some(LAYOUTS[:1], LAYOUTS))
+    pass_ = "weight_grad"
+
+
+class OtherDimensions(_Layers):
+    """conv1d and conv3d."""
+
+    params = (some(OTHER_DIMENSIONS, every("conv1d", "conv3d")), some(LAYOUTS))
+
+
+class Pool(_Layers):
+    """Pools, whose limit is that of a copy."""
+
+    params = (some(POOLS, every("max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d",
+                                "global_avg_pool")), some(LAYOUTS))  # fmt: skip
+
+
+class PoolInputGrad(Pool):
+    """Their gradients."""
+
+    params = (some(POOLS[:4]), some(LAYOUTS))
+    pass_ = "input_grad"

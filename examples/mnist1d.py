@@ -29,19 +29,10 @@ EVERY = 100  # steps between two looks at the test set
 Parameters = dict[str, np.ndarray]
 
 
-# A convolution along one axis is one along two with height 1; ReLU is applied while sums are in registers.
-def conv1d_relu(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Convolve signals (N, C, L) with weight (K, C, R)."""
-    wide = fc.conv2d(x[:, :, None], weight[:, :, None], bias, (1, STRIDE), (0, PADDING), activation="relu")
-    return wide[:, :, 0]
-
-
-def conv1d_relu_backward(dy: np.ndarray, y: np.ndarray, x: np.ndarray, weight: np.ndarray, first: bool) -> list:
+def conv1d_relu_backward(dy: np.ndarray, y: np.ndarray, x: np.ndarray, weight: np.ndarray, first: bool) -> tuple:
     """The gradients of input (None for the first layer, where nobody needs it), weight and bias."""
     dy = np.where(y > 0, dy, 0)
-    found = fc.conv2d_backward(dy[:, :, None], x[:, :, None], weight[:, :, None], (1, STRIDE), (0, PADDING),
-                               needs=(not first, True, True))  # fmt: skip
-    return [None if first else found.input[:, :, 0], found.weight[:, :, 0], found.bias]
+    return fc.conv1d_backward(dy, x, weight, STRIDE, PADDING, needs=(not first, True, True))
 
 
 def initial(rng: np.random.Generator, dtype: type = np.float32) -> Parameters:
@@ -63,7 +54,7 @@ def forward(p: Parameters, x: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]
     """Signals (N, 40) to logits (N, 10), and the inputs of all layers, which `backward` needs."""
     kept = [x[:, None]]
     for i in range(LAYERS):
-        kept.append(conv1d_relu(kept[-1], p[f"weight{i}"], p[f"bias{i}"]))
+        kept.append(fc.conv1d(kept[-1], p[f"weight{i}"], p[f"bias{i}"], STRIDE, PADDING, activation="relu"))
     return kept[-1].reshape(len(x), -1) @ p["dense"] + p["offset"], kept
 
 

@@ -33,7 +33,9 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--pass", dest="pass_", default="forward",
                        choices=["forward", "input_grad", "weight_grad", "training"],
                        help="training: the convolution, its input's gradient and its weight's")  # fmt: skip
-    bench.add_argument("--against", default="", help="peers: torch,onnxruntime,openvino,ncnn; for gradients torch")
+    bench.add_argument(
+        "--against", default="", help="peers: torch,onnxruntime,openvino,ncnn,jax,scipy, or all; for gradients torch"
+    )
     bench.add_argument("--layout", default="channels_first", choices=["channels_first", "channels_last"])
     bench.add_argument("--dtype", default="float32", choices=["float32", "float64", "float16", "bfloat16"])
     bench.add_argument("--threads", type=_ints, default=None, help="one number; several, as 1,2, with --regret")
@@ -42,14 +44,17 @@ def _parser() -> argparse.ArgumentParser:
                        help="conv2d (weights new at each call), Conv2d (packed once) or both")  # fmt: skip
     bench.add_argument("--json", metavar="FILE")
     bench.add_argument("--plot", metavar="FILE")
+    bench.add_argument("--scaling", action="store_true",
+                       help="instead of a network: one convolution with each of its sizes from 16 to 512")  # fmt: skip
     bench.add_argument("--regret", action="store_true", help="time every algorithm, on odd shapes too, against auto's")
     bench.add_argument("--errors", action="store_true", help="instead of times: every algorithm's errors")
     bench.add_argument("--write", metavar="DOCUMENT", help="put the table of --regret or --errors into it")
     bench.add_argument("--seed", type=int, default=0, help="of the random numbers of --regret and --errors")
-    compare = commands.add_parser("compare", help="a table by groups of layers, from the JSON of a bench run")
+    compare = commands.add_parser("compare", help="a table by groups of layers and pictures, from the JSON of a run")
     compare.set_defaults(run=_compare)
-    compare.add_argument("json", metavar="FILE")
-    compare.add_argument("--plot", metavar="PICTURE", help="every layer's speed, ours and the peers'")
+    compare.add_argument("json", metavar="FILE", help="of `bench --json`, or of `pytest benchmarks/peers`")
+    compare.add_argument("--plot", metavar="PICTURE", help="every layer's speed, ours and the peers'; or the scaling")
+    compare.add_argument("--roofline", metavar="PICTURE", help="every layer under what the machine allows")
     compare.add_argument("--write", metavar="DOCUMENT", help="put it between the document's comparison markers")
     explain = commands.add_parser("explain", help="say which algorithm would run, and why")
     explain.set_defaults(run=_explain)
@@ -97,7 +102,7 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from fastconv.bench import peers, report, runner
+    from fastconv.bench import peers, pools, report, roofline, runner
 
     if options.errors:
         if options.pass_ != "forward":
@@ -121,23 +126,20 @@ def _bench(options: argparse.Namespace) -> int:
     if len(threads) > 1:
         raise ValueError(f"--threads: several numbers are for --regret, got {threads}")
     (threads,) = threads
-    if options.network == "pool":
-        from fastconv.bench import pool
-
-        rows = pool.run(options.against, options.pass_, options.layout, options.dtype, threads, options.batch)
-        if options.json:
-            report.write_json(options.json, {"pools": rows})
-        return 0
     if options.plot:
         _require("matplotlib", "--plot")
-    layers = all_layers() if options.network == "all" else network(options.network)
+    if options.scaling:
+        return _scaling(options, threads)
+    layers = all_layers() if options.network in ("all", "pool") else network(options.network)
+    if options.network == "pool":
+        layers = tuple(layer for layer in layers if "_pool" in layer.op)
     against, missing = peers.wanted(options.against, options.pass_)
     for message in missing:
         print(message, file=sys.stderr)
-    others = sorted({layer.op for layer in layers if layer.op != "conv2d"})
-    layers = tuple(layer for layer in layers if layer.op == "conv2d")
+    others = sorted({layer.op for layer in layers if not pools.timed(layer, options.pass_)})
+    layers = tuple(layer for layer in layers if pools.timed(layer, options.pass_))
     if others:
-        print(f"not timed (this version has conv2d only): {', '.join(others)}")
+        print(f"not timed: {', '.join(others)}")
     pass_ = "" if options.pass_ == "forward" else f"{options.pass_}, "
     title = f"{options.network}, {pass_}{options.dtype}, {options.layout}, batch {options.batch}, {threads} threads"
     print(title)
@@ -147,7 +149,8 @@ def _bench(options: argparse.Namespace) -> int:
         against, len(layers), title, options.pass_,
     )  # fmt: skip
     print(report.summary(rows, against, options.pass_))
-    data = report.as_json(rows, {k: v for k, v in vars(options).items() if k != "run"})
+    roof = roofline.roof(options.dtype, threads) if options.json else None
+    data = report.as_json(rows, {k: v for k, v in vars(options).items() if k != "run"}, roof)
     if options.json:
         report.write_json(options.json, data)
     if options.plot and rows:
@@ -157,12 +160,37 @@ def _bench(options: argparse.Namespace) -> int:
     return 0
 
 
+def _scaling(options: argparse.Namespace, threads: int) -> int:
+    from fastconv.bench import report, scaling
+
+    if options.pass_ != "forward" or options.against or options.batch != 1:
+        raise ValueError("--scaling: of the forward pass only, against nobody; it has batches of its own")
+    data = scaling.run(options.layout, options.dtype, threads, options.api)
+    if options.json:
+        report.write_json(options.json, data)
+    if options.plot:
+        from fastconv.bench import plot_limits
+
+        plot_limits.scaling(options.plot, data)
+    return 0
+
+
 def _compare(options: argparse.Namespace) -> int:
     from fastconv.bench import comparison
 
-    if options.plot:
-        _require("matplotlib", "--plot")
+    for flag in ("plot", "roofline"):
+        if getattr(options, flag):
+            _require("matplotlib", f"--{flag}")
     data = comparison.load(options.json)
+    if "points" in data:
+        from fastconv.bench import plot_limits, scaling
+
+        if options.write or options.roofline:
+            raise ValueError("--write and --roofline are for runs of layers, not for --scaling")
+        print(scaling.summary(data["points"]))
+        if options.plot:
+            plot_limits.scaling(options.plot, data)
+        return 0
     table = comparison.markdown(data)
     print(table)
     if options.write:
@@ -171,6 +199,10 @@ def _compare(options: argparse.Namespace) -> int:
         from fastconv.bench.plot import plot
 
         plot(options.plot, data)
+    if options.roofline:
+        from fastconv.bench import plot_limits
+
+        plot_limits.roofline(options.roofline, data)
     return 0
 
 

@@ -118,7 +118,7 @@ def part_products(products: int, few: bool) -> int:
     About four roots: rounding errors grow with the length of a part and with the number of parts. Two roots where there
     are `few` outputs, which other libraries compute as the dot product of vectors, whose lanes are so many short sums.
     """
-    most = max(16, 2 * math.isqrt(products)) * (1 if few else 2)
+    most = max(8, 2 * math.isqrt(products)) * (1 if few else 2)
     return -(-products // -(-products // most))
 
 

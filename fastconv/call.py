@@ -35,16 +35,18 @@ class Calls(dict):
 class Call:
     """One problem on arrays of one shape, stride and dtype; made once, called often, from any thread."""
 
-    __slots__ = ("_new", "_odd", "algorithm", "batched", "dtype", "execution", "problem", "shape", "wide")
+    __slots__ = ("_full", "_new", "_odd", "algorithm", "dtype", "execution", "problem", "shape", "wide")
 
     def __init__(self, problem: Problem, x: np.ndarray, algorithm: str, packed: bool):
         from fastconv import dispatch
 
         self.problem, self.dtype = problem, x.dtype
-        self.batched = x.ndim == 4
         self.shape = problem.result_shape
-        if not self.batched and problem.pass_ != "weight_grad":
+        if x.ndim < problem.spatial + 2 and problem.pass_ != "weight_grad":
             self.shape = self.shape[1:]
+        # Those that take arrays apart want all axes; to others an array is its address.
+        flat, parts = problem.flat, problem.pass_ != "forward" or problem.spatial == 3
+        self._full = (flat.source_shape, flat.result_shape, flat.y_shape) if parts else None
         self._new = workspace.allocator(self.shape, self.dtype)
         # float16 and bfloat16 kernels take their bias in float32.
         self.wide = np.dtype(np.float32) if problem.itemsize == 2 else None
@@ -55,7 +57,7 @@ class Call:
     def __call__(self, x, weight, bias, residual, out, packed=None):
         """Run on these arrays, which have been checked to be what this call was made for."""
         start = time.perf_counter() if VERBOSE else 0.0
-        y = self._new(self.shape, self.dtype) if out is None else self._direct(out, x, weight, bias, residual)
+        y = receiver(out, (x, weight, bias, residual), self.shape, self.dtype, self._new)
         if self.problem.n == 0:
             y[...] = 0  # which only a weight gradient has elements for
         elif y.size:
@@ -67,14 +69,6 @@ class Call:
         if y is not out:
             np.copyto(out, y)
         return out
-
-    def _direct(self, out, *inputs):
-        """`out` itself if kernels may write to it, else an array to copy from."""
-        check_out(out, self.shape, self.dtype)
-        fit = out.flags.c_contiguous and out.flags.aligned and type(out) is np.ndarray
-        if fit and not any(a is not None and np.may_share_memory(out, a) for a in inputs):
-            return out
-        return self._new(self.shape, self.dtype)
 
     def pack(self, weight):
         """What to call with as `packed` in place of this weight; it may be kept and used again."""
@@ -90,7 +84,15 @@ class Call:
             bias = bias.astype(self.wide) if self.wide is not None else plain(bias)
         if residual is not None:
             residual = plain(residual)
-        self.execution.run(x, plain(weight) if packed is None else None, bias, residual, y, packed)
+        weight = plain(weight) if packed is None else None
+        if self._full is not None:
+            source, result, outputs = self._full
+            x, y = x.reshape(source), y.reshape(result)
+            if self.problem.pass_ == "weight_grad":
+                weight = weight.reshape(outputs)
+            if residual is not None:
+                residual = residual.reshape(outputs)
+        self.execution.run(x, weight, bias, residual, y, packed)
 
     def _log(self, seconds: float) -> None:
         print(f"fastconv: {self.problem.label} {self.algorithm} {seconds * 1e3:.3f} ms", file=sys.stderr)
@@ -101,13 +103,22 @@ def steps_of(problem: Problem, x: np.ndarray) -> tuple[Steps, bool]:
     from fastconv import dispatch
     from fastconv.algorithm.common import Steps
 
-    steps = x.strides if x.ndim == 4 else (0, *x.strides)
+    steps = x.strides if x.ndim == problem.spatial + 2 else (0, *x.strides)
     if not x.size:
         return dispatch.contiguous_steps(problem), False  # NumPy's are zero
     if any(step % problem.itemsize for step in steps):
         return dispatch.contiguous_steps(problem), True
-    n, c, h, w = steps if problem.layout == "channels_first" else (steps[i] for i in (0, 3, 1, 2))
-    return Steps(n, c, h, w), False
+    return Steps.of(problem, steps), False
+
+
+def receiver(out, inputs, shape: tuple[int, ...], dtype: np.dtype, new) -> np.ndarray:
+    """`out` itself if it was given and kernels may write to it, else a new array, to copy from."""
+    if out is not None:
+        check_out(out, shape, dtype)
+        fit = out.flags.c_contiguous and out.flags.aligned and type(out) is np.ndarray
+        if fit and not any(a is not None and np.may_share_memory(out, a) for a in inputs):
+            return out
+    return new(shape, dtype)
 
 
 def plain(array: np.ndarray) -> np.ndarray:

@@ -46,9 +46,9 @@ def as_size(name: str, value: object, least: int, expected: str = "an int") -> i
 def as_shape(name: str, value: object, count: int, least: int) -> tuple[int, ...]:
     """A tuple or list of `count` ints as a tuple."""
     if not isinstance(value, (tuple, list)):
-        raise TypeError(f"{name} must be a tuple or list of {count} ints, not {shown(value)}")
+        raise TypeError(f"{name} must be a tuple or list of {count} int{'s' * (count > 1)}, not {shown(value)}")
     if len(value) != count:
-        raise ValueError(f"{name} must have {count} ints, got {len(value)}: {tuple(value)}")
+        raise ValueError(f"{name} must have {count} int{'s' * (count > 1)}, got {len(value)}: {tuple(value)}")
     return tuple(as_size(f"{name}[{i}]", entry, least) for i, entry in enumerate(value))
 
 
@@ -56,7 +56,7 @@ def as_sizes(name: str, value: object, count: int, least: int) -> tuple[int, ...
     """One int for all of `count` axes, or a tuple or list with one for each, as a tuple."""
     if isinstance(value, (tuple, list)):
         return as_shape(name, value, count, least)
-    return (as_size(name, value, least, f"an int or {count} ints"),) * count
+    return (as_size(name, value, least, f"an int or {count} int{'s' * (count > 1)}"),) * count
 
 
 def as_real(name: str, value: object) -> float:

@@ -37,6 +37,7 @@ class Constants:
     tile: float = 30.0  # to enter and leave a tile
     panel: float = 3.4  # to pack one vector of pixels into a panel that is used at once
     in_place_strided: float = 0.3  # extra share when windows in place lie as far apart as they are wide
+    in_place_apart: float = 0.12  # extra share when each step of a 1x1 kernel's tiles reads scalars of another plane
     conflict: float = 0.8  # extra share when windows in place have pixels that fall into two sets of L1, or one
     winograd_pack: float = 8.5  # to pack one vector of a strip
     winograd_row: float = 45.0  # to start one row of it
@@ -100,6 +101,7 @@ SPECIAL: dict[str, dict[str, float]] = {
         "nest": 3_000.0,
         "panel": 2.0,
         "in_place_strided": 0.15,
+        "in_place_apart": 0.0,
         "winograd_pack": 4.0,
         "winograd_write": 4.0,
         "depthwise_in": 8.0,

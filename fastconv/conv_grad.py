@@ -1,4 +1,4 @@
-"""Gradients of conv2d: check the arguments, make the Problem of a pass, plan, run."""
+"""Gradients of conv1d, conv2d, conv3d: check the arguments, make the Problem of a pass, plan, run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from fastconv.call import Call, Calls, plain
 from fastconv.checks import as_shape, check_array, check_same_dtype
 from fastconv.codegen.lock import setup
 from fastconv.conv import check_algorithm, typed
-from fastconv.problem import Problem, conv2d_problem
+from fastconv.docs import described
+from fastconv.problem import Problem, conv_problem
 
 # The options of a convolution that its gradients know, in the order in which they are handed on.
 OPTIONS = ("stride", "padding", "dilation", "groups", "padding_mode", "layout", "precision")
@@ -28,227 +29,249 @@ class ConvGradients(NamedTuple):
     bias: np.ndarray | None
 
 
-def conv2d_input_grad(
-    grad_output: np.ndarray,
-    weight: np.ndarray,
-    input_shape: tuple[int, ...],
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-    *,
-    padding_mode: str = "zeros",
-    layout: str = "channels_first",
-    algorithm: str = "auto",
-    precision: str = "default",
-    out: np.ndarray | None = None,
-) -> np.ndarray:
-    r"""Compute the gradient of `conv2d` with respect to its input.
+def _input_grad(op: str):
+    """The input's gradient for one number of spatial axes; written out for two."""
 
-    .. math::
-        dx[n,c,h,w] = \sum_{k,i,j,r,s} weight[k,c,r,s]\, dy[n,k,i,j]
+    def input_grad(
+        grad_output: np.ndarray,
+        weight: np.ndarray,
+        input_shape: tuple[int, ...],
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        *,
+        padding_mode: str = "zeros",
+        layout: str = "channels_first",
+        algorithm: str = "auto",
+        precision: str = "default",
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        r"""Compute the gradient of `conv2d` with respect to its input.
 
-    over the outputs (i, j) and taps (r, s) that read x[n,c,h,w]: those with
-    :math:`i\,stride_h + r\,dilation_h - top = h` and likewise for w, and where `padding_mode` continues x, those that
-    read a copy of it outside.
+        .. math::
+            dx[n,c,h,w] = \sum_{k,i,j,r,s} weight[k,c,r,s]\, dy[n,k,i,j]
 
-    Parameters
-    ----------
-    grad_output : ndarray, shape (N, K, OH, OW) or (N, OH, OW, K), or without N
-        The gradient of the loss with respect to conv2d's result; any strides.
-    weight : ndarray, shape (K, C / groups, R, S)
-        grad_output's dtype: float32, float64, float16 or bfloat16. Narrow types are accumulated in float32 and rounded
-        once.
-    input_shape : tuple of int
-        The shape of conv2d's input, with N if grad_output has it.
-    stride, padding, dilation, groups, padding_mode, layout, precision
-        As they were for `conv2d`.
-    algorithm : str
-        "auto", "tune" or a name out of ``fastconv.algorithms("conv2d_input_grad")``; see `conv2d`.
-    out : ndarray, optional
-        Receives the result; may overlap any input.
+        over the outputs (i, j) and taps (r, s) that read x[n,c,h,w]: those with
+        :math:`i\,stride_h + r\,dilation_h - top = h` and likewise for w, and where `padding_mode` continues x, those
+        that read a copy of it outside.
 
-    Returns
-    -------
-    ndarray, shape `input_shape`
-        Bitwise the same for any number of threads. "auto" chooses for the whole batch: only a named algorithm gives the
-        same bits however a batch is split.
+        Parameters
+        ----------
+        grad_output : ndarray, shape (N, K, OH, OW) or (N, OH, OW, K), or without N
+            The gradient of the loss with respect to conv2d's result; any strides.
+        weight : ndarray, shape (K, C / groups, R, S)
+            grad_output's dtype: float32, float64, float16 or bfloat16. Narrow types are accumulated in float32 and
+            rounded once.
+        input_shape : tuple of int
+            The shape of conv2d's input, with N if grad_output has it.
+        stride, padding, dilation, groups, padding_mode, layout, precision
+            As they were for `conv2d`.
+        algorithm : str
+            "auto", "tune" or a name out of ``fastconv.algorithms("conv2d_input_grad")``; see `conv2d`.
+        out : ndarray, optional
+            Receives the result; may overlap any input.
 
-    Raises
-    ------
-    TypeError
-        An argument of the wrong kind: a list for an array, an unsupported or mixed dtype, a float for a size.
-    ValueError
-        Sizes that do not fit together, an unknown name, or a named algorithm that cannot do this problem.
+        Returns
+        -------
+        ndarray, shape `input_shape`
+            Bitwise the same for any number of threads. "auto" chooses for the whole batch: only a named algorithm gives
+            the same bits however a batch is split.
 
-    Notes
-    -----
-    Besides its arrays a call takes a copy of the weights, up to 24 MiB for results that wait (a stride above 1, or a
-    border that is not zeros), and what `conv2d` takes.
+        Raises
+        ------
+        TypeError
+            An argument of the wrong kind: a list for an array, an unsupported or mixed dtype, a float for a size.
+        ValueError
+            Sizes that do not fit together, an unknown name, or a named algorithm that cannot do this problem.
 
-    References
-    ----------
-    V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning", arXiv:1603.07285.
+        Notes
+        -----
+        Besides its arrays a call takes a copy of the weights, up to 24 MiB for results that wait (a stride above 1, or
+        a border that is not zeros), and what `conv2d` takes.
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import fastconv as fc
-    >>> fc.conv2d_input_grad(np.ones((1, 1, 2, 2), np.float32), np.ones((1, 1, 2, 2), np.float32), (1, 1, 3, 3))
-    array([[[[1., 2., 1.],
-             [2., 4., 2.],
-             [1., 2., 1.]]]], dtype=float32)
-    """
-    options = (stride, padding, dilation, groups, padding_mode, layout, precision)
-    call = _prepared("input_grad", (grad_output, weight), input_shape, algorithm, options)
-    return call(grad_output, weight, None, None, out)
+        References
+        ----------
+        V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning", arXiv:1603.07285.
 
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastconv as fc
+        >>> fc.conv2d_input_grad(np.ones((1, 1, 2, 2), np.float32), np.ones((1, 1, 2, 2), np.float32), (1, 1, 3, 3))
+        array([[[[1., 2., 1.],
+                 [2., 4., 2.],
+                 [1., 2., 1.]]]], dtype=float32)
+        """
+        options = (stride, padding, dilation, groups, padding_mode, layout, precision)
+        call = _prepared(op, "input_grad", (grad_output, weight), input_shape, algorithm, options)
+        return call(grad_output, weight, None, None, out)
 
-def conv2d_weight_grad(
-    grad_output: np.ndarray,
-    x: np.ndarray,
-    weight_shape: tuple[int, ...],
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-    *,
-    padding_mode: str = "zeros",
-    layout: str = "channels_first",
-    algorithm: str = "auto",
-    precision: str = "default",
-    out: np.ndarray | None = None,
-) -> np.ndarray:
-    r"""Compute the gradient of `conv2d` with respect to its weight.
-
-    .. math::
-        dw[k,c,r,s] = \sum_{n,i,j} dy[n,k,i,j]\, x[n,\, c',\, i\,stride_h + r\,dilation_h - top,\,
-        j\,stride_w + s\,dilation_w - left]
-
-    where :math:`c'` is channel c of k's group and x is continued outside its bounds as `padding_mode` says.
-
-    Parameters
-    ----------
-    grad_output : ndarray, shape (N, K, OH, OW) or (N, OH, OW, K), or without N
-        The gradient of the loss with respect to conv2d's result; any strides.
-    x : ndarray, shape (N, C, H, W) or (N, H, W, C), or without N
-        conv2d's input; grad_output's dtype: float32, float64, float16 or bfloat16. Narrow types are accumulated in
-        float32 and rounded once.
-    weight_shape : tuple of four int
-        (K, C / groups, R, S).
-    stride, padding, dilation, groups, padding_mode, layout, precision
-        As they were for `conv2d`.
-    algorithm : str
-        "auto", "tune" or a name out of ``fastconv.algorithms("conv2d_weight_grad")``; see `conv2d`.
-    out : ndarray, optional
-        Receives the result; may overlap any input.
-
-    Returns
-    -------
-    ndarray, shape `weight_shape`
-        Bitwise the same for any number of threads: sums over images and pixels are formed in an order that depends on
-        nothing but the sizes.
-
-    Raises
-    ------
-    TypeError
-        An argument of the wrong kind: a list for an array, an unsupported or mixed dtype, a float for a size.
-    ValueError
-        Sizes that do not fit together, an unknown name, or a named algorithm that cannot do this problem.
-
-    References
-    ----------
-    V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning", arXiv:1603.07285.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import fastconv as fc
-    >>> x = np.arange(9, dtype=np.float32).reshape(1, 1, 3, 3)
-    >>> fc.conv2d_weight_grad(np.ones((1, 1, 2, 2), np.float32), x, (1, 1, 2, 2))
-    array([[[[ 8., 12.],
-             [20., 24.]]]], dtype=float32)
-    """
-    options = (stride, padding, dilation, groups, padding_mode, layout, precision)
-    call = _prepared("weight_grad", (grad_output, x), weight_shape, algorithm, options)
-    return call(x, grad_output, None, None, out)
+    return described(input_grad, f"{op}_input_grad")
 
 
-def conv2d_backward(
-    grad_output: np.ndarray,
-    x: np.ndarray,
-    weight: np.ndarray,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-    *,
-    padding_mode: str = "zeros",
-    layout: str = "channels_first",
-    needs: tuple[bool, bool, bool] = (True, True, True),
-    algorithm: str = "auto",
-    precision: str = "default",
-) -> ConvGradients:
-    """Compute the gradients of `conv2d` with respect to its input, weight and bias.
+def _weight_grad(op: str):
+    """The weight's gradient, likewise."""
 
-    Parameters
-    ----------
-    grad_output, x, weight, stride, padding, dilation, groups, padding_mode, layout, precision
-        As for `conv2d_input_grad` and `conv2d_weight_grad`.
-    needs : three bool
-        Which of the gradients are computed: input, weight, bias.
-    algorithm : str
-        "auto", "tune", or a name that can do both gradients, if both are needed.
+    def weight_grad(
+        grad_output: np.ndarray,
+        x: np.ndarray,
+        weight_shape: tuple[int, ...],
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        *,
+        padding_mode: str = "zeros",
+        layout: str = "channels_first",
+        algorithm: str = "auto",
+        precision: str = "default",
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        r"""Compute the gradient of `conv2d` with respect to its weight.
 
-    Returns
-    -------
-    ConvGradients
-        (input, weight, bias), of x's, weight's and K's shape; None where not needed. The bias's gradient is the sum of
-        grad_output over images and pixels.
+        .. math::
+            dw[k,c,r,s] = \sum_{n,i,j} dy[n,k,i,j]\, x[n,\, c',\, i\,stride_h + r\,dilation_h - top,\,
+            j\,stride_w + s\,dilation_w - left]
 
-    Raises
-    ------
-    TypeError, ValueError
-        As for `conv2d_input_grad` and `conv2d_weight_grad`.
+        where :math:`c'` is channel c of k's group and x is continued outside its bounds as `padding_mode` says.
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import fastconv as fc
-    >>> x, w = np.ones((2, 3, 8, 8), np.float32), np.ones((4, 3, 3, 3), np.float32)
-    >>> grads = fc.conv2d_backward(np.ones((2, 4, 6, 6), np.float32), x, w, needs=(False, True, True))
-    >>> grads.input is None, grads.weight.shape, grads.bias
-    (True, (4, 3, 3, 3), array([72., 72., 72., 72.], dtype=float32))
-    """
-    options = (stride, padding, dilation, groups, padding_mode, layout, precision)
+        Parameters
+        ----------
+        grad_output : ndarray, shape (N, K, OH, OW) or (N, OH, OW, K), or without N
+            The gradient of the loss with respect to conv2d's result; any strides.
+        x : ndarray, shape (N, C, H, W) or (N, H, W, C), or without N
+            conv2d's input; grad_output's dtype: float32, float64, float16 or bfloat16. Narrow types are accumulated in
+            float32 and rounded once.
+        weight_shape : tuple of int
+            (K, C / groups, R, S).
+        stride, padding, dilation, groups, padding_mode, layout, precision
+            As they were for `conv2d`.
+        algorithm : str
+            "auto", "tune" or a name out of ``fastconv.algorithms("conv2d_weight_grad")``; see `conv2d`.
+        out : ndarray, optional
+            Receives the result; may overlap any input.
 
-    def input_grad(grad_output, x, weight):
-        call = _prepared("input_grad", (grad_output, weight), x.shape, algorithm, options)
-        return call(grad_output, weight, None, None, None)
+        Returns
+        -------
+        ndarray, shape `weight_shape`
+            Bitwise the same for any number of threads: sums over images and pixels are formed in an order that depends
+            on nothing but the sizes.
 
-    return backward(grad_output, x, weight, needs, algorithm, options, input_grad)
+        Raises
+        ------
+        TypeError
+            An argument of the wrong kind: a list for an array, an unsupported or mixed dtype, a float for a size.
+        ValueError
+            Sizes that do not fit together, an unknown name, or a named algorithm that cannot do this problem.
+
+        References
+        ----------
+        V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning", arXiv:1603.07285.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastconv as fc
+        >>> x = np.arange(9, dtype=np.float32).reshape(1, 1, 3, 3)
+        >>> fc.conv2d_weight_grad(np.ones((1, 1, 2, 2), np.float32), x, (1, 1, 2, 2))
+        array([[[[ 8., 12.],
+                 [20., 24.]]]], dtype=float32)
+        """
+        options = (stride, padding, dilation, groups, padding_mode, layout, precision)
+        call = _prepared(op, "weight_grad", (grad_output, x), weight_shape, algorithm, options)
+        return call(x, grad_output, None, None, out)
+
+    return described(weight_grad, f"{op}_weight_grad")
 
 
-def backward(grad_output, x, weight, needs, algorithm, options, input_grad: Callable) -> ConvGradients:
+def _backward(op: str):
+    """All gradients, likewise."""
+
+    def backward(
+        grad_output: np.ndarray,
+        x: np.ndarray,
+        weight: np.ndarray,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        *,
+        padding_mode: str = "zeros",
+        layout: str = "channels_first",
+        needs: tuple[bool, bool, bool] = (True, True, True),
+        algorithm: str = "auto",
+        precision: str = "default",
+    ) -> ConvGradients:
+        """Compute the gradients of `conv2d` with respect to its input, weight and bias.
+
+        Parameters
+        ----------
+        grad_output, x, weight, stride, padding, dilation, groups, padding_mode, layout, precision
+            As for `conv2d_input_grad` and `conv2d_weight_grad`.
+        needs : three bool
+            Which of the gradients are computed: input, weight, bias.
+        algorithm : str
+            "auto", "tune", or a name that can do both gradients, if both are needed.
+
+        Returns
+        -------
+        ConvGradients
+            (input, weight, bias), of x's, weight's and K's shape; None where not needed. The bias's gradient is the sum
+            of grad_output over images and pixels.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `conv2d_input_grad` and `conv2d_weight_grad`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastconv as fc
+        >>> x, w = np.ones((2, 3, 8, 8), np.float32), np.ones((4, 3, 3, 3), np.float32)
+        >>> grads = fc.conv2d_backward(np.ones((2, 4, 6, 6), np.float32), x, w, needs=(False, True, True))
+        >>> grads.input is None, grads.weight.shape, grads.bias
+        (True, (4, 3, 3, 3), array([72., 72., 72., 72.], dtype=float32))
+        """
+        options = (stride, padding, dilation, groups, padding_mode, layout, precision)
+
+        def grad_of_input(grad_output, x, weight):
+            call = _prepared(op, "input_grad", (grad_output, weight), x.shape, algorithm, options)
+            return call(grad_output, weight, None, None, None)
+
+        return gradients(op, grad_output, x, weight, needs, algorithm, options, grad_of_input)
+
+    return described(backward, f"{op}_backward")
+
+
+_OPS = "conv1d", "conv2d", "conv3d"
+conv1d_input_grad, conv2d_input_grad, conv3d_input_grad = map(_input_grad, _OPS)
+conv1d_weight_grad, conv2d_weight_grad, conv3d_weight_grad = map(_weight_grad, _OPS)
+conv1d_backward, conv2d_backward, conv3d_backward = map(_backward, _OPS)
+
+
+def gradients(op, grad_output, x, weight, needs, algorithm, options, input_grad: Callable) -> ConvGradients:
     """Check everything, and compute what is needed; `input_grad` computes the input's of checked arrays."""
-    for_input, for_weight, for_bias = _needs(needs)
-    grad_output, x = check_array("grad_output", grad_output, (3, 4)), check_array("x", x, (3, 4))
-    weight = check_array("weight", weight, 4)
+    for_input, for_weight, for_bias = three_flags(needs)
+    axes = int(op[-2]) + 2
+    grad_output, x = (check_array(*named, (axes - 1, axes)) for named in (("grad_output", grad_output), ("x", x)))
+    weight = check_array("weight", weight, axes)
     check_same_dtype(grad_output, x, weight, names=("grad_output", "x", "weight"))
-    problem = _problem(x.shape, weight.shape, weight.dtype, options)
+    problem = _problem(op, x.shape, weight.shape, weight.dtype, options)
     _check_grad_output(grad_output, problem, x.ndim)
     dx = dw = db = None
     if for_input:
         dx = input_grad(grad_output, x, weight)
     if for_weight:
-        call = _prepared("weight_grad", (grad_output, x), weight.shape, algorithm, options)
+        call = _prepared(op, "weight_grad", (grad_output, x), weight.shape, algorithm, options)
         dw = call(x, grad_output, None, None, None)
     if for_bias:
-        db = _bias_grad(grad_output, problem)
+        db = bias_grad(grad_output, problem)
     return ConvGradients(dx, dw, db)
 
 
-def _needs(needs: Any) -> tuple[bool, bool, bool]:
+def three_flags(needs: Any) -> tuple[bool, bool, bool]:
     """Three flags."""
     if not isinstance(needs, (tuple, list)):
         raise TypeError(f"needs must be three bools: of input, weight and bias; got {needs!r}")
@@ -260,7 +283,7 @@ def _needs(needs: Any) -> tuple[bool, bool, bool]:
     return tuple(map(bool, needs))
 
 
-def _bias_grad(grad_output: np.ndarray, problem: Problem) -> np.ndarray:
+def bias_grad(grad_output: np.ndarray, problem: Problem) -> np.ndarray:
     """The sum of grad_output over images and pixels; narrow types are added up in float32 and rounded once."""
     db = np.zeros(problem.k, grad_output.dtype)
     if grad_output.size:
@@ -272,35 +295,38 @@ def _bias_grad(grad_output: np.ndarray, problem: Problem) -> np.ndarray:
     return db
 
 
-def _prepared(pass_: str, arrays: tuple, shape: Any, algorithm: str, options: tuple) -> Call:
+def _prepared(op: str, pass_: str, arrays: tuple, shape: Any, algorithm: str, options: tuple) -> Call:
     """The call for one pass on these arrays: (grad_output, weight or x), with the shape of what is computed."""
     try:
         key = (
-            pass_, *((a.shape, a.strides, a.dtype, a.__class__) for a in arrays), typed(shape), algorithm,
+            op, pass_, *((a.shape, a.strides, a.dtype, a.__class__) for a in arrays), typed(shape), algorithm,
             *map(typed, options), threads.get_num_threads(),
         )  # fmt: skip
         return _calls[key]
     except (KeyError, TypeError, AttributeError):
-        call = prepare(pass_, arrays, shape, algorithm, options)
+        call = prepare(op, pass_, arrays, shape, algorithm, options)
     _calls.keep(key, call)
     return call
 
 
-def prepare(pass_: str, arrays: tuple, shape: Any, algorithm: str, options: tuple, packed: bool = False) -> Call:
+def prepare(
+    op: str, pass_: str, arrays: tuple, shape: Any, algorithm: str, options: tuple, packed: bool = False
+) -> Call:
     """Check arrays and options of one pass and plan it."""
-    grad_output = check_array("grad_output", arrays[0], (3, 4))
+    axes = int(op[-2]) + 2
+    grad_output = check_array("grad_output", arrays[0], (axes - 1, axes))
     if pass_ == "input_grad":
-        name, other = "weight", check_array("weight", arrays[1], 4)
+        name, other = "weight", check_array("weight", arrays[1], axes)
         x_shape, weight_shape = as_shape("input_shape", shape, grad_output.ndim, 0), other.shape
     else:
-        name, other = "x", check_array("x", arrays[1], (3, 4))
-        x_shape, weight_shape = other.shape, as_shape("weight_shape", shape, 4, 0)
+        name, other = "x", check_array("x", arrays[1], (axes - 1, axes))
+        x_shape, weight_shape = other.shape, as_shape("weight_shape", shape, axes, 0)
     check_same_dtype(grad_output, other, names=("grad_output", name))
-    problem = _problem(x_shape, weight_shape, other.dtype, options)
+    problem = _problem(op, x_shape, weight_shape, other.dtype, options)
     _check_grad_output(grad_output, problem, len(x_shape))
     problem = replace(problem, pass_=pass_)
     read, beside = (grad_output, other) if pass_ == "input_grad" else (other, grad_output)
-    check_algorithm(f"conv2d_{pass_}", algorithm)
+    check_algorithm(f"{op}_{pass_}", algorithm)
     with setup:
         if algorithm != "tune":
             return Call(problem, read, algorithm, packed)
@@ -308,15 +334,15 @@ def prepare(pass_: str, arrays: tuple, shape: Any, algorithm: str, options: tupl
     return tuning.tuned(problem, (read, beside, None, None), packed)
 
 
-def _problem(x_shape: tuple, weight_shape: tuple, dtype: Any, options: tuple) -> Problem:
+def _problem(op: str, x_shape: tuple, weight_shape: tuple, dtype: Any, options: tuple) -> Problem:
     """The forward problem of these shapes."""
-    batch = () if len(x_shape) == 4 else (1,)
+    batch = () if len(x_shape) == int(op[-2]) + 2 else (1,)
     named = dict(zip(OPTIONS, options, strict=True))
-    return conv2d_problem((*batch, *x_shape), tuple(weight_shape), dtype=dtype, **named)
+    return conv_problem(op, (*batch, *x_shape), tuple(weight_shape), dtype=dtype, **named)
 
 
 def _check_grad_output(grad_output: np.ndarray, problem: Problem, axes: int) -> None:
     """It must have the shape of the forward result."""
-    expected = problem.y_shape if axes == 4 else problem.y_shape[1:]
+    expected = problem.y_shape[-axes:]
     if grad_output.shape != expected:
         raise ValueError(f"grad_output must have the convolution's output shape {expected}, got {grad_output.shape}")

@@ -52,6 +52,8 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     elif shape.in_place and problem.layout == "channels_first":
         # Of each line that a row of taps loads it uses the less, the farther windows lie apart.
         slower = C.in_place_strided * (problem.stride[1] > 1) * problem.stride[1] / problem.s
+        if shape.lanes == "channels" and problem.r * problem.s == 1:
+            slower += C.in_place_apart
     cycles = runs * (step * depth * (1 + slower) + tiles * chunks * C.tile)
     if shape.in_place and shape.lanes == "pixels":
         cycles += runs * vectors * depth * C.panel
@@ -241,6 +243,14 @@ def pool_glide_cycles(problem, target: Target) -> float:
     """A pool of large windows with channels in the lanes: about as much for any size of them."""
     lanes = target.lanes(max(4, problem.itemsize))
     return 30 * problem.n * problem.outputs * -(-problem.c // lanes) + moved_cycles(problem)
+
+
+def pool_whole_cycles(problem, target: Target) -> float:
+    """A pool of whole planes, or its gradient: every element once, and joining the lanes."""
+    lanes = target.lanes(max(4, problem.itemsize))
+    if problem.layout == "channels_last":
+        return problem.n * problem.plane * -(-problem.c // lanes)
+    return problem.n * problem.c * (2 * -(-problem.plane // lanes) + 8)
 
 
 def pool_rows_cycles(problem, target: Target) -> float:

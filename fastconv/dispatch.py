@@ -15,34 +15,60 @@ from fastconv.algorithm.depthwise_weight import DepthwiseWeight
 from fastconv.algorithm.direct import Direct
 from fastconv.algorithm.im2col import Im2col
 from fastconv.algorithm.input_grad import InputGrad
+from fastconv.algorithm.input_grad.merged import Merged
 from fastconv.algorithm.matvec import Matvec
 from fastconv.algorithm.pointwise import Pointwise
-from fastconv.algorithm.pool import Apart, Glide, OnePass, Rows, Scatter, WeightedRows, Windows
+from fastconv.algorithm.pool import Apart, Glide, OnePass, Rows, Scatter, WeightedRows, Whole, Windows
 from fastconv.algorithm.pool import reads as pool_reads  # noqa: F401
+from fastconv.algorithm.volume import Volume
+from fastconv.algorithm.volume.taps import TapByTap
+from fastconv.algorithm.volume.weight_grad import VolumeWeightGrad
 from fastconv.algorithm.weight_grad import WeightGrad
 from fastconv.algorithm.winograd import Winograd
 from fastconv.algorithm.winograd.weight_grad import WinogradWeightGrad
 from fastconv.pool_problem import OPS as POOLS
-from fastconv.problem import Problem
+from fastconv.problem import OWN_PASS, Problem
 from fastconv.target import Target
 
 cost.use()  # constants fitted on this machine, if somebody did that
 
 _FORWARD = (Depthwise(), Matvec(), Pointwise(), Winograd(), Direct(), Im2col())
-_WEIGHT_GRAD = (WeightGrad("taps"), WeightGrad("outputs"), WeightGrad("inputs"))
-# Read from top to bottom; the last accepts everything.
+_INPUT_GRAD = (
+    InputGrad("phases", _FORWARD),
+    DepthwiseInput(),
+    *(InputGrad(a.name, (a,)) for a in _FORWARD[1:]),
+)
+_WEIGHT_GRAD = (DepthwiseWeight(), WinogradWeightGrad(), *(WeightGrad(name) for name in ("taps", "outputs", "inputs")))
+# Read from top to bottom; the last accepts everything. Signals are images of height 1.
 CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
-    ("conv2d", "forward"): _FORWARD,
-    ("conv2d", "input_grad"): (
-        InputGrad("phases", _FORWARD),
-        DepthwiseInput(),
-        *(InputGrad(a.name, (a,)) for a in _FORWARD[1:]),
-    ),
-    ("conv2d", "weight_grad"): (DepthwiseWeight(), WinogradWeightGrad(), *_WEIGHT_GRAD),
+    (op, pass_): algorithms
+    for op in ("conv1d", "conv2d")
+    for pass_, algorithms in (("forward", _FORWARD), ("input_grad", _INPUT_GRAD), ("weight_grad", _WEIGHT_GRAD))
 }
-_SLIDING = (OnePass(), Apart(), Rows(), WeightedRows(), Glide(), Windows())
+CANDIDATES |= {
+    ("conv3d", "forward"): (
+        TapByTap("depthwise", _FORWARD[:1]),
+        *map(Volume, _FORWARD[1:]),
+        TapByTap("taps", _FORWARD),
+    ),
+    ("conv3d", "input_grad"): (
+        TapByTap("depthwise", _FORWARD[:1]),
+        *(Volume(a) for a in _INPUT_GRAD if a.name != "depthwise"),
+    ),
+    ("conv3d", "weight_grad"): (
+        VolumeWeightGrad(_WEIGHT_GRAD[0], apart=True),
+        *map(VolumeWeightGrad, _WEIGHT_GRAD[1:]),
+    ),
+}
+# A transposed convolution is the input gradient of the convolution behind it, or by the phases of it at once.
+_MERGED = {1: Merged(_FORWARD), 2: Merged(_FORWARD), 3: Volume(Merged(_FORWARD))}
+for _axes, _merged in _MERGED.items():
+    _own = {pass_: CANDIDATES[f"conv{_axes}d", pass_] for pass_ in OWN_PASS if (f"conv{_axes}d", pass_) in CANDIDATES}
+    _own["input_grad"] = (_merged, *_own["input_grad"])
+    CANDIDATES |= {(f"conv_transpose{_axes}d", pass_): algorithms for pass_, algorithms in _own.items()}
+_SLIDING = (Whole(), OnePass(), Apart(), Rows(), WeightedRows(), Glide(), Windows())
 CANDIDATES |= {(op, "forward"): _SLIDING for op in POOLS}
-CANDIDATES |= {(op, "backward"): (Scatter(),) if op.startswith("max") else _SLIDING for op in POOLS}
+CANDIDATES |= {(op, "backward"): (Whole(), Scatter()) if "max" in op else _SLIDING for op in POOLS}
 
 
 @dataclass(frozen=True)
@@ -56,7 +82,11 @@ class Candidate:
 
 def operators() -> dict[str, tuple[str, str]]:
     """The operator and the pass behind each public name."""
-    return {op if pass_ == "forward" else f"{op}_{pass_}": (op, pass_) for op, pass_ in CANDIDATES}
+    found = {}
+    for op, pass_ in CANDIDATES:
+        own = OWN_PASS[pass_] if op.startswith("conv_transpose") else pass_
+        found[op if own == "forward" else f"{op}_{own}"] = op, pass_
+    return found
 
 
 def operator(name: str) -> tuple[str, str]:
@@ -78,10 +108,10 @@ def consider(problem: Problem, x: Steps, packed: bool, target: Target | None = N
     target = target or targets.host()
     # Costs are those of one image: the choice fixes the order of sums, which must not depend on how a batch is split.
     # Gradients are computed for a whole batch, over which that of the weight even adds up.
-    image = replace(problem, n=1 if problem.pass_ == "forward" else max(1, problem.n))
+    image = replace(problem.flat, n=1 if problem.own_pass == "forward" else max(1, problem.n))
     found = []
     for algorithm in CANDIDATES[problem.op, problem.pass_]:
-        reason = algorithm.supports(problem, x, target)
+        reason = algorithm.supports(problem.flat, x, target)
         cycles = None if reason else algorithm.cost(image, x, target, packed)
         found.append(Candidate(algorithm, cycles, reason))
     return found
@@ -93,7 +123,7 @@ def choose(problem: Problem, x: Steps, algorithm: str, packed: bool, target: Tar
         able = [c for c in consider(problem, x, packed, target) if c.reason is None]
         return min(able, key=lambda c: c.cycles).algorithm
     target = target or targets.host()
-    reasons = {a: a.supports(problem, x, target) for a in CANDIDATES[problem.op, problem.pass_]}
+    reasons = {a: a.supports(problem.flat, x, target) for a in CANDIDATES[problem.op, problem.pass_]}
     for candidate, reason in reasons.items():
         if candidate.name == algorithm:
             if reason is None:
@@ -110,7 +140,7 @@ def execution(problem: Problem, x: Steps, algorithm: str, threads: int, packed: 
     if problem.pass_ != "forward":
         problem = replace(problem, n=max(1, problem.n))  # nothing runs on an empty batch, but it can be explained
     chosen = choose(problem, x, algorithm, packed)
-    return chosen.name, chosen.build(problem, x, targets.host(), threads, packed)
+    return chosen.name, chosen.build(problem.flat, x, targets.host(), threads, packed)
 
 
 @functools.lru_cache(maxsize=512)

@@ -12,7 +12,8 @@ from fastconv import threads
 from fastconv.checks import dtype_name
 from fastconv.codegen.lock import setup
 from fastconv.conv import check_algorithm
-from fastconv.problem import Problem, conv2d_problem
+from fastconv.problem import Problem, conv_problem
+from fastconv.transposed import transposed_problem
 from fastconv.version import __version__
 
 
@@ -81,8 +82,8 @@ def algorithms(op: str) -> tuple[str, ...]:
     Parameters
     ----------
     op : str
-        A convolution, a pool with sliding windows, or a gradient of theirs: "conv2d", "conv2d_input_grad",
-        "max_pool2d", "max_pool2d_backward" and so on.
+        A convolution, a pool, or a gradient of theirs: "conv2d", "conv2d_input_grad", "conv_transpose1d",
+        "max_pool3d", "max_pool2d_backward" and so on.
 
     Raises
     ------
@@ -146,7 +147,7 @@ def explain(op: str, x_shape: Any, weight_shape: Any, bias: bool = False, *, dty
     check_algorithm(op, algorithm)
     if "_pool" in base:
         return _explain_pool(base, pass_, x_shape, weight_shape, dtype, options)
-    problem = replace(problem_of(x_shape, weight_shape, bias, residual, dtype, options), pass_=pass_)
+    problem = replace(problem_of(base, x_shape, weight_shape, bias, residual, dtype, options), pass_=pass_)
     steps = dispatch.contiguous_steps(problem)
     count = threads.get_num_threads()
     known = tuning.remembered(problem, steps, packed) if problem.n else None
@@ -192,16 +193,21 @@ def _explain_pool(op: str, pass_: str, x_shape: Any, kernel_size: Any, dtype: An
     return Plan(problem.label, chosen, candidates, problem.flops, problem.bytes, execution.workspace(count), count)
 
 
-def problem_of(x_shape, weight_shape, bias, residual, dtype, options) -> Problem:
+def problem_of(op, x_shape, weight_shape, bias, residual, dtype, options) -> Problem:
     """The problem that shapes alone describe."""
     shape = tuple(x_shape)
-    shape = shape if len(shape) == 4 else (1, *shape)
+    shape = shape if len(shape) == int(op[-2]) + 2 else (1, *shape)
     name = dtype_name(dtype)
     options = dict(options)
-    problem = conv2d_problem(shape, tuple(weight_shape), dtype=name, **options)
+    if op.startswith("conv_transpose"):
+        if residual:
+            raise ValueError(f"residual: {op} has none")
+        problem = transposed_problem(op, shape, tuple(weight_shape), dtype=name, **options)
+        return replace(problem, bias=bool(bias))
+    problem = conv_problem(op, shape, tuple(weight_shape), dtype=name, **options)
     if bias or residual:
-        problem = conv2d_problem(
-            shape, tuple(weight_shape), dtype=name, bias_shape=(problem.k,) if bias else None,
+        problem = conv_problem(
+            op, shape, tuple(weight_shape), dtype=name, bias_shape=(problem.k,) if bias else None,
             residual_shape=problem.y_shape if residual else None, **options,
         )  # fmt: skip
     return problem

@@ -12,37 +12,60 @@ from fastconv.checks import as_size, as_sizes, check_array, check_same_dtype
 from fastconv.codegen.lock import setup
 from fastconv.conv import check_algorithm, prepare
 from fastconv.conv_grad import ConvGradients
-from fastconv.problem import conv2d_problem
+from fastconv.problem import conv_problem
 
 MOST_CALLS = 64  # prepared calls that one layer remembers
 
 
-class Conv2d:
-    """A `conv2d` with its weight, bias and options fixed; weights are packed once.
+class Layer:
+    """What all layers share: arrays of their own, prepared calls, weights packed once."""
 
-    The arrays are copied at construction. A layer may be called from many threads.
+    _op: str
 
-    Parameters
-    ----------
-    weight, bias, stride, padding, dilation, groups, padding_mode, layout, activation, algorithm, precision
-        As for `conv2d`.
-    batch_norm : (gamma, beta, mean, var, eps), optional
-        Folded into weight and bias: weight * gamma / sqrt(var + eps), (bias - mean) * gamma / sqrt(var + eps) + beta,
-        computed in float64 and rounded once. The four arrays have shape (K,).
+    def _hold(self, weight, bias, algorithm: str, options: dict[str, Any]) -> None:
+        """Copy the arrays, which have been checked, and remember the options."""
+        self.weight = np.array(weight, order="C", copy=True)
+        self.bias = None if bias is None else np.array(bias, order="C", copy=True)
+        self.weight.flags.writeable = False
+        if self.bias is not None:
+            self.bias.flags.writeable = False
+        self._algorithm, self._options = algorithm, options
+        self._calls = call.Calls(MOST_CALLS)
+        self._packed: dict[tuple, Any] = {}
 
-    Raises
-    ------
-    TypeError, ValueError
-        As for `conv2d`: for the weight and its options at construction, for the input at the call.
+    def _keep(self, key: tuple, prepared: call.Call):
+        """Remember a prepared call, with the weights packed for it, which are returned."""
+        packed = self._pack(prepared)
+        with setup:
+            self._calls.keep(key, (prepared, packed))
+        return packed
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import fastconv as fc
-    >>> layer = fc.Conv2d(np.ones((2, 1, 3, 3), np.float32), padding=1, activation="relu")
-    >>> layer(np.ones((1, 1, 4, 4), np.float32)).shape
-    (1, 2, 4, 4)
-    """
+    def _pack(self, prepared: call.Call):
+        """The weights as a call wants them; packed at most once a form."""
+        form = prepared.execution.packing
+        if not form:
+            return self.weight
+        with setup:
+            packed = self._packed.get(form)
+            if packed is None:
+                packed = self._packed[form] = prepared.pack(self.weight)
+        return packed
+
+    def _trainable(self) -> dict[str, Any]:
+        """The options of the gradients."""
+        options = dict(self._options)
+        activation = options.pop("activation")
+        if activation is not None:
+            raise ValueError(f"backward: the layer has activation={activation!r}; its gradient needs one without")
+        return options
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{name}={value!r}" for name, value in self._options.items())
+        return f"{type(self).__name__}(weight {self.weight.shape} {self.weight.dtype}, {options})"
+
+
+class _Conv(Layer):
+    """What the layers of all numbers of spatial axes share."""
 
     def __init__(
         self,
@@ -60,38 +83,30 @@ class Conv2d:
         precision: str = "default",
         batch_norm: Any = None,
     ):
-        weight = check_array("weight", weight, 4)
+        weight = check_array("weight", weight, int(self._op[-2]) + 2)
         bias = None if bias is None else check_array("bias", bias, 1)
         check_same_dtype(weight, bias, names=("weight", "bias"))
         if bias is not None and bias.shape != weight.shape[:1]:
             raise ValueError(f"bias must have shape {weight.shape[:1]}, one value an output channel, got {bias.shape}")
         if batch_norm is not None:
             weight, bias = batch_norm_fold(weight, bias, batch_norm)
-        self.weight = np.array(weight, order="C", copy=True)
-        self.bias = None if bias is None else np.array(bias, order="C", copy=True)
-        self.weight.flags.writeable = False
-        if self.bias is not None:
-            self.bias.flags.writeable = False
-        self._algorithm = algorithm
-        self._options = {
+        self._hold(weight, bias, algorithm, {
             "stride": stride, "padding": padding, "dilation": dilation, "groups": groups,
             "padding_mode": padding_mode, "layout": layout, "activation": activation, "precision": precision,
-        }  # fmt: skip
+        })  # fmt: skip
         self._check_options()
-        self._calls = call.Calls(MOST_CALLS)
-        self._packed: dict[tuple, Any] = {}
 
     def _check_options(self) -> None:
         """Say now what is wrong whatever the input will be, by a problem on an image that anything fits."""
-        per_group, r, s = self.weight.shape[1:]
+        per_group, *kernel = self.weight.shape[1:]
         groups = as_size("groups", self._options["groups"], 1)
-        dilation = as_sizes("dilation", self._options["dilation"], 2, 1)
-        height, width = ((size - 1) * d + 2**20 for size, d in zip((r, s), dilation, strict=True))
+        dilation = as_sizes("dilation", self._options["dilation"], len(kernel), 1)
+        sizes = ((size - 1) * d + 2 ** (40 // len(kernel)) for size, d in zip(kernel, dilation, strict=True))
         last = self._options["layout"] == "channels_last"
         channels = max(1, per_group) * groups
-        shape = (1, height, width, channels) if last else (1, channels, height, width)
-        conv2d_problem(shape, self.weight.shape, dtype=self.weight.dtype, **self._options)
-        check_algorithm("conv2d", self._algorithm)
+        shape = (1, *sizes, channels) if last else (1, channels, *sizes)
+        conv_problem(self._op, shape, self.weight.shape, dtype=self.weight.dtype, **self._options)
+        check_algorithm(self._op, self._algorithm)
 
     def __call__(self, x: np.ndarray, residual: np.ndarray | None = None, out: np.ndarray | None = None) -> np.ndarray:
         """Convolve `x`; `residual` is added before the activation, `out` receives the result."""
@@ -127,25 +142,23 @@ class Conv2d:
             As for `conv2d_backward`; or if the layer has an activation, whose derivative takes its result: convolve
             without one to train.
         """
-        options = dict(self._options)
-        activation = options.pop("activation")
-        if activation is not None:
-            raise ValueError(f"backward: the layer has activation={activation!r}; its gradient needs one without")
+        options = self._trainable()
 
         def input_grad(grad_output, x, weight):
             key = "input_grad", grad_output.shape, grad_output.strides, x.shape, algorithm, threads.get_num_threads()
             try:
                 prepared, packed = self._calls[key]
             except KeyError:
-                prepared = conv_grad.prepare("input_grad", (grad_output, weight), x.shape, algorithm, order, True)
+                arrays = grad_output, weight
+                prepared = conv_grad.prepare(self._op, "input_grad", arrays, x.shape, algorithm, order, True)
                 packed = self._keep(key, prepared)
             return prepared(grad_output, weight, None, None, None, packed)
 
         order = tuple(options[name] for name in conv_grad.OPTIONS)
-        return conv_grad.backward(grad_output, x, self.weight, needs, algorithm, order, input_grad)
+        return conv_grad.gradients(self._op, grad_output, x, self.weight, needs, algorithm, order, input_grad)
 
     def _prepare(self, x, residual):
-        prepared = prepare(x, self.weight, self.bias, residual, self._algorithm, True, **self._options)
+        prepared = prepare(self._op, x, self.weight, self.bias, residual, self._algorithm, True, **self._options)
         key = (
             x.shape, x.strides, x.dtype, x.__class__,
             None if residual is None else (residual.shape, residual.dtype, residual.__class__),
@@ -153,24 +166,86 @@ class Conv2d:
         )  # fmt: skip
         return prepared, self._keep(key, prepared)
 
-    def _keep(self, key: tuple, prepared: call.Call):
-        """Remember a prepared call, with the weights packed for it, which are returned."""
-        packed = self._pack(prepared)
-        with setup:
-            self._calls.keep(key, (prepared, packed))
-        return packed
 
-    def _pack(self, prepared: call.Call):
-        """The weights as a call wants them; packed at most once a form."""
-        form = prepared.execution.packing
-        if not form:
-            return self.weight
-        with setup:
-            packed = self._packed.get(form)
-            if packed is None:
-                packed = self._packed[form] = prepared.pack(self.weight)
-        return packed
+class Conv2d(_Conv):
+    """A `conv2d` with its weight, bias and options fixed; weights are packed once.
 
-    def __repr__(self) -> str:
-        options = ", ".join(f"{name}={value!r}" for name, value in self._options.items())
-        return f"Conv2d(weight {self.weight.shape} {self.weight.dtype}, {options})"
+    The arrays are copied at construction. A layer may be called from many threads.
+
+    Parameters
+    ----------
+    weight, bias, stride, padding, dilation, groups, padding_mode, layout, activation, algorithm, precision
+        As for `conv2d`.
+    batch_norm : (gamma, beta, mean, var, eps), optional
+        Folded into weight and bias: weight * gamma / sqrt(var + eps), (bias - mean) * gamma / sqrt(var + eps) + beta,
+        computed in float64 and rounded once. The four arrays have shape (K,).
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `conv2d`: for the weight and its options at construction, for the input at the call.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastconv as fc
+    >>> layer = fc.Conv2d(np.ones((2, 1, 3, 3), np.float32), padding=1, activation="relu")
+    >>> layer(np.ones((1, 1, 4, 4), np.float32)).shape
+    (1, 2, 4, 4)
+    """
+
+    _op = "conv2d"
+
+
+class Conv1d(_Conv):
+    """A `conv1d` with its weight, bias and options fixed; weights are packed once. See `Conv2d`.
+
+    Parameters
+    ----------
+    weight, bias, stride, padding, dilation, groups, padding_mode, layout, activation, algorithm, precision
+        As for `conv1d`.
+    batch_norm : (gamma, beta, mean, var, eps), optional
+        As for `Conv2d`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `conv1d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastconv as fc
+    >>> layer = fc.Conv1d(np.ones((2, 1, 3), np.float32), padding=((2, 0),), activation="relu")
+    >>> layer(np.ones((1, 1, 8), np.float32)).shape
+    (1, 2, 8)
+    """
+
+    _op = "conv1d"
+
+
+class Conv3d(_Conv):
+    """A `conv3d` with its weight, bias and options fixed; weights are packed once. See `Conv2d`.
+
+    Parameters
+    ----------
+    weight, bias, stride, padding, dilation, groups, padding_mode, layout, activation, algorithm, precision
+        As for `conv3d`.
+    batch_norm : (gamma, beta, mean, var, eps), optional
+        As for `Conv2d`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `conv3d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastconv as fc
+    >>> layer = fc.Conv3d(np.ones((2, 1, 3, 3, 3), np.float32), padding=1, activation="relu")
+    >>> layer(np.ones((1, 1, 4, 6, 6), np.float32)).shape
+    (1, 2, 4, 6, 6)
+    """
+
+    _op = "conv3d"

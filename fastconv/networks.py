@@ -8,165 +8,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
-Pair = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer: operator, input sizes, kernel, and how often the network has it.
-
-    `extra` is what the output has beyond the usual formula: a pool's last partial window (ceil mode), or the
-    rows and columns that the inverse of a strided layer cannot infer (output padding).
-    """
-
-    op: str
-    c: int
-    h: int
-    w: int
-    k: int
-    r: int
-    s: int
-    stride: Pair = (1, 1)
-    padding: Pair = (0, 0)
-    dilation: Pair = (1, 1)
-    groups: int = 1
-    count: int = 1
-    extra: Pair = (0, 0)
-
-    @property
-    def oh(self) -> int:
-        """Output height."""
-        return self._out(self.h, self.r, 0)
-
-    @property
-    def ow(self) -> int:
-        """Output width."""
-        return self._out(self.w, self.s, 1)
-
-    def _out(self, size: int, kernel: int, axis: int) -> int:
-        extent = (kernel - 1) * self.dilation[axis] + 1
-        if self.op.startswith(("conv_transpose", "max_unpool")):
-            return (size - 1) * self.stride[axis] + extent - 2 * self.padding[axis] + self.extra[axis]
-        return (size + 2 * self.padding[axis] - extent) // self.stride[axis] + 1 + self.extra[axis]
-
-    def x_shape(self, batch: int = 1, layout: str = "channels_first") -> tuple[int, ...]:
-        """The input's shape; one-dimensional operators have no height."""
-        return self._shape(batch, self.c, (self.h, self.w), layout)
-
-    def y_shape(self, batch: int = 1, layout: str = "channels_first") -> tuple[int, ...]:
-        """The output's shape."""
-        return self._shape(batch, self.k, (self.oh, self.ow), layout)
-
-    def _shape(self, batch: int, channels: int, size: Pair, layout: str) -> tuple[int, ...]:
-        size = size[1:] if self.op.endswith("1d") else size
-        return (batch, *size, channels) if layout == "channels_last" else (batch, channels, *size)
-
-    @property
-    def weight_shape(self) -> tuple[int, ...]:
-        """The weight's shape."""
-        kernel = (self.s,) if self.op.endswith("1d") else (self.r, self.s)
-        if self.op.startswith("conv_transpose"):
-            return (self.c, self.k // self.groups, *kernel)
-        return (self.k, self.c // self.groups, *kernel)
-
-    @property
-    def kwargs(self) -> dict[str, Any]:
-        """The options of a call; one-dimensional operators take one number each."""
-        pairs = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
-        if self.op.endswith("1d"):
-            return {**{name: pair[1] for name, pair in pairs.items()}, "groups": self.groups}
-        return {**pairs, "groups": self.groups}
-
-    def flops(self, batch: int = 1) -> int:
-        """Two for each product; zero for pooling."""
-        if not self.op.startswith("conv"):
-            return 0
-        pixels = self.h * self.w if "transpose" in self.op else self.oh * self.ow
-        return 2 * batch * pixels * self.r * self.s * self.c * self.k // self.groups
-
-    @property
-    def label(self) -> str:
-        """A short name that sorts, unique among layers."""
-        text = f"c{self.c:04d}_k{self.k:04d}_{self.h:03d}x{self.w:03d}_{self.r}x{self.s}"
-        for letter, pair, usual in (
-            ("s", self.stride, None),
-            ("p", self.padding, 0),
-            ("d", self.dilation, 1),
-            ("e", self.extra, 0),
-        ):
-            if pair != (usual, usual):
-                text += f"_{letter}{pair[0]}" + ("" if pair[0] == pair[1] else f"x{pair[1]}")
-        text += f"_g{self.groups}" if self.groups > 1 else ""
-        return text if self.op == "conv2d" else f"{self.op}_{text}"
-
-
-def _pair(value: int | Pair) -> Pair:
-    return (value, value) if isinstance(value, int) else value
-
-
-class Trunk:
-    """Collects layers while it carries (channels, height, width) through a network."""
-
-    def __init__(self, c: int, h: int, w: int | None = None):
-        self.c, self.h, self.w = c, h, h if w is None else w
-        self.layers: list[Layer] = []
-
-    def add(self, op: str, k: int, kernel: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0,
-            dilation: int | Pair = 1, groups: int = 1, extra: int | Pair = 0) -> Trunk:  # fmt: skip
-        """Apply a layer."""
-        window = (*_pair(kernel), _pair(stride), _pair(padding), _pair(dilation))
-        layer = Layer(op, self.c, self.h, self.w, k, *window, groups, extra=_pair(extra))
-        self.layers.append(layer)
-        self.c, self.h, self.w = k, layer.oh, layer.ow
-        return self
-
-    def conv(self, k: int, kernel: int | Pair, stride: int | Pair = 1, padding: int | Pair | None = None,
-             dilation: int = 1, groups: int = 1) -> Trunk:  # fmt: skip
-        """A convolution; without a padding it keeps the size, divided by the stride."""
-        if padding is None:
-            r, s = _pair(kernel)
-            padding = ((r - 1) * dilation // 2, (s - 1) * dilation // 2)
-        return self.add("conv2d", k, kernel, stride, padding, dilation, groups)
-
-    def depthwise(self, kernel: int, stride: int = 1) -> Trunk:
-        """A depthwise convolution."""
-        return self.conv(self.c, kernel, stride, groups=self.c)
-
-    def max_pool(self, kernel: int, stride: int, padding: int = 0, ceil: bool = False) -> Trunk:
-        """Max pooling; `ceil` keeps a last partial window, if it begins inside the image."""
-
-        def partial(n: int) -> int:
-            whole, rest = divmod(n + 2 * padding - kernel, stride)
-            return int(ceil and rest > 0 and (whole + 1) * stride < n + padding)
-
-        extra = partial(self.h), partial(self.w)
-        return self.add("max_pool2d", self.c, kernel, stride, padding, extra=extra)
-
-    def avg_pool(self, kernel: int, stride: int) -> Trunk:
-        """Average pooling."""
-        return self.add("avg_pool2d", self.c, kernel, stride)
-
-    def global_pool(self) -> Trunk:
-        """Global average pooling."""
-        return self.add("global_avg_pool", self.c, (self.h, self.w))
-
-    def at(self, c: int, h: int, w: int | None = None) -> Trunk:
-        """Go on from another place in the network."""
-        self.c, self.h, self.w = c, h, h if w is None else w
-        return self
-
-    def branch(self, *steps: Callable[[Trunk], Trunk]) -> Trunk:
-        """Run branches from here and concatenate their channels."""
-        c, h, w = self.c, self.h, self.w
-        total = 0
-        for step in steps:
-            self.at(c, h, w)
-            step(self)
-            total += self.c
-        return self.at(total, self.h, self.w)
+from fastconv.trunk import Depth, Layer, Trunk
 
 
 def _mnist1d() -> Trunk:
@@ -338,6 +182,95 @@ def _context() -> Trunk:
     return net.conv(21, 1)
 
 
+def _conv1d() -> Trunk:
+    """Stacks along one axis: WaveNet's residual blocks, wav2vec 2.0's feature extractor, long kernels on biosignals."""
+    net = Trunk(64, 1, 16000)
+    for dilation in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512):
+        net.at(64, 1, 16000).add("conv1d", 128, (1, 2), padding=0, dilation=(1, dilation))
+    net.at(64, 1, 16000).add("conv1d", 256, (1, 1)).at(1, 1, 16000)
+    for k, kernel, stride in ((512, 10, 5), *((512, 3, 2),) * 4, *((512, 2, 2),) * 2):
+        net.add("conv1d", k, (1, kernel), (1, stride))
+    net.at(768, 1, 49).add("conv1d", 768, (1, 128), padding=(0, 64), groups=16)  # its positional embedding
+    net.at(1, 1, 40)
+    for _ in range(3):
+        net.add("conv1d", 15, (1, 3), (1, 2), (0, 1))
+    net.at(12, 1, 5000).add("conv1d", 64, (1, 15), (1, 2), (0, 7)).add("conv1d", 128, (1, 15), (1, 2), (0, 7))
+    net.at(22, 1, 1000).add("conv1d", 40, (1, 65), padding=(0, 32)).at(8, 1, 4000).add("conv1d", 16, (1, 1001))
+    net.at(1, 1, 16000).add("conv1d", 64, (1, 251))
+    return net.at(256, 1, 1000).add("conv1d", 256, (1, 31), padding=(0, 15), groups=256)  # Conformer's
+
+
+def _conv3d() -> Trunk:
+    """C3D, a 3-D U-Net, depthwise and pseudo-3-D kernels; a volume's depth is that of the layer itself."""
+    net = Trunk(3, 112)
+
+    def conv(c, k, depth, size, kernel=(3, 3), stride=1, groups=1):
+        padding = tuple(taps // 2 for taps in kernel)
+        net.at(c, size).add("conv3d", k, kernel, stride, padding, groups=groups, depth=depth)
+
+    for c, k, d, size in ((3, 64, 16, 112), (64, 128, 16, 56), (128, 256, 8, 28), (256, 256, 8, 28), (256, 512, 4, 14),
+                          (512, 512, 4, 14), (512, 512, 2, 7)):  # fmt: skip
+        conv(c, k, Depth(d, 3, 1, 1), size)
+    for c, k, size in ((1, 32, 64), (32, 64, 64), (64, 64, 32), (64, 128, 32), (128, 128, 16), (128, 256, 16),
+                       (192, 64, 64), (384, 128, 32)):  # fmt: skip
+        conv(c, k, Depth(size, 3, 1, 1), size)
+    conv(64, 3, Depth(64, 1), 64, (1, 1))
+    for c, d, size in ((64, 16, 56), (128, 8, 28), (432, 4, 14)):
+        conv(c, c, Depth(d, 3, 1, 1), size, groups=c)
+    for c, k, d, size in ((64, 64, 16, 56), (128, 128, 8, 28), (256, 256, 4, 14)):
+        conv(c, k, Depth(d, 1), size)
+        conv(c, k, Depth(d, 3, 1, 1), size, (1, 1))
+    conv(64, 128, Depth(16, 3, 2, 1), 56, stride=2)
+    return net
+
+
+def _transposed() -> Trunk:
+    """Up-convolutions of U-Nets, DCGAN, FCN, ZFNet's way back, depthwise ones, a vocoder's, a 3-D U-Net's."""
+    net = Trunk(1024, 28)
+
+    def up(c, size, k, kernel, stride, padding=0, groups=1, extra=0, depth=None):
+        net.at(c, size).add(f"conv_transpose{3 if depth else 2}d", k, kernel, stride, padding, 1, groups, extra, depth)
+
+    for c, size in ((1024, 28), (512, 52), (256, 100), (128, 196)):
+        up(c, size, c // 2, 2, 2)
+    for c, size in ((256, 32), (128, 64)):
+        up(c, size, c // 2, 3, 2, 1, extra=1)
+    up(100, 1, 1024, 4, 1)
+    for c, size, k in ((1024, 4, 512), (512, 8, 256), (256, 16, 128), (128, 32, 3)):
+        up(c, size, k, 4, 2, 1)
+    up(21, 16, 21, 4, 2)
+    up(21, 34, 21, 4, 2)
+    up(21, 70, 21, 16, 8)
+    up(21, 70, 21, 16, 8, groups=21)
+    for c, size, k in ((256, 13, 384), (384, 13, 384), (384, 13, 256)):
+        up(c, size, k, 3, 1, 1)
+    up(256, 26, 96, 5, 2)
+    up(96, 110, 3, 7, 2, 1, extra=1)
+    up(64, 56, 64, 3, 2, 1, 64, 1)
+    up(128, 28, 128, 4, 2, 1, 128)
+    for c, size, k, kernel, stride in ((512, 100, 256, 16, 8), (256, 800, 128, 16, 8), (128, 6400, 64, 4, 2),
+                                       (64, 12800, 32, 4, 2)):  # fmt: skip
+        padding = (kernel - stride) // 2
+        net.at(c, 1, size).add("conv_transpose1d", k, (1, kernel), (1, stride), (0, padding))
+    net.at(1026, 1, 224).add("conv_transpose1d", 1, (1, 1024), (1, 256))
+    for c, size in ((256, 8), (128, 16), (64, 32)):
+        up(c, size, c // 2, 2, 2, depth=Depth(size, 2, 2))
+    return net
+
+
+def _pool() -> Trunk:
+    """What the networks do not pool: large windows, signals, volumes."""
+    net = Trunk(64, 112)
+    for op in ("max_pool", "avg_pool"):
+        for kernel, stride in ((3, 1), (13, 1), (31, 1), (7, 4)):
+            net.at(64, 112).add(f"{op}2d", 64, kernel, stride, kernel // 2)
+        for kernel, stride in ((3, 2), (31, 1)):
+            net.at(64, 1, 16384).add(f"{op}1d", 64, (1, kernel), (1, stride), (0, kernel // 2))
+        net.at(32, 56).add(f"{op}3d", 32, 2, 2, depth=Depth(16, 2, 2))
+        net.at(32, 56).add(f"{op}3d", 32, 3, 1, 1, depth=Depth(16, 3, 1, 1))
+    return net
+
+
 NETWORKS: dict[str, Callable[[], Trunk]] = {
     "mnist1d": _mnist1d,
     "lenet5": _lenet5,
@@ -359,6 +292,10 @@ NETWORKS: dict[str, Callable[[], Trunk]] = {
     "unet": _unet,
     "pixelcnn": _pixelcnn,
     "context": _context,
+    "conv1d": _conv1d,
+    "conv3d": _conv3d,
+    "transposed": _transposed,
+    "pool": _pool,
 }
 
 

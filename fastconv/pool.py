@@ -16,7 +16,7 @@ from fastconv.checks import check_array, check_same_dtype
 from fastconv.codegen.lock import setup
 from fastconv.conv import typed
 from fastconv.pool_call import PoolCall
-from fastconv.pool_problem import PoolProblem, gradient_of, max_gradient_problem, pool_problem
+from fastconv.pool_problem import PoolProblem, adaptive_problem, gradient_of, max_gradient_problem, pool_problem
 
 _calls = Calls(512)
 _PLAIN = frozenset((int, str, bool, type(None)))
@@ -100,11 +100,18 @@ _INSIDE = {"return_indices": "indices", "count_include_pad": "include_pad", "div
 
 
 def explained(op: str, pass_: str, x_shape: Any, kernel_size: Any, dtype: Any, options: dict[str, Any]) -> PoolProblem:
-    """The problem that shapes and a pool's own options describe; kernel_size is y's shape for a max pool's gradient."""
+    """The problem that shapes and a pool's own options describe; kernel_size is an adaptive
+    pool's output_size, and y's shape for a max pool's gradient."""
     dims, x_shape = int(op[-2]), tuple(x_shape)
-    if op.startswith("max") and pass_ == "backward":
+    if "max" in op and pass_ == "backward":
         shapes = with_batch(x_shape, dims), with_batch(tuple(kernel_size), dims)
         return max_gradient_problem(op, *shapes, dtype=dtype, **{"layout": "channels_first", **options})
+    if op.startswith("adaptive"):
+        if not set(options) <= {"layout", "return_indices"}:
+            raise TypeError(f"{op}: has no option {', '.join(sorted(set(options) - {'layout', 'return_indices'}))}")
+        named = {_INSIDE.get(name, name): value for name, value in options.items()}
+        problem = adaptive_problem(op, with_batch(x_shape, dims), kernel_size, dtype=dtype, **named)
+        return problem if pass_ == "forward" else gradient_of(problem)
     if not isinstance(kernel_size, int) and len(kernel_size) == 1:
         (kernel_size,) = kernel_size  # as the command line has it
     named = {_INSIDE.get(name, name): value for name, value in options.items()}

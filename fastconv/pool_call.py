@@ -8,8 +8,7 @@ import time
 import numpy as np
 
 from fastconv import threads, workspace
-from fastconv.call import VERBOSE, aligned, copied, plain
-from fastconv.checks import check_out
+from fastconv.call import VERBOSE, aligned, copied, plain, receiver
 from fastconv.pool_problem import PoolProblem, PoolSteps, contiguous_steps, steps_along
 
 INT64 = np.dtype(np.int64)
@@ -18,12 +17,24 @@ INT64 = np.dtype(np.int64)
 class PoolCall:
     """One problem on arrays of one shape, stride and dtype; made once, called often, from any thread."""
 
-    __slots__ = ("_new", "_new_indices", "_odd", "_wide", "algorithm", "dtype", "execution", "problem", "shape")
+    __slots__ = (
+        "_compute",
+        "_new",
+        "_new_indices",
+        "_odd",
+        "_wide",
+        "algorithm",
+        "dtype",
+        "execution",
+        "problem",
+        "shape",
+    )
 
     def __init__(self, problem: PoolProblem, source: np.ndarray):
         from fastconv import dispatch
 
         self.problem, self.dtype = problem, source.dtype
+        self._compute = {"max": PoolCall._max, "weighted_avg": PoolCall._weighted}.get(problem.kind, PoolCall._plain)
         self._wide = np.dtype(np.float32) if problem.itemsize == 2 else source.dtype
         batched = source.ndim == problem.dims + 2
         self.shape = problem.result_shape if batched else problem.result_shape[1:]
@@ -38,7 +49,7 @@ class PoolCall:
         Returns the result, or a max pool's result and indices.
         """
         start = time.perf_counter() if VERBOSE else 0.0
-        y = self._new(self.shape, self.dtype) if out is None else self._direct(out, source, *others)
+        y = receiver(out, (source, *others), self.shape, self.dtype, self._new)
         indices = self._new_indices(self.shape, INT64) if self.problem.indices else None
         if y.size:
             self.run(source, others, indices, y)
@@ -49,31 +60,27 @@ class PoolCall:
         y = y if out is None else out
         return y if indices is None else (y, indices)
 
-    def _direct(self, out, *inputs):
-        """`out` itself if kernels may write to it, else an array to copy from."""
-        check_out(out, self.shape, self.dtype)
-        fit = out.flags.c_contiguous and out.flags.aligned and type(out) is np.ndarray
-        if fit and not any(np.may_share_memory(out, a) for a in inputs):
-            return out
-        return self._new(self.shape, self.dtype)
-
     def run(self, source, others, indices, y):
         """Pool into `y`, which is contiguous and shares no memory with the others."""
         if self._odd:
             source = copied(source)
         elif not source.flags.aligned:
             source = aligned(source)
-        if self.problem.kind == "max":
-            self._run_max(source, others, indices, y)
-        elif self.problem.kind == "weighted_avg":
-            (window,) = others
-            if self.problem.pass_ == "backward" and self.problem.layout == "channels_first":
-                window = window[..., ::-1]  # a row of dx is read from left to right, so its taps come backwards
-            self.execution.run(source, np.ascontiguousarray(window, self._wide), None, None, y)
-        else:
-            self.execution.run(source, *(*map(plain, others), None, None)[:2], None, y)
+        self._compute(self, source, others, indices, y)
 
-    def _run_max(self, source, others, indices, y):
+    def _plain(self, source, others, indices, y):
+        """An average, a norm, or its gradient, which reads two more arrays."""
+        x, outputs = map(plain, others) if others else (None, None)
+        self.execution.run(source, x, outputs, None, y)
+
+    def _weighted(self, source, others, indices, y):
+        """A weighted average."""
+        (window,) = others
+        if self.problem.pass_ == "backward" and self.problem.layout == "channels_first":
+            window = window[..., ::-1]  # a row of dx is read from left to right, so its taps come backwards
+        self.execution.run(source, np.ascontiguousarray(window, self._wide), None, None, y)
+
+    def _max(self, source, others, indices, y):
         """A max pool, or its gradient, whose kernel leaves a flag if it met an index that is none."""
         problem, whole = self.problem, self.problem.convention == "onnx"
         if problem.pass_ == "forward":

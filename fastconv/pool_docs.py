@@ -1,6 +1,6 @@
 """What the functions for one, two and three dimensions have in common to say; `documented` fills in what differs."""
 
-_X = """x : ndarray, shape @first or @last, or without N
+X = """x : ndarray, shape @first or @last, or without N
         float32, float64, float16 or bfloat16 (`ml_dtypes`){more}; any strides. float16 and bfloat16 are computed in
         float32 and rounded once."""
 _KERNEL = """kernel_size : @ints
@@ -12,21 +12,21 @@ _PADDING = """padding : @ints, (before, after) pairs, "valid", "same", "same_upp
 _CEIL = """ceil_mode : bool
         Whether a last window that the input does not fill counts. One that would start behind the input and its left
         border never does."""
-_LAYOUT = """layout : {"channels_first", "channels_last"}"""
-_OUT = """out : ndarray, optional
+LAYOUT = """layout : {"channels_first", "channels_last"}"""
+OUT = """out : ndarray, optional
         Receives the {what}; may overlap any input."""
-_RETURNS = """ndarray, shape @out_first or @out_last, or without N
+RETURNS = """ndarray, shape @out_first or @out_last, or without N
         `out` if it was given. Bitwise the same for any number of threads and any split of the batch."""
-_GRADIENT = """ndarray, shape `input_shape`
+GRADIENT = """ndarray, shape `input_shape`
         `out` if it was given. Bitwise the same for any number of threads and any split of the batch."""
-_RAISES = """TypeError
+RAISES = """TypeError
         An argument of the wrong kind: a list for an array, an unsupported dtype, a float for a size.
     ValueError
         Sizes that do not fit together, or an unknown name."""
-_DY = """grad_output : ndarray, shape @out_first or @out_last, or without N
+DY = """grad_output : ndarray, shape @out_first or @out_last, or without N
         The gradient of the loss with respect to the pool's result; any strides. float16 and bfloat16 are computed in
         float32 and rounded once."""
-_SHAPE = """input_shape : @tuple
+SHAPE = """input_shape : @tuple
         The shape of the pool's input, with N if grad_output has it."""
 _SEPARABLE = "M. van Herk, Pattern Recognition Letters 13 (1992), on maxima along rows and columns"
 
@@ -39,7 +39,7 @@ MAX = f"""Take the largest element of every window.
 
     Parameters
     ----------
-    {_X.format(more=", int8, uint8 or int32")}
+    {X.format(more=", int8, uint8 or int32")}
     {_KERNEL}
     {_PADDING}
     dilation : @ints
@@ -47,21 +47,21 @@ MAX = f"""Take the largest element of every window.
     {_CEIL}
     return_indices : bool
         Whether the positions of the maxima are returned too; else none are computed.
-    {_LAYOUT}
+    {LAYOUT}
     convention : {{"torch", "onnx"}}
         "onnx" takes any padding, and its indices count in the whole tensor (N, C, ...), not in a plane.
-    {_OUT.format(what="values")}
+    {OUT.format(what="values")}
 
     Returns
     -------
-    {_RETURNS}
+    {RETURNS}
     indices : ndarray of int64, with `return_indices`
-        Flat positions in the input's plane: of the first of equal maxima in scan order, or of a NaN; -1 for a window
-        without any tap inside.
+        Flat positions in the input's plane: of the first of equal maxima in scan order, or of the last NaN; -1 for a
+        window without any tap inside, where PyTorch's lies outside the plane.
 
     Raises
     ------
-    {_RAISES}
+    {RAISES}
 
     References
     ----------
@@ -85,7 +85,7 @@ AVG = f"""Average every window.
 
     Parameters
     ----------
-    {_X.format(more="")}
+    {X.format(more="")}
     {_KERNEL}
     {_PADDING}
     {_CEIL}
@@ -96,18 +96,18 @@ AVG = f"""Average every window.
         Not zero.
     dilation : @ints
         How far a window's taps lie apart; at least 1. PyTorch has no such argument, ONNX does.
-    {_LAYOUT}
+    {LAYOUT}
     convention : {{"torch", "onnx"}}
         "onnx" takes any padding; the divisors are the same.
-    {_OUT.format(what="result")}
+    {OUT.format(what="result")}
 
     Returns
     -------
-    {_RETURNS}
+    {RETURNS}
 
     Raises
     ------
-    {_RAISES}
+    {RAISES}
 
     References
     ----------
@@ -128,28 +128,27 @@ LP = f"""Take the p-norm of every window.
 
     with o, r and the rest one number an axis. As in PyTorch, powers are those of x and not of |x|: with p = 1 negative
     elements count as such, and other odd norms of a negative sum are NaN; and the sum of a window that `ceil_mode`
-    leaves partial is multiplied by how many times larger a whole one is. p = inf gives the largest \\|x\\|, where
-    PyTorch's formula gives 1.
+    leaves partial is multiplied by how many times larger a whole one is. p = inf gives the largest \\|x\\|.
 
     Parameters
     ----------
-    {_X.format(more="")}
+    {X.format(more="")}
     norm_type : float
         p: any number but zero, or inf.
     {_KERNEL}
     {_CEIL}
-    {_LAYOUT}
+    {LAYOUT}
     convention : {{"torch", "onnx"}}
         "onnx" takes powers of \\|x\\|, and sums of partial windows as they are.
-    {_OUT.format(what="result")}
+    {OUT.format(what="result")}
 
     Returns
     -------
-    {_RETURNS}
+    {RETURNS}
 
     Raises
     ------
-    {_RAISES}
+    {RAISES}
 
     References
     ----------
@@ -172,23 +171,23 @@ WEIGHTED = f"""Sum every window with weights, the same for all channels.
 
     Parameters
     ----------
-    {_X.format(more="")}
+    {X.format(more="")}
     window : ndarray, shape @window
         x's dtype.
     stride : @ints, optional
         At least 1; the window's size if it is None.
     padding : @ints, (before, after) pairs, "valid", "same", "same_upper" or "same_lower"
         Any.
-    {_LAYOUT}
-    {_OUT.format(what="result")}
+    {LAYOUT}
+    {OUT.format(what="result")}
 
     Returns
     -------
-    {_RETURNS}
+    {RETURNS}
 
     Raises
     ------
-    {_RAISES}
+    {RAISES}
 
     References
     ----------
@@ -210,18 +209,18 @@ MAX_BACKWARD = f"""Compute the gradient of a max pool with respect to its input.
 
     Parameters
     ----------
-    {_DY}
+    {DY}
     indices : ndarray of int64, grad_output's shape
         As the pool returned them; those that are -1 belong to no element.
-    {_SHAPE}
-    {_LAYOUT}
+    {SHAPE}
+    {LAYOUT}
     convention : {{"torch", "onnx"}}
         That of the indices.
-    {_OUT.format(what="result")}
+    {OUT.format(what="result")}
 
     Returns
     -------
-    {_GRADIENT}
+    {GRADIENT}
 
     Raises
     ------
@@ -248,19 +247,19 @@ AVG_BACKWARD = f"""Compute the gradient of an average pool with respect to its i
 
     Parameters
     ----------
-    {_DY}
-    {_SHAPE}
+    {DY}
+    {SHAPE}
     kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, dilation, layout, convention
         As they were for the pool.
-    {_OUT.format(what="result")}
+    {OUT.format(what="result")}
 
     Returns
     -------
-    {_GRADIENT}
+    {GRADIENT}
 
     Raises
     ------
-    {_RAISES}
+    {RAISES}
 
     References
     ----------
@@ -278,27 +277,27 @@ LP_BACKWARD = f"""Compute the gradient of a norm pool with respect to its input.
 
     .. math:: dx[n,c,h] = x[n,c,h]^{{p-1}} \\sum_{{o,r\\,:\\,o \\cdot stride + r = h}} dy[n,c,o]\\, y[n,c,o]^{{1-p}}
 
-    Where y is 0, so is the gradient, unless p = 1: PyTorch gives NaN there. With p = inf it goes to
-    the first of the largest.
+    Where y is 0, so is the gradient, unless p = 1: PyTorch gives NaN there, and 0 if p = 1, though the derivative of a
+    sum is 1. With p = inf it goes to the first of the largest.
 
     Parameters
     ----------
-    {_DY}
+    {DY}
     x : ndarray, shape @first or @last, or without N
         The pool's input.
     y : ndarray, grad_output's shape
         The pool's result.
     norm_type, kernel_size, stride, ceil_mode, layout
         As they were for the pool, with ``convention="torch"``.
-    {_OUT.format(what="result")}
+    {OUT.format(what="result")}
 
     Returns
     -------
-    {_GRADIENT.replace("`input_shape`", "as x")}
+    {GRADIENT.replace("`input_shape`", "as x")}
 
     Raises
     ------
-    {_RAISES}
+    {RAISES}
 
     References
     ----------
@@ -319,19 +318,19 @@ WEIGHTED_BACKWARD = f"""Compute the gradient of a weighted average pool with res
 
     Parameters
     ----------
-    {_DY}
-    {_SHAPE}
+    {DY}
+    {SHAPE}
     window, stride, padding, layout
         As they were for the pool.
-    {_OUT.format(what="result")}
+    {OUT.format(what="result")}
 
     Returns
     -------
-    {_GRADIENT}
+    {GRADIENT}
 
     Raises
     ------
-    {_RAISES}
+    {RAISES}
 
     References
     ----------

@@ -25,7 +25,7 @@ def _grad_output(op: str, value: Any) -> np.ndarray:
     return check_array("grad_output", value, (dims + 1, dims + 2))
 
 
-def _fitting(problem: PoolProblem, grad_output: np.ndarray) -> PoolProblem:
+def fitting(problem: PoolProblem, grad_output: np.ndarray) -> PoolProblem:
     """The gradient's problem, if grad_output has the shape of the pool's result."""
     shape = problem.y_shape if grad_output.ndim == problem.dims + 2 else problem.y_shape[1:]
     if grad_output.shape != shape:
@@ -42,7 +42,7 @@ def backward(op: str, arrays: tuple, input_shape: Any, kernel_size: Any, *option
         check_same_dtype(dy, arrays[1], names=("grad_output", "window"))
     named = dict(zip(NAMES[kind], options, strict=True))
     problem = problem_of(op, _shape(op, input_shape, dy), kernel_size, dtype=dy.dtype, **named)
-    return prepared(_fitting(problem, dy), dy)
+    return prepared(fitting(problem, dy), dy)
 
 
 def max_backward(op: str, arrays: tuple, input_shape: Any, layout: str, convention: str) -> PoolCall:
@@ -65,7 +65,7 @@ def lp_backward(op: str, arrays: tuple, kernel_size: Any, *options: Any) -> Pool
         raise ValueError(f"grad_output of shape {dy.shape} and y of shape {y.shape} must be alike, "
                          f"and x of shape {x.shape} have as many axes")  # fmt: skip
     problem = problem_of(op, x.shape, kernel_size, dtype=dy.dtype, **dict(zip(NAMES["lp"], options, strict=True)))
-    return prepared(_fitting(problem, dy), dy)
+    return prepared(fitting(problem, dy), dy)
 
 
 def _lp_gradient(op: str, arrays: tuple, norm: Any, window: tuple, layout: str, out: Any) -> np.ndarray:

@@ -15,7 +15,8 @@ from fastconv.problem import LAYOUTS, SHORT_DTYPE, resolve_padding
 CONVENTIONS = ("torch", "onnx")
 AXES = ("depth", "height", "width")
 KINDS = ("max", "avg", "lp", "weighted_avg")  # of pools whose windows slide
-OPS = tuple(f"{kind}_pool{dims}d" for kind in KINDS for dims in (1, 2, 3))
+KINDS_IN_PARTS = ("adaptive_max", "adaptive_avg")  # of those that divide their axes
+OPS = tuple(f"{kind}_pool{dims}d" for kind in (*KINDS, *KINDS_IN_PARTS) for dims in (1, 2, 3))
 Triple = tuple[int, int, int]
 
 
@@ -56,6 +57,40 @@ class Axis:
         return self.before == 0 and last < self.size
 
 
+@dataclass(frozen=True, slots=True)
+class Parts(Axis):
+    """One spatial axis divided into `out` parts, as alike as can be, of up to `kernel` elements; some may overlap."""
+
+    def starts(self) -> np.ndarray:
+        """Where each part begins."""
+        return np.arange(self.out, dtype=np.int64) * self.size // self.out
+
+    def first_tap(self) -> np.ndarray:
+        """Parts lie on the axis."""
+        return np.zeros(self.out, np.int64)
+
+    def inside(self) -> np.ndarray:
+        """How many elements each part has."""
+        return -(np.arange(1, self.out + 1, dtype=np.int64) * -self.size // self.out) - self.starts()
+
+    def counted(self) -> np.ndarray:
+        """The same."""
+        return self.inside()
+
+    @property
+    def whole(self) -> bool:
+        """They do not leave the axis."""
+        return True
+
+
+def axis_in_parts(size: int, out: int) -> Axis:
+    """An axis divided into parts; into windows that slide, if they are all alike."""
+    if size % out == 0:
+        return Axis(size, out, size // out, size // out)
+    most = int(Parts(size, out).inside().max())
+    return Parts(size, out, most)
+
+
 ONE = Axis(1, 1)  # the axes that one- and two-dimensional pools lack
 
 
@@ -80,6 +115,16 @@ class PoolProblem:
     pass_: str = "forward"
 
     @property
+    def flat(self) -> PoolProblem:
+        """As algorithms take it."""
+        return self
+
+    @property
+    def own_pass(self) -> str:
+        """The pass as the operator calls it."""
+        return self.pass_
+
+    @property
     def dims(self) -> int:
         """Spatial axes that the caller's arrays have."""
         return int(self.op[-2])
@@ -87,7 +132,17 @@ class PoolProblem:
     @property
     def kind(self) -> str:
         """What the windows compute: "max", "avg", "lp" or "weighted_avg"."""
-        return self.op[: self.op.index("_pool")]
+        return self.op[: self.op.index("_pool")].removeprefix("adaptive_")
+
+    @property
+    def one_window(self) -> bool:
+        """Whether a single window has all elements of a plane."""
+        return all(axis.out == 1 and axis.inside()[0] == axis.size for axis in self.axes)
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether windows along some axis are not alike."""
+        return any(isinstance(axis, Parts) for axis in self.axes)
 
     @property
     def x_shape(self) -> tuple[int, ...]:
@@ -111,8 +166,7 @@ class PoolProblem:
 
     def _shape(self, sizes: list[int]) -> tuple[int, ...]:
         """An image's shape in the layout."""
-        sizes = sizes[-self.dims :]
-        return (self.n, *sizes, self.c) if self.layout == "channels_last" else (self.n, self.c, *sizes)
+        return joined_shape(self.n, self.c, sizes[-self.dims :], self.layout)
 
     @property
     def plane(self) -> int:
@@ -229,6 +283,28 @@ def pool_problem(
     return check_addressable(problem)
 
 
+def adaptive_problem(
+    op: str, x_shape: Any, output_size: Any, *, dtype: Any, indices: Any = False, layout: str = "channels_first"
+) -> PoolProblem:
+    """The Problem of an adaptive pool; x_shape has its batch axis."""
+    dims, name = int(op[-2]), f"{op}: output_size"
+    n, c, sizes = split_shape(op, "x_shape", x_shape, dims, layout)
+    if not isinstance(output_size, (tuple, list)):
+        output_size = (output_size,) * dims
+    if len(output_size) != dims:
+        raise ValueError(f"{name} must have {dims} entries, got {len(output_size)}: {tuple(output_size)}")
+    axes = tuple(
+        axis_in_parts(size, size if out is None else as_size(f"{name}[{i}]", out, 1, "an int or None"))
+        for i, (size, out) in enumerate(zip(sizes, output_size, strict=True))
+    )
+    check_bool(f"{op}: return_indices", indices)
+    kind_max = op.startswith("adaptive_max")
+    problem = PoolProblem(
+        op, n, c, (ONE,) * (3 - dims) + axes, layout, dtype_name(dtype, integers=kind_max), bool(indices)
+    )
+    return check_addressable(problem)
+
+
 def check_addressable(problem: PoolProblem) -> PoolProblem:
     """A result must not be larger than memory can be."""
     if max(problem.n, 1) * problem.c * max(problem.outputs, problem.plane) * 8 > sys.maxsize:
@@ -246,8 +322,16 @@ def split_shape(op: str, name: str, shape: Any, dims: int, layout: str) -> tuple
     *sizes, c = rest if layout == "channels_last" else (*rest[1:], rest[0])
     for axis, size in zip((*AXES[-dims:], "channels"), (*sizes, c), strict=True):
         if size == 0:
-            raise ValueError(f"{op}: x has no {axis} (shape {tuple(shape)}); only x's batch axis may be empty")
+            raise ValueError(
+                f"{op}: {name.removesuffix('_shape')} has no {axis} (shape {tuple(shape)}); only the batch axis may be "
+                "empty"
+            )
     return n, c, tuple(sizes)
+
+
+def joined_shape(n: int, c: int, sizes: Any, layout: str) -> tuple[int, ...]:
+    """The shape of images in a layout."""
+    return (n, *sizes, c) if layout == "channels_last" else (n, c, *sizes)
 
 
 def _norm(name: str, value: Any) -> float:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastconv.checks import (
@@ -22,6 +25,11 @@ PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 PADDING_NAMES = ("valid", "same", "same_upper", "same_lower")
 PRECISIONS = ("strict", "default", "fast")
 PASSES = ("forward", "input_grad", "weight_grad")
+# A transposed convolution's passes by those of the convolution behind it, and the other way round.
+OWN_PASS = {"forward": "input_grad", "input_grad": "forward", "weight_grad": "weight_grad"}
+
+# The spatial axes by their number, as errors name them.
+AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
 Pair = tuple[int, int]
 
@@ -31,8 +39,28 @@ _SHORT_LAYOUT = {"channels_first": "nchw", "channels_last": "nhwc"}
 
 
 @dataclass(frozen=True, slots=True)
+class Depth:
+    """The first spatial axis of volumes."""
+
+    size: int
+    kernel: int
+    stride: int
+    padding: Pair
+    dilation: int
+
+    @property
+    def outputs(self) -> int:
+        """The output's depth."""
+        return output_size(self.size, self.kernel, self.stride, self.dilation, self.padding)
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
-    """All that decides how one operator call is computed, except the values of its arrays."""
+    """All that decides how one operator call is computed, except the values of its arrays.
+
+    One-dimensional operators have height 1. Only volumes have a depth. Where images are frames of a larger result,
+    `frames` says how many planes lie between the channels of an image, and how many between images.
+    """
 
     op: str
     n: int
@@ -55,6 +83,23 @@ class Problem:
     slope: float = 0.0
     precision: str = "default"
     pass_: str = "forward"
+    depth: Depth | None = None
+    frames: Pair | None = None
+
+    @property
+    def spatial(self) -> int:
+        """How many spatial axes the operator has."""
+        return int(self.op[-2])
+
+    @property
+    def flat(self) -> Problem:
+        """That of the images of height 1 as which signals are computed; others are as they are."""
+        return replace(self, op=self.op.replace("1d", "2d")) if self.spatial == 1 else self
+
+    @property
+    def od(self) -> int:
+        """The output's depth."""
+        return self.depth.outputs if self.depth else 1
 
     @property
     def oh(self) -> int:
@@ -67,48 +112,56 @@ class Problem:
         return output_size(self.w, self.s, self.stride[1], self.dilation[1], self.padding[1])
 
     @property
-    def x_shape(self) -> tuple[int, int, int, int]:
+    def x_shape(self) -> tuple[int, ...]:
         """The input's shape in its layout."""
-        return self._shape(self.c, self.h, self.w)
+        return self._shape(self.c, (self.depth and self.depth.size, self.h, self.w))
 
     @property
-    def weight_shape(self) -> tuple[int, int, int, int]:
-        """The weight's shape, which is the same in both layouts."""
-        return self.k, self.c // self.groups, self.r, self.s
+    def weight_shape(self) -> tuple[int, ...]:
+        """The weight's shape, which is the same in all layouts."""
+        return self.k, self.c // self.groups, *self._axes((self.depth and self.depth.kernel, self.r, self.s))
 
     @property
-    def y_shape(self) -> tuple[int, int, int, int]:
+    def y_shape(self) -> tuple[int, ...]:
         """The output's shape in its layout."""
-        return self._shape(self.k, self.oh, self.ow)
+        return self._shape(self.k, (self.od, self.oh, self.ow))
 
     @property
-    def source_shape(self) -> tuple[int, int, int, int]:
+    def source_shape(self) -> tuple[int, ...]:
         """The shape of the images that this pass reads, whatever their steps: x, or dy for the input gradient."""
         return self.y_shape if self.pass_ == "input_grad" else self.x_shape
 
     @property
-    def result_shape(self) -> tuple[int, int, int, int]:
+    def result_shape(self) -> tuple[int, ...]:
         """The shape of what this pass computes."""
         return {"forward": self.y_shape, "input_grad": self.x_shape, "weight_grad": self.weight_shape}[self.pass_]
 
-    def _shape(self, channels: int, height: int, width: int) -> tuple[int, int, int, int]:
-        """An image's shape in the layout."""
+    def steps_between(self, channels: int, height: int, width: int) -> Pair:
+        """Elements from one image of a result to the next, and from one channel to the next."""
+        between, every = self.frames or (1, channels if self.layout == "channels_first" else 1)
         if self.layout == "channels_last":
-            return self.n, height, width, channels
-        return self.n, channels, height, width
+            return every * channels * height * width, 1
+        return every * height * width, between * height * width
+
+    def _shape(self, channels: int, sizes: tuple) -> tuple[int, ...]:
+        """An image's shape in the layout."""
+        sizes = self._axes(sizes)
+        return (self.n, *sizes, channels) if self.layout == "channels_last" else (self.n, channels, *sizes)
+
+    def _axes(self, values: tuple) -> tuple:
+        """What the operator has of three values: for depth, height and width."""
+        return values[3 - self.spatial :]
 
     @property
     def flops(self) -> int:
         """Two for every product of the definition, those with the padding included."""
-        return 2 * self.n * self.k * self.oh * self.ow * (self.c // self.groups) * self.r * self.s
+        taps = self.r * self.s * (self.depth.kernel if self.depth else 1)
+        return 2 * self.n * self.k * self.od * self.oh * self.ow * (self.c // self.groups) * taps
 
     @property
     def bytes(self) -> int:
         """The size of x, weight and y together: what must be moved at least."""
-        x = self.n * self.c * self.h * self.w
-        weight = self.k * (self.c // self.groups) * self.r * self.s
-        y = self.n * self.k * self.oh * self.ow
-        return (x + weight + y) * ITEMSIZE[self.dtype]
+        return sum(map(math.prod, (self.x_shape, self.weight_shape, self.y_shape))) * ITEMSIZE[self.dtype]
 
     @property
     def itemsize(self) -> int:
@@ -126,20 +179,42 @@ class Problem:
         return self.groups > 1 and self.c == self.groups
 
     @property
+    def transposed(self) -> bool:
+        """Whether the operator computes this convolution's input gradient; see `transposed`."""
+        return self.op.startswith("conv_transpose")
+
+    @property
+    def own_pass(self) -> str:
+        """The pass as the operator calls it."""
+        return OWN_PASS[self.pass_] if self.transposed else self.pass_
+
+    @property
     def label(self) -> str:
         """A short text that no other problem has."""
+        d = self.depth
+
+        def axes(depth, values):
+            return self._axes((depth, *values))
+
+        def joined(depth, values):
+            return "x".join(map(str, axes(depth, values)))
+
+        x, y = (f"c{self.c}", joined(d and d.size, (self.h, self.w))), (f"k{self.k}",)
+        pads = [_joined("-", pair) for pair in axes(d and d.padding, self.padding)]
+        if self.transposed:  # the output's size says how much is cut off at the end
+            x, y = (f"c{self.k}", joined(self.od, (self.oh, self.ow))), (f"k{self.c}", x[1])
+            pads = [str(pair[0]) for pair in axes(d and d.padding, self.padding)]
         parts = [
             self.op,
             SHORT_DTYPE[self.dtype],
             _SHORT_LAYOUT[self.layout],
             f"n{self.n}",
-            f"c{self.c}",
-            f"{self.h}x{self.w}",
-            f"k{self.k}",
-            f"{self.r}x{self.s}",
-            "s" + _joined("x", self.stride),
-            "p" + _joined("x", (_joined("-", pair) for pair in self.padding)),
-            "d" + _joined("x", self.dilation),
+            *x,
+            *y,
+            joined(d and d.kernel, (self.r, self.s)),
+            "s" + _joined("x", axes(d and d.stride, self.stride)),
+            "p" + _joined("x", pads),
+            "d" + _joined("x", axes(d and d.dilation, self.dilation)),
             f"g{self.groups}",
             self.padding_mode if self.padding_mode != "zeros" else "",
             "bias" if self.bias else "",
@@ -147,7 +222,8 @@ class Problem:
             self.activation or "",
             str(self.slope) if self.activation == "leaky_relu" else "",
             self.precision if self.precision != "default" else "",
-            self.pass_ if self.pass_ != "forward" else "",
+            self.own_pass if self.own_pass != "forward" else "",
+            "frames{}x{}".format(*self.frames) if self.frames else "",
         ]
         return "_".join(part for part in parts if part)
 
@@ -163,7 +239,8 @@ def output_size(size: int, kernel: int, stride: int, dilation: int, pads: Pair) 
     return (size + sum(pads) - dilation * (kernel - 1) - 1) // stride + 1
 
 
-def conv2d_problem(
+def conv_problem(
+    op: str,
     x_shape: Any,
     weight_shape: Any,
     *,
@@ -179,20 +256,20 @@ def conv2d_problem(
     activation: Any = None,
     precision: str = "default",
 ) -> Problem:
-    """The Problem of a conv2d call; x_shape and residual_shape have their batch axis."""
-    op = "conv2d"
+    """The Problem of a call of conv1d, conv2d or conv3d; x_shape and residual_shape have their batch axis."""
     check_choice(f"{op}: layout", layout, LAYOUTS)
     check_choice(f"{op}: padding_mode", padding_mode, PADDING_MODES)
     check_choice(f"{op}: precision", precision, PRECISIONS)
     activation, slope = as_activation(f"{op}: activation", activation)
 
-    x_shape = as_shape(f"{op}: x_shape", x_shape, 4, 0)
-    n, c, h, w = x_shape if layout == "channels_first" else (x_shape[axis] for axis in (0, 3, 1, 2))
-    k, group_c, r, s = weight_shape = as_shape(f"{op}: weight_shape", weight_shape, 4, 0)
-    _check_not_empty(f"{op}: x", {"channels": c, "height": h, "width": w}, x_shape)
-    _check_not_empty(
-        f"{op}: weight", {"output channels": k, "channels": group_c, "height": r, "width": s}, weight_shape
-    )
+    count = int(op[-2])
+    axes = AXES[count]
+    x_shape = as_shape(f"{op}: x_shape", x_shape, count + 2, 0)
+    n, c, *sizes = x_shape if layout == "channels_first" else (x_shape[0], x_shape[-1], *x_shape[1:-1])
+    k, group_c, *kernel = weight_shape = as_shape(f"{op}: weight_shape", weight_shape, count + 2, 0)
+    _check_not_empty(f"{op}: x", {"channels": c, **dict(zip(axes, sizes, strict=True))}, x_shape)
+    named = {"output channels": k, "channels": group_c, **dict(zip(axes, kernel, strict=True))}
+    _check_not_empty(f"{op}: weight", named, weight_shape)
 
     groups = as_size(f"{op}: groups", groups, 1)
     if c % groups:
@@ -205,20 +282,24 @@ def conv2d_problem(
             f"and groups={groups}, so it must have {c // groups} (x.shape {x_shape}, {layout})"
         )
 
-    stride = as_sizes(f"{op}: stride", stride, 2, 1)
-    dilation = as_sizes(f"{op}: dilation", dilation, 2, 1)
-    padding = resolve_padding(op, padding, (h, w), (r, s), stride, dilation)
+    stride = as_sizes(f"{op}: stride", stride, count, 1)
+    dilation = as_sizes(f"{op}: dilation", dilation, count, 1)
+    padding = resolve_padding(op, padding, sizes, kernel, stride, dilation)
     if not any(map(any, padding)):
         padding_mode = "zeros"  # with nothing to pad the modes are one problem
-    for axis, size, kernel, step, pads in zip(("height", "width"), (h, w), (r, s), dilation, padding, strict=True):
-        _check_axis(op, axis, size, kernel, step, pads, padding_mode)
+    for axis in zip(axes, sizes, kernel, dilation, padding, strict=True):
+        _check_axis(op, *axis, padding_mode)
+
+    def plane(values, missing):
+        """Those of height and width."""
+        return (missing, *values)[-2:]
 
     problem = Problem(
         op,
-        *(n, c, h, w, k, r, s),
-        stride,
-        padding,
-        dilation,
+        *(n, c, *plane(sizes, 1), k, *plane(kernel, 1)),
+        plane(stride, 1),
+        plane(padding, (0, 0)),
+        plane(dilation, 1),
         groups,
         padding_mode,
         layout,
@@ -228,10 +309,11 @@ def conv2d_problem(
         activation,
         slope,
         precision,
+        depth=Depth(sizes[0], kernel[0], stride[0], padding[0], dilation[0]) if count == 3 else None,
     )
     y_shape = problem.y_shape
     # An empty batch counts as one image, as it does when NumPy makes the array.
-    if max(n, 1) * k * problem.oh * problem.ow * ITEMSIZE[problem.dtype] > sys.maxsize:
+    if max(n, 1) * k * problem.od * problem.oh * problem.ow * ITEMSIZE[problem.dtype] > sys.maxsize:
         raise ValueError(
             f"{op}: x of shape {x_shape} with padding {padding} gives an output of shape {y_shape}, "
             "which is too large to address"
@@ -245,6 +327,9 @@ def conv2d_problem(
     return problem
 
 
+conv2d_problem = functools.partial(conv_problem, "conv2d")
+
+
 def _check_not_empty(name: str, axes: dict[str, int], shape: tuple[int, ...]) -> None:
     """No axis but the batch may be empty."""
     for axis, size in axes.items():
@@ -252,7 +337,9 @@ def _check_not_empty(name: str, axes: dict[str, int], shape: tuple[int, ...]) ->
             raise ValueError(f"{name} has no {axis} (shape {shape}); only x's batch axis may be empty")
 
 
-def resolve_padding(op: str, padding: Any, sizes: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> tuple[Pair, ...]:
+def resolve_padding(
+    op: str, padding: Any, sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> tuple[Pair, ...]:
     """(before, after) for each spatial axis, from any form of the `padding` argument."""
     name, count = f"{op}: padding", len(sizes)
     if isinstance(padding, str):
@@ -264,8 +351,9 @@ def resolve_padding(op: str, padding: Any, sizes: Pair, kernel: Pair, stride: Pa
     if isinstance(padding, (tuple, list)):
         pairs = [isinstance(entry, (tuple, list)) for entry in padding]
         if len(padding) != count or any(pairs) != all(pairs):
+            more = "s" * (count > 1)
             raise ValueError(
-                f"{name} must be an int, {count} ints, {count} (before, after) pairs or one of "
+                f"{name} must be an int, {count} int{more}, {count} (before, after) pair{more} or one of "
                 f"{', '.join(map(repr, PADDING_NAMES))}, got {shown(padding)}"
             )
         if all(pairs):

@@ -25,7 +25,7 @@ def source_index(i, size, mode):
 def resolve_padding(padding, sizes, kernel, stride, dilation):
     """(before, after) for each axis, from any form."""
     if padding == "valid":
-        return [(0, 0)] * 2
+        return [(0, 0)] * len(sizes)
     if isinstance(padding, str):
         pairs = []
         for size, k, s, d in zip(sizes, kernel, stride, dilation, strict=True):
@@ -35,7 +35,7 @@ def resolve_padding(padding, sizes, kernel, stride, dilation):
             pairs.append((large, small) if padding == "same_lower" else (small, large))
         return pairs
     if isinstance(padding, int):
-        return [(padding, padding)] * 2
+        return [(padding, padding)] * len(sizes)
     return [(p, p) if isinstance(p, int) else tuple(p) for p in padding]
 
 
@@ -63,38 +63,41 @@ def activate(y, activation):
         return y * np.vectorize(lambda t: 0.5 * math.erfc(-t / math.sqrt(2)), otypes=[float])(y)
 
 
-def both(value):
-    """One int for each of the two axes."""
-    return (value, value) if isinstance(value, int) else tuple(value)
+def each(value, axes):
+    """One int for each of some axes."""
+    return (value,) * axes if isinstance(value, int) else tuple(value)
 
 
 def output_sizes(sizes, kernel, stride, padding, dilation):
     """How many windows fit on each axis."""
-    pads = resolve_padding(padding, sizes, kernel, both(stride), both(dilation))
-    axes = zip(sizes, kernel, both(stride), pads, both(dilation), strict=True)
+    stride, dilation = each(stride, len(sizes)), each(dilation, len(sizes))
+    pads = resolve_padding(padding, sizes, kernel, stride, dilation)
+    axes = zip(sizes, kernel, stride, pads, dilation, strict=True)
     return [(size + sum(pad) - (k - 1) * d - 1) // step + 1 for size, k, step, pad, d in axes]
 
 
 def taps(sizes, kernel, stride, padding, dilation, mode):
     """Every (output pixel, tap, source pixel) of a convolution; the source is None for a zero of the padding."""
+    axes = len(sizes)
+    stride, dilation = each(stride, axes), each(dilation, axes)
     outputs = output_sizes(sizes, kernel, stride, padding, dilation)
-    (top, _), (left, _) = resolve_padding(padding, sizes, kernel, both(stride), both(dilation))
-    stride, dilation = both(stride), both(dilation)
-    for i, j, a, b in itertools.product(*map(range, (*outputs, *kernel))):
-        h = source_index(i * stride[0] + a * dilation[0] - top, sizes[0], mode)
-        v = source_index(j * stride[1] + b * dilation[1] - left, sizes[1], mode)
-        yield (i, j), (a, b), None if h is None or v is None else (h, v)
+    pads = resolve_padding(padding, sizes, kernel, stride, dilation)
+    for place in itertools.product(*map(range, (*outputs, *kernel))):
+        output, tap = place[:axes], place[axes:]
+        steps = zip(output, tap, stride, dilation, pads, sizes, strict=True)
+        source = tuple(source_index(i * s + a * d - before, size, mode) for i, a, s, d, (before, _), size in steps)
+        yield output, tap, None if None in source else source
 
 
 def channels_first(x, layout):
     """A float64 copy of an image batch, channels first."""
     x = np.array(x, np.float64)
-    return x.transpose(0, 3, 1, 2) if layout == "channels_last" else x
+    return np.moveaxis(x, -1, 1) if layout == "channels_last" else x
 
 
 def in_layout(x, layout):
     """A channels-first image batch in the asked layout."""
-    return x.transpose(0, 2, 3, 1) if layout == "channels_last" else x
+    return np.moveaxis(x, 1, -1) if layout == "channels_last" else x
 
 
 def grouped(x, groups):
@@ -108,11 +111,11 @@ def grouped_weight(w, groups):
     return w.reshape(groups, -1, *w.shape[1:])
 
 
-def conv2d(x, w, bias=None, stride=1, padding=0, dilation=1, groups=1, *, padding_mode="zeros",
+def conv(x, w, bias=None, stride=1, padding=0, dilation=1, groups=1, *, padding_mode="zeros",
            layout="channels_first", activation=None, residual=None):  # fmt: skip
-    """conv2d of float64 copies of the operands."""
-    if x.ndim == 3:
-        one = conv2d(x[None], w, bias, stride, padding, dilation, groups, padding_mode=padding_mode, layout=layout,
+    """A convolution along any number of axes, of float64 copies of the operands."""
+    if x.ndim < w.ndim:
+        one = conv(x[None], w, bias, stride, padding, dilation, groups, padding_mode=padding_mode, layout=layout,
                      activation=activation, residual=None if residual is None else residual[None])  # fmt: skip
         return one[0]
     x, kernel = channels_first(x, layout), w.shape[2:]
@@ -127,18 +130,18 @@ def conv2d(x, w, bias=None, stride=1, padding=0, dilation=1, groups=1, *, paddin
             y[(..., *output)] += (pixel[:, :, None, :] * w[(..., *tap)]).sum(axis=3)
     y = y.reshape(n, k, *y.shape[3:])
     if bias is not None:
-        y += np.asarray(bias, np.float64)[None, :, None, None]
+        y += np.asarray(bias, np.float64).reshape(1, -1, *[1] * len(sizes))
     y = in_layout(y, layout)
     if residual is not None:
         y = y + np.asarray(residual, np.float64)
     return activate(y, activation)
 
 
-def conv2d_input_grad(dy, w, input_shape, stride=1, padding=0, dilation=1, groups=1, *, padding_mode="zeros",
+def input_grad(dy, w, input_shape, stride=1, padding=0, dilation=1, groups=1, *, padding_mode="zeros",
                       layout="channels_first"):  # fmt: skip
     """Each product of the convolution gives dy * w to its source pixel."""
-    if dy.ndim == 3:
-        return conv2d_input_grad(dy[None], w, (1, *input_shape), stride, padding, dilation, groups,
+    if dy.ndim < w.ndim:
+        return input_grad(dy[None], w, (1, *input_shape), stride, padding, dilation, groups,
                                  padding_mode=padding_mode, layout=layout)[0]  # fmt: skip
     dx = channels_first(np.zeros(input_shape), layout)
     n, c, *sizes = dx.shape
@@ -151,10 +154,10 @@ def conv2d_input_grad(dy, w, input_shape, stride=1, padding=0, dilation=1, group
     return in_layout(dx.reshape(n, c, *sizes), layout)
 
 
-def conv2d_weight_grad(dy, x, weight_shape, stride=1, padding=0, dilation=1, groups=1, *, padding_mode="zeros",
+def weight_grad(dy, x, weight_shape, stride=1, padding=0, dilation=1, groups=1, *, padding_mode="zeros",
                        layout="channels_first"):  # fmt: skip
     """Each product of the convolution gives dy * x to its tap, a zero of the padding included."""
-    if dy.ndim == 3:
+    if dy.ndim < len(weight_shape):
         dy, x = dy[None], x[None]
     x, dy = channels_first(x, layout), grouped(channels_first(dy, layout), groups)
     sizes, kernel = x.shape[2:], weight_shape[2:]
@@ -167,8 +170,11 @@ def conv2d_weight_grad(dy, x, weight_shape, stride=1, padding=0, dilation=1, gro
     return dw.reshape(weight_shape)
 
 
-def conv2d_bias_grad(dy, layout="channels_first"):
+def bias_grad(dy, layout="channels_first", axes=2):
     """Each output pixel gives dy to its channel's bias."""
-    dy = channels_first(dy if dy.ndim == 4 else dy[None], layout)
+    dy = channels_first(dy if dy.ndim == axes + 2 else dy[None], layout)
     with np.errstate(all="ignore"):
-        return dy.sum(axis=(0, 2, 3))
+        return np.moveaxis(dy, 1, 0).reshape(dy.shape[1], -1).sum(axis=1)
+
+
+conv2d, conv2d_input_grad, conv2d_weight_grad, conv2d_bias_grad = conv, input_grad, weight_grad, bias_grad

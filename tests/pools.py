@@ -167,6 +167,21 @@ def laid(x, layout):
     return np.ascontiguousarray(np.moveaxis(x, 1, -1)) if layout == "channels_last" else np.ascontiguousarray(x)
 
 
+def assert_summed(y, exact, magnitude, roundings, err_msg=""):
+    """Within so many roundings of terms whose absolute values sum to `magnitude`, and one to the result's type.
+
+    The oracle's own roundings, which are those of float64, count as one more of each.
+    """
+    kind, expected = y.dtype, rounded(exact, y.dtype).astype(np.float64)
+    computing = np.finfo(np.float64 if kind == np.float64 else np.float32).eps
+    stored = {"float16": 2.0**-10, "bfloat16": 2.0**-7}.get(kind.name) or np.finfo(kind).eps
+    finite, y = np.isfinite(expected), y.astype(np.float64)
+    np.testing.assert_array_equal(y[~finite], expected[~finite], err_msg=err_msg)
+    bound = (roundings * computing * magnitude + stored * np.abs(expected) + 2.0**-24 * (kind == np.float16))[finite]
+    wrong = np.abs(y - expected)[finite] / np.maximum(bound, np.finfo(np.float64).tiny)
+    assert wrong.max(initial=0) <= 1, f"{err_msg}: {wrong.max()} of the bound"
+
+
 def assert_close(y, expected, err_msg="", ulps=8):
     """Within a few roundings of the result's type, relative to an element and to the largest: sums may cancel."""
     kind = y.dtype

@@ -62,6 +62,8 @@ IDS = [case[0] for case in CASES]
 # What matters to gradients beside: pixels that no window touches, phases of the stride, borders that fold back.
 GRADIENT_CASES = [
     ("point_strided_by_three", (2, 5, 8, 7), (6, 5, 1, 1), {"stride": 3}),
+    ("point_strided_padded", (2, 5, 8, 7), (40, 5, 1, 1), {"stride": (1, 3), "padding": (0, 4)}),
+    ("point_strided_padded_grouped", (2, 4, 5, 16), (6, 2, 1, 1), {"stride": (2, 3), "padding": (1, 4), "groups": 2}),
     ("stride_wider_than_kernel", (2, 4, 11, 13), (5, 4, 2, 2), {"stride": 3}),
     ("stride_wider_depthwise", (1, 6, 10, 13), (6, 1, 2, 3), {"groups": 6, "stride": (3, 4)}),
     ("stride_wider_padded", (1, 4, 9, 12), (5, 4, 2, 2), {"stride": (4, 3), "padding": 1}),

@@ -37,6 +37,10 @@ def test_labels_are_those_of_the_networks():
         (Layer("conv2d", 8, 9, 9, 8, 3, 3), "3x3, stride 1"),
         (Layer("conv2d", 8, 9, 9, 8, 3, 3, (2, 2)), "other"),
         (Layer("conv2d", 8, 9, 9, 8, 3, 3, groups=2), "3x3, stride 1"),
+        (Layer("conv1d", 8, 1, 9, 8, 1, 1), "1-D"),
+        (Layer("conv3d", 8, 9, 9, 8, 1, 1), "3-D"),
+        (Layer("conv_transpose3d", 8, 9, 9, 8, 1, 1), "transposed"),
+        (Layer("max_pool1d", 8, 1, 9, 8, 1, 2), "pool"),
     ],
 )
 def test_groups(layer, expected):

@@ -119,7 +119,7 @@ def torch_conv2d(x, w, stride=1, padding=0, dilation=1, groups=1, padding_mode="
     if layout == "channels_last":
         y = torch_conv2d(x.permute(0, 3, 1, 2), w, stride, padding, dilation, groups, padding_mode)
         return y.permute(0, 2, 3, 1)
-    where = naive.both(stride), naive.both(dilation)
+    where = naive.each(stride, 2), naive.each(dilation, 2)
     (top, bottom), (left, right) = naive.resolve_padding(padding, x.shape[2:], w.shape[2:], *where)
     if top or bottom or left or right:
         mode = {"zeros": "constant"}.get(padding_mode, padding_mode)

@@ -12,11 +12,14 @@ PACKAGE = Path(fc.__file__).parent
 ORDER = [
     ("__main__", "bench"),
     ("__init__",),
-    ("insight", "layers"),
-    ("conv_grad", "pool_grad"),
+    ("insight", "layers_transposed"),
+    ("layers", "adaptive"),
+    ("conv_transpose_grad",),
+    ("conv_grad", "conv_transpose", "pool_grad", "windows", "unpool"),
     ("pool",),
     ("conv",),
     ("tuning",),
+    ("jobcall",),
     ("call", "pool_call"),
     ("dispatch",),
     ("algorithm",),
@@ -26,9 +29,10 @@ ORDER = [
     ("constants",),
     ("blocking", "batch_norm", "winners"),
     ("codegen",),
-    ("job",),
-    ("problem", "pool_problem", "target", "networks", "workspace"),
-    ("checks", "version", "pool_docs"),
+    ("job", "grid"),
+    ("problem", "pool_problem", "transposed", "target", "networks", "workspace"),
+    ("trunk", "adaptive_docs"),
+    ("checks", "docs", "docs_transposed", "pool_docs", "version"),
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 # `import fastconv` inside these is the public package, as a user has it.
@@ -78,11 +82,19 @@ def test_one_place_compiles():
 
 
 def test_public_names():
-    public = {"conv2d", "conv2d_backward", "conv2d_input_grad", "conv2d_weight_grad", "ConvGradients", "Conv2d",
-              "explain", "algorithms", "show_config", "set_num_threads", "get_num_threads", "num_threads",
-              "Plan"}  # fmt: skip
-    pools = {f"{kind}_pool{dims}d" for kind in ("max", "avg", "lp", "weighted_avg") for dims in (1, 2, 3)}
-    public |= pools | {f"{pool}_backward" for pool in pools}
+    public = {"ConvGradients", "Plan", "explain", "algorithms", "show_config", "set_num_threads", "get_num_threads",
+              "num_threads"}  # fmt: skip
+    for op in ("conv1d", "conv2d", "conv3d"):
+        public |= {op, f"{op}_backward", f"{op}_input_grad", f"{op}_weight_grad", op.capitalize()}
+        op = op.replace("conv", "conv_transpose")
+        public |= {op, f"{op}_backward", f"{op}_input_grad", f"{op}_weight_grad", f"ConvTranspose{op[-2:]}"}
+    pools = {
+        f"{kind}_pool{dims}d"
+        for kind in ("max", "avg", "lp", "weighted_avg", "adaptive_avg", "adaptive_max")
+        for dims in (1, 2, 3)
+    }
+    pools |= {f"max_unpool{dims}d" for dims in (1, 2, 3)} | {f"global_{kind}_pool" for kind in ("avg", "max", "lp")}
+    public |= {"fold", "unfold"} | pools | {f"{pool}_backward" for pool in pools}
     assert set(fc.__all__) == public
     assert all(getattr(fc, name).__doc__ for name in public)
 

@@ -77,7 +77,11 @@ def test_comb(rng, isa, kind, step, zeros):
         source, found = numbers(rng, count, dtype), np.full(step * count + 5, 77, dtype)
         expected = found.copy()
         expected[: step * count : step] = 0 if zeros else source
-        run(f"comb_{kind}_{isa}", 0 if zeros else source, found, step * dtype.itemsize, count)
+        run(f"comb_{kind}_{isa}", 0 if zeros else source, dtype.itemsize, found, step * dtype.itemsize, count)
+        np.testing.assert_array_equal(found, expected)
+        found[: step * count : step] = 77
+        expected[: step * count : step] = 0 if zeros else source[:1]
+        run(f"comb_{kind}_{isa}", 0 if zeros else source, 0, found, step * dtype.itemsize, count)
         np.testing.assert_array_equal(found, expected)
 
 

@@ -104,9 +104,8 @@ def ours(rng, x, w, options, layout):
 def test_errors_are_at_most_twice_those_of_pytorch(rng, kind, dtype):
     """The root of the mean square against PyTorch's better memory format, the largest error against the same format.
 
-    In float64 the largest error is held against the worse format: of 11288 results 8 erred more than twice as much as
-    the same format's, at most 2.19 times; of 16066 in float32 none, at most 1.98 times (AVX-512). Largest errors of a
-    few products hang on how many results are near the next power of two, so they are not compared.
+    The largest were 1.80 times PyTorch's of 2202 results in float64, 1.81 times of 4738 in float32 (AVX-512). Largest
+    errors of a few products hang on how many results are near the next power of two, so they are not compared.
     """
     done = 0
     while done < -(-COUNT // len(KINDS)):
@@ -123,6 +122,5 @@ def test_errors_are_at_most_twice_those_of_pytorch(rng, kind, dtype):
             found = errors(y, terms)
             message = f"{x_shape} {w_shape} {options} {layout} {algorithm}: {found} against {peer.tolist()}"
             assert found[0] <= 2 * peer[:, 0].min(), message
-            largest = same if dtype == "float32" else peer[:, 1].max()
-            assert w[0].size < 32 or found[1] <= 2 * largest, message
+            assert w[0].size < 32 or found[1] <= 2 * same, message
         done += 1

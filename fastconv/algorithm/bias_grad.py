@@ -69,7 +69,7 @@ def join_parts(plan, call, scratch, task):
 def bias_grad(problem: Problem, target: Target) -> Execution:
     """The launches that sum a contiguous dy into db."""
     _, computing, item = names_of(problem)
-    stored, plane, k = problem.itemsize, problem.oh * problem.ow, problem.k
+    stored, plane, k = problem.itemsize, problem.od * problem.oh * problem.ow, problem.k
     finish = microkernel(finish_name(problem, target, None)).address
     flops = 32 * problem.n * plane * k // 8
     if problem.layout == "channels_first":

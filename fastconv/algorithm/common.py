@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,18 +19,34 @@ SIMPLE_ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2}
 
 @dataclass(frozen=True)
 class Steps:
-    """Bytes from one element of x to the next along each axis."""
+    """Bytes from one element of x to the next along each axis; `d` for volumes, `g` where groups are not one after the
+    other."""
 
     n: int
     c: int
     h: int
     w: int
+    d: int = 0
+    g: int = 0
+
+    def group(self, channels: int) -> int:
+        """Bytes from one group of `channels` channels to the next."""
+        return self.g or channels * self.c
+
+    @classmethod
+    def of(cls, problem: Problem, strides: Sequence[int]) -> Steps:
+        """Those of the images that this pass reads, from an array's strides."""
+        n, *rest = strides
+        *spatial, c = rest if problem.layout == "channels_last" else (*rest[1:], rest[0])
+        if len(spatial) == 1:  # the one row of a signal is a whole plane
+            spatial.insert(0, spatial[0] * (problem.ow if problem.pass_ == "input_grad" else problem.w))
+        *depth, h, w = spatial
+        return cls(n, c, h, w, *depth)
 
 
 def contiguous_steps(problem: Problem) -> Steps:
     """The steps of C-contiguous images as this pass reads them."""
-    n, a, b, c = np.cumprod((problem.itemsize, *problem.source_shape[:0:-1]))[::-1].tolist()
-    return Steps(n, c, a, b) if problem.layout == "channels_last" else Steps(n, a, b, c)
+    return Steps.of(problem, np.cumprod((problem.itemsize, *problem.source_shape[:0:-1]))[::-1].tolist())
 
 
 def names_of(problem: Problem) -> tuple[str, str, int]:

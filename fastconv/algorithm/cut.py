@@ -163,12 +163,22 @@ class Cut:
         return self.shape.in_place and self.shape.lanes == "pixels"
 
     @property
+    def fetched_by_planes(self) -> bool:
+        """Whether panels are fetched plane by plane, in runs: with several taps panels share their lines."""
+        return self.panels and (self.problem.r, self.problem.s) == (1, 1)
+
+    @property
     def block_tiles(self) -> int:
-        """How many tiles' pixels: if L1 holds several, so that each plane of y gets a longer run."""
+        """How many tiles' pixels: each plane of y gets a longer run, and if it is fetched by planes, each plane of x.
+
+        Then they may fill a quarter of L2, as the next ones come while these are used; else L1. 256 to 64 channels on
+        56x56, batch 8: 1.16 times as fast with 512 KiB as with what L1 holds, 480 to 64 on 14x14 1.13 times.
+        """
         if not self.panels:
             return 1
         most = -(-self.block_run // self.lanes // max(1, self.shape.vectors - 1))
-        return max(1, min(most, self.target.l1 // self._panel))
+        room = self.target.l2 // 4 if self.fetched_by_planes else self.target.l1
+        return max(1, min(most, room // self._panel))
 
     @property
     def _panel(self) -> int:

@@ -6,6 +6,7 @@ scratch that stays in L2, runs the stencil there, and writes y, through a transp
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -227,6 +228,10 @@ def _main(problem: Problem, x: Steps, cut: Cut, packing: np.ndarray, target: Tar
     rows, group = cut.rows
     tap_row = dh if group == rows else group  # rows of the strip from one row of taps to the next
     tiles = min(MOST_PIXELS, ow)
+    if problem.frames and problem.residual:
+        # Tap after tap of a volume is added to y in place: tiles must not overlap, as the last of a row otherwise does.
+        each = math.gcd(ow // cut.column_blocks, cut.width)
+        tiles = max(size for size in range(1, tiles + 1) if each % size == 0)
     taps = problem.r * problem.s
     part = sum_part(problem, taps)
     words = variant(problem.r, problem.s, sw, dw), *["parts"] * (part < taps)
@@ -245,7 +250,7 @@ def _main(problem: Problem, x: Steps, cut: Cut, packing: np.ndarray, target: Tar
     in_kernel = simple and after in (output.NOTHING, output.TRANSPOSE_ONLY)
     strip, stage, lines, _ = cut.parts(target)
     finish = microkernel(finish_name(problem, target, problem.activation)) if not in_kernel else None
-    item_stored = problem.itemsize
+    item_stored, (image, channel) = problem.itemsize, problem.steps_between(problem.k, oh, ow)
     put_input(plan, problem, x, target)
     for index, value in (
         (CHANNELS, problem.c), (MULTIPLIER, problem.k // problem.c), (BLOCKS, blocks), (ROW_BLOCKS, cut.row_blocks),
@@ -253,7 +258,7 @@ def _main(problem: Problem, x: Steps, cut: Cut, packing: np.ndarray, target: Tar
         (COLUMN_BASE, ow // cut.column_blocks), (COLUMN_LARGER, ow % cut.column_blocks),
         (STRIDE_H, sh), (TOP, problem.padding[0][0]), (ROWS, rows), (GROUP, group), (GROUP_STEP, dh),
         (STRIDE_W, sw), (LEFT, problem.padding[1][0]), (COLUMNS, columns), (X_N, x.n),
-        (Y_N, problem.k * oh * ow * item_stored), (Y_CHANNEL, item_stored if last else oh * ow * item_stored),
+        (Y_N, image * item_stored), (Y_CHANNEL, channel * item_stored),
         (Y_PIXEL, problem.k * item_stored if last else item_stored), (OW, ow), (ITEM, item), (LANES, lanes),
         (BIAS_MOVE, microkernel(f"row_{computing}_{target.isa}").address),
         (KERNEL, kernel.address), (TABLE, table.ctypes.data), (TAPS, taps), (SUM_PART, part),

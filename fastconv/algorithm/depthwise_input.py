@@ -14,7 +14,8 @@ from fastconv.cost import depthwise_input_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.names import Name
-from fastconv.microkernels.stencil import ZEROS, kinds
+from fastconv.microkernels.stencil import ZEROS
+from fastconv.microkernels.stencilinput import kinds
 from fastconv.problem import Problem
 from fastconv.target import Target
 
@@ -77,6 +78,9 @@ def one_pass(problem: Problem, x: Steps, target: Target) -> bool:
         and problem.k == problem.c
         and problem.layout == "channels_first"
         and problem.padding_mode == "zeros"
+        and not problem.bias
+        and problem.activation is None
+        and not problem.frames
         and problem.dtype in ("float32", "float64")
         and target.isa in ("avx512", "avx2")  # which have masked loads
         and (problem.stride, problem.dilation) == ((2, 2), (1, 1))

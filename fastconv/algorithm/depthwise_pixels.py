@@ -50,13 +50,13 @@ def depthwise_pixels(plan, call, scratch, task):
                 peek(plan, LEFT), peek(plan, W), peek(plan, NO_ROW), peek(call, WEIGHT) + k * taps * item,
                 y, peek(plan, Y_CHANNEL), run * item, run, runs,
                 peek(call, BIAS) + k * item if peek(call, BIAS) != 0 else 0,
-                residual if finish == 0 else 0, peek(plan, ACTIVATION),
+                residual, peek(plan, ACTIVATION),
             ),
         )  # fmt: skip
         if finish != 0:
             for i in range(together):
                 at = i * peek(plan, Y_CHANNEL)
-                invoke(finish, (y + at, y + at, residual + at if residual != 0 else 0, runs * run, peek(plan, SLOPE)))
+                invoke(finish, (y + at, y + at, 0, runs * run, peek(plan, SLOPE)))
 
 
 def refuses(problem: Problem, x: Steps, target: Target) -> str | None:
@@ -91,6 +91,7 @@ def build(problem: Problem, x: Steps, target: Target, threads: int, packed: bool
     no_row = np.zeros(ZEROS, np.uint8)
     simple = problem.activation in (*SIMPLE_ACTIVATIONS, "leaky_relu")
     finish = None if simple else microkernel(finish_name(problem, target, problem.activation))
+    image, channel = problem.steps_between(problem.k, oh, ow)
     plan = np.zeros(PIXELS_FIELDS, np.int64)
     for index, value in (
         (OUTPUTS, problem.k), (MULTIPLIER, problem.k // problem.c), (PLANES, planes), (BLOCKS, -(-problem.k // planes)),
@@ -98,7 +99,7 @@ def build(problem: Problem, x: Steps, target: Target, threads: int, packed: bool
         (H, problem.h), (W, problem.w), (STRIDE_H, problem.stride[0]),
         (TOP, problem.padding[0][0]), (LEFT, problem.padding[1][0]), (TAPS, problem.r * problem.s), (OW, ow),
         (ITEM, item), (X_N, x.n), (X_C, x.c), (X_H, x.h),
-        (Y_N, problem.k * oh * ow * item), (Y_CHANNEL, oh * ow * item),
+        (Y_N, image * item), (Y_CHANNEL, channel * item),
         (KERNEL, kernel.address), (SLOPE, slope.ctypes.data), (NO_ROW, no_row.ctypes.data),
         (ACTIVATION, SIMPLE_ACTIVATIONS.get(problem.activation, slope.ctypes.data) if simple else 0),
         (FINISH, 0 if finish is None else finish.address),

@@ -64,6 +64,8 @@ class Matvec:
             return "more than one pixel"
         if problem.groups > 1:
             return "groups"
+        if problem.frames:
+            return "images are frames of a volume"
         if item != problem.itemsize:
             return "narrow dtypes are widened while packing"
         return None if x.c == item else "x's channels are not contiguous"

@@ -24,7 +24,7 @@ from fastconv.codegen.jit import helper, native
     PIXELS_ARE_LANES, LANES, ITEM,
     ROW_MOST, VECTOR_MOST, CHANNEL_TILES, TILES_A_BLOCK,    # tiles; channels are cut for all blocks at once
     GROUP_CHANNELS, KERNELS, LANES_OUTER,
-    TABLE, PITCH,
+    TABLE, PITCH, AHEAD, AHEAD_STEP, AHEAD_BLOCKS,          # AHEAD = 0: tiles ask for what TABLE says
     PACK, PACK_PLAN, STRIPS_AT, STRIP_CHUNK, STRIP_BYTES,   # PACK = 0: x is read in place
     OH_START, OW_START,                             # where the plan's part of the output starts
     STRIDE_H, STRIDE_W, TOP, LEFT, DH, DW,
@@ -37,7 +37,7 @@ from fastconv.codegen.jit import helper, native
     STAGED, STAGE_PIXEL, STAGE_CHANNEL, STAGE_BYTES,    # tiles go to scratch, not to y
     AFTER, FINISH, TRANSPOSE,
     NEST_FIELDS,
-) = range(70)  # fmt: skip
+) = range(73)  # fmt: skip
 
 VECTORS_TABLED = 9  # the kernel table has rows of 2 * 9 addresses: 0 to 8 vectors, whole or with a masked tail
 # The arrays of one call, as the launcher lays them out.
@@ -51,9 +51,30 @@ def tile_start(index, base, larger):
 
 
 @helper
+def place_of(plan, block):
+    """A block's image and group, and its place among the blocks of rows and of columns."""
+    column_block = block % peek(plan, COLUMN_BLOCKS)
+    above = block // peek(plan, COLUMN_BLOCKS)
+    row_block, above = above % peek(plan, ROW_BLOCKS), above // peek(plan, ROW_BLOCKS)
+    return above // peek(plan, GROUPS), above % peek(plan, GROUPS), row_block, column_block
+
+
+@helper
+def corner_of(plan, row_block, column_block):
+    """A block's first output row and column."""
+    return (
+        peek(plan, OH_START) + tile_start(row_block, peek(plan, ROW_BASE), peek(plan, ROW_LARGER)),
+        peek(plan, OW_START) + tile_start(column_block, peek(plan, COLUMN_BASE), peek(plan, COLUMN_LARGER)),
+    )
+
+
+@helper
 def run_tiles(plan, depth, x, w, w_channel, y, y_run, y_pixel, y_channel, first, bias, residual, act,
-              tile0, tile1, runs, run, panel):  # fmt: skip
-    """All tiles of one task over one chunk: channel tiles tile0..tile1, `runs` runs of `run` output pixels."""
+              tile0, tile1, runs, run, panel, x_after):  # fmt: skip
+    """All tiles of one task over one chunk: channel tiles tile0..tile1, `runs` runs of `run` output pixels.
+
+    `x_after` is where the pixels start that this worker packs next.
+    """
     lanes, item, table = peek(plan, LANES), peek(plan, ITEM), peek(plan, TABLE)
     channels, kernels, pitch = peek(plan, GROUP_CHANNELS), peek(plan, KERNELS), peek(plan, PITCH)
     x_run, x_pixel = peek(plan, X_RUN), peek(plan, X_PIXEL)
@@ -71,7 +92,7 @@ def run_tiles(plan, depth, x, w, w_channel, y, y_run, y_pixel, y_channel, first,
     pixels_outer = (peek(plan, LANES_OUTER) != 0) == along_pixels
     outer_tiles, inner_tiles = (1, tile1 - tile0) if pixels_outer else (tile1 - tile0, 1)
     w_pack, x_pack, block_tiles = peek(plan, W_PACK), peek(plan, X_PACK), peek(plan, BLOCK_TILES)
-    sum_part = peek(plan, SUM_PART)
+    sum_part, asked, ahead_step = peek(plan, SUM_PART), peek(plan, AHEAD), peek(plan, AHEAD_STEP)
     x_panel = depth * peek(plan, VECTOR_MOST) * lanes * item
     for outer in range(outer_tiles):
         if w_pack != 0:
@@ -99,18 +120,28 @@ def run_tiles(plan, depth, x, w, w_channel, y, y_run, y_pixel, y_channel, first,
                         last = min(lane_extent - lane - (width - 1) * lanes, lanes)
                         p, k = (lane, row) if along_pixels else (row, lane)
                         kernel = peek(kernels, (rows * VECTORS_TABLED + width) * 2 + (1 if last < lanes else 0))
-                        # Each step of a tile fetches a line of the next pixels: the last of them, or with pixels in
-                        # the lanes one of a vector, as the tiles of the same pixels share this work.
-                        source = x_line + p * x_pixel
-                        ahead = source + (min(i, width - 1) * lanes if along_pixels else rows - 1) * x_pixel
-                        if part1 < pixel_parts:
-                            ahead += block_tiles * (width * lanes if along_pixels else rows) * x_pixel
+                        # Each step of a tile fetches a line of the next pixels. Those of 1x1 kernels come plane by
+                        # plane, some planes a tile, in the order that the processor's own prefetcher follows. Else it
+                        # is the last of them, or with pixels in the lanes one of a vector: a pixel's tiles share this.
+                        source, lines = x_line + p * x_pixel, table
+                        if asked != 0:
+                            lines, ahead = asked, x_after
+                            if part1 < pixel_parts:
+                                ahead = x_line + tile_start(part1, vector_base, vector_larger) * lanes * x_pixel
+                            elif line < runs - 1:
+                                ahead = x_line + x_run
+                            planes = (inner * (part1 - part0) + part - part0) * ahead_step
+                            ahead += max(0, min(planes, depth * peek(plan, X_C) - ahead_step))
+                        else:
+                            ahead = source + (min(i, width - 1) * lanes if along_pixels else rows - 1) * x_pixel
+                            if part1 < pixel_parts:
+                                ahead += block_tiles * (width * lanes if along_pixels else rows) * x_pixel
                         if x_pack != 0:
                             source = panel + (part - part0) * x_panel
                         invoke(
                             kernel,
                             (
-                                depth, source, table, panel if w_pack != 0 else w + k * w_channel, pitch,
+                                depth, source, lines, panel if w_pack != 0 else w + k * w_channel, pitch,
                                 y_line + p * y_pixel + k * y_channel, y_pitch, first,
                                 bias + k * item if bias != 0 else 0,
                                 r_line + p * r_pixel + k * r_channel if residual != 0 else 0, r_pitch, act, last,
@@ -128,12 +159,8 @@ def nest(plan, call, scratch, task):
     """
     channel_block = task % peek(plan, CHANNEL_BLOCKS)
     block = task // peek(plan, CHANNEL_BLOCKS)
-    column_block = block % peek(plan, COLUMN_BLOCKS)
-    above = block // peek(plan, COLUMN_BLOCKS)
-    row_block, above = above % peek(plan, ROW_BLOCKS), above // peek(plan, ROW_BLOCKS)
-    g, n = above % peek(plan, GROUPS), above // peek(plan, GROUPS)
-    oh0 = peek(plan, OH_START) + tile_start(row_block, peek(plan, ROW_BASE), peek(plan, ROW_LARGER))
-    ow0 = peek(plan, OW_START) + tile_start(column_block, peek(plan, COLUMN_BASE), peek(plan, COLUMN_LARGER))
+    n, g, row_block, column_block = place_of(plan, block)
+    oh0, ow0 = corner_of(plan, row_block, column_block)
     runs = peek(plan, ROW_BASE) + (1 if row_block < peek(plan, ROW_LARGER) else 0)
     run = peek(plan, COLUMN_BASE) + (1 if column_block < peek(plan, COLUMN_LARGER) else 0)
 
@@ -151,6 +178,8 @@ def nest(plan, call, scratch, task):
     residual = peek(call, RESIDUAL) + place if peek(call, RESIDUAL) != 0 else 0
     bias = peek(call, BIAS) + g * group_channels * item if peek(call, BIAS) != 0 else 0
     staged = peek(plan, STAGED) != 0
+    # A residual that is y itself is where its sum starts: the first of several chunks would overwrite it.
+    adds = residual == y and not staged
     sums, sums_run, sums_pixel, sums_channel = y, y_run, y_pixel, y_channel
     if staged:
         sums_pixel, sums_channel = peek(plan, STAGE_PIXEL), peek(plan, STAGE_CHANNEL)
@@ -164,6 +193,12 @@ def nest(plan, call, scratch, task):
     channels, r, s = peek(plan, CHANNELS), peek(plan, R), peek(plan, S)
     chunk_c, chunk_r, chunk_s = peek(plan, CHUNK), peek(plan, CHUNK_R), peek(plan, CHUNK_S)
     chunks, c0, r0, s0 = peek(plan, CHUNKS), 0, 0, 0
+    x_later = 0
+    if peek(plan, AHEAD) != 0:
+        n, g, row_block, column_block = place_of(plan, block + peek(plan, AHEAD_BLOCKS))
+        oh1, ow1 = corner_of(plan, row_block, column_block)
+        x_later = peek(call, X) + n * peek(plan, X_N) + g * peek(plan, X_G)
+        x_later += oh1 * peek(plan, STRIDE_H) * peek(plan, X_ROW) + ow1 * peek(plan, STRIDE_W) * peek(plan, X_COLUMN)
     for index in range(chunks):
         some, last = min(chunk_c, channels - c0), index == chunks - 1
         depth = some * min(chunk_r, r - r0) * min(chunk_s, s - s0)
@@ -180,9 +215,11 @@ def nest(plan, call, scratch, task):
         run_tiles(
             plan, depth, source, w + ((c0 * r + r0) * s + s0) * peek(plan, W_PRODUCT),
             w_channel if w_channel != 0 else depth * item,
-            sums, sums_run, sums_pixel, sums_channel, 1 if index == 0 else 0,
-            bias if last else 0, residual if last and not staged else 0,
+            sums, sums_run, sums_pixel, sums_channel, 1 if index == 0 and not adds else 0,
+            bias if last else 0, residual if last and not staged and not adds else 0,
             peek(plan, ACTIVATION) if last else 0, tile0, tile1, runs, run, scratch + peek(plan, PANEL_AT),
+            x_later if last else x + (c0 + some) * peek(plan, X_C) + oh0 * peek(plan, STRIDE_H) * peek(plan, X_ROW)
+            + ow0 * peek(plan, STRIDE_W) * peek(plan, X_COLUMN),
         )  # fmt: skip
         s0 += chunk_s
         if s0 >= s:

@@ -1,18 +1,22 @@
 """Other libraries' convolutions behind one interface: prepare(peer, pass, data, threads) -> a call that gives results.
 
-A prepared call takes nothing; images in its results have their channels first. torch is given its weights anew at each
-call, as `conv2d` is; onnxruntime, openvino and ncnn hold them, as `Conv2d` does, and have no gradients.
+A prepared call takes nothing; images in its results have their channels first. torch, jax and scipy are given their
+weights anew at each call, as `conv2d` is; onnxruntime, openvino and ncnn hold them, as `Conv2d` does. Gradients are
+torch's only.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from fastconv.bench import pools
 from fastconv.bench.passes import Call, Pass
 from fastconv.bench.reference import Data
 
@@ -32,19 +36,29 @@ PEERS = {
     "onnxruntime": Peer("onnxruntime", "pip install onnxruntime onnx", False),
     "openvino": Peer("openvino", "pip install openvino", False),
     "ncnn": Peer("ncnn", "pip install ncnn", False),
+    "jax": Peer("jax", "pip install jax", True),
+    "scipy_ndimage": Peer("scipy", "pip install scipy", True),
+    "scipy_signal": Peer("scipy", "pip install scipy", True),
 }
+# By the name that stands for all of a library's: torch's two formats, scipy's two modules.
+LIBRARIES = {
+    name: tuple(peer for peer in PEERS if peer.split("_")[0] == name)
+    for name in dict.fromkeys(peer.split("_")[0] for peer in PEERS)
+}
+SCIPY_FLOPS = 1e7  # scipy needs half a second for more
 
 
 def wanted(text: str, pass_: str = "forward") -> tuple[list[str], list[str]]:
-    """(peers that are here, messages about those that are not) for a comma-separated list; torch means both formats."""
+    """(peers that are here, messages about those that are not) for a comma-separated list; "all" are all of them."""
     able = [name for name, peer in PEERS.items() if peer.gradients or pass_ == "forward"]
-    names: list[str] = []
-    for name in filter(None, (part.strip() for part in text.split(","))):
-        if name not in PEERS:
-            raise ValueError(f"--against: {name!r} is not one of {', '.join(PEERS)}")
-        if name not in able:
+    names: list[str] = able if text == "all" else []
+    for name in filter(None, (part.strip() for part in text.split(",") if text != "all")):
+        if name not in PEERS and name not in LIBRARIES:
+            raise ValueError(f"--against: {name!r} is not one of all, {', '.join(dict.fromkeys([*LIBRARIES, *PEERS]))}")
+        asked = LIBRARIES.get(name, (name,))
+        if not set(asked) <= set(able):
             raise ValueError(f"--against: {name} has no gradients; with --pass {pass_} it can be {', '.join(able)}")
-        names += ["torch", "torch_cl"] if name == "torch" else [name]
+        names += asked
     here, missing = [], []
     for name in dict.fromkeys(names):
         peer = PEERS[name]
@@ -52,12 +66,14 @@ def wanted(text: str, pass_: str = "forward") -> tuple[list[str], list[str]]:
         if found:
             here.append(name)
         else:
-            missing.append(f"{name} is not installed; {peer.command}")
+            missing.append(f"{peer.module} is not installed; {peer.command}")
     return here, list(dict.fromkeys(missing))
 
 
 def prepare(peer: str, pass_: Pass, data: Data, threads: int) -> Call:
     """A peer's call for one layer."""
+    if not peer.startswith("torch") and data.layer.op != "conv2d":
+        raise ValueError(f"{peer} is held against conv2d only")
     return globals()[f"_{peer.removesuffix('_cl')}"](peer, pass_, data, threads)
 
 
@@ -65,11 +81,16 @@ def _torch(peer: str, pass_: Pass, data: Data, threads: int) -> Call:
     import torch
 
     torch.set_num_threads(threads)
-    form = torch.channels_last if peer == "torch_cl" else torch.contiguous_format
+    last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(data.x.ndim)
+    if peer == "torch_cl" and last is None:
+        raise ValueError("torch has no channels_last for signals")
+    form = last if peer == "torch_cl" else torch.contiguous_format
     arrays = data.first(data.x), data.w, data.first(data.dy)
-    tensors = (torch.from_numpy(a).contiguous(memory_format=form) for a in arrays)
-    layer = data.layer
-    run = pass_.torch(torch, *tensors, (layer.stride, layer.padding, layer.dilation, layer.groups))
+    x, w, dy = (torch.from_numpy(a).contiguous(memory_format=form) for a in arrays)
+    if pools.is_pool(data.layer):
+        run = pools.torch_call(torch, pass_.name, data.layer, x, dy)
+    else:
+        run = pass_.torch(torch, x, w, dy, data.layer.kwargs)
 
     def call():
         with torch.inference_mode():
@@ -155,3 +176,63 @@ def _ncnn(peer: str, pass_: Pass, data: Data, threads: int) -> Call:
         return np.array(extractor.extract("y")[1], copy=False)[None]
 
     return call
+
+
+def _jax(peer: str, pass_: Pass, data: Data, threads: int) -> Call:
+    if threads not in (1, os.cpu_count()):
+        raise ValueError("jax runs on one thread or on all")
+    if threads == 1:  # which XLA reads when it starts
+        os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+    import jax
+
+    if data.x.dtype == np.float64:
+        jax.config.update("jax_enable_x64", True)
+    layer, first = data.layer, np.ascontiguousarray(data.first(data.x))
+
+    @jax.jit
+    def convolve(x, w):
+        return jax.lax.conv_general_dilated(x, w, layer.stride, [(p, p) for p in layer.padding],
+                                            rhs_dilation=layer.dilation, feature_group_count=layer.groups)  # fmt: skip
+
+    arrays = jax.device_put(first), jax.device_put(data.w)
+    return lambda: np.asarray(convolve(*arrays))
+
+
+def _planes(data: Data) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """For scipy, which knows no stride: the padded images, the weights with their dilation, a choice of the outputs."""
+    layer, first = data.layer, data.first(data.x)
+    (p, q), (sh, sw), (dh, dw) = layer.padding, layer.stride, layer.dilation
+    if layer.flops(len(first)) * sh * sw > SCIPY_FLOPS:
+        raise ValueError(f"scipy takes too long for more than {SCIPY_FLOPS / 1e6:.0f} MFLOP")
+    x = np.pad(first, [(0, 0), (0, 0), (p, p), (q, q)])
+    w = np.zeros((*data.w.shape[:2], (layer.r - 1) * dh + 1, (layer.s - 1) * dw + 1), data.w.dtype)
+    w[:, :, ::dh, ::dw] = data.w
+    return x, w, lambda y: y[..., ::sh, ::sw]
+
+
+def _scipy_signal(peer: str, pass_: Pass, data: Data, threads: int) -> Call:
+    from scipy import signal
+
+    (x, w, chosen), (k, c) = _planes(data), data.w.shape[:2]
+    per = k // data.layer.groups
+
+    def call():
+        return np.array([[chosen(signal.correlate(image[i // per * c :][:c], w[i], "valid")[0]) for i in range(k)]
+                         for image in x])  # fmt: skip
+
+    return call
+
+
+def _scipy_ndimage(peer: str, pass_: Pass, data: Data, threads: int) -> Call:
+    from scipy import ndimage
+
+    (x, w, chosen), (k, c) = _planes(data), data.w.shape[:2]
+    per, (r, s) = k // data.layer.groups, w.shape[2:]
+    inner = np.s_[r // 2 : x.shape[2] - (r - 1) + r // 2, s // 2 : x.shape[3] - (s - 1) + s // 2]
+
+    def plane(image, i):
+        """One output channel: the sum of its input channels' planes."""
+        own = image[i // per * c :][:c]
+        return sum(ndimage.correlate(a, b, mode="constant")[inner] for a, b in zip(own, w[i], strict=True))
+
+    return lambda: np.array([[chosen(plane(image, i)) for i in range(k)] for image in x])

@@ -11,6 +11,8 @@ STYLE = {
     "onnxruntime": {"marker": "^", "color": "#009E73", "s": 11},
     "openvino": {"marker": "D", "color": "#CC79A7", "s": 8},
     "ncnn": {"marker": "v", "color": "#56B4E9", "s": 11},
+    "jax": {"marker": "P", "color": "#0072B2", "s": 11},
+    "scipy": {"marker": "X", "color": "#999999", "s": 11},
     OURS: {"marker": "o", "color": "#000000", "s": 15},
 }
 ROW = 60  # layers; with more, the groups go on two rows
@@ -18,14 +20,9 @@ ROW = 60  # layers; with more, the groups go on two rows
 
 def plot(path: str, data: dict) -> None:
     """Write a picture of a run's JSON; needs matplotlib."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    matplotlib.rcParams.update({"font.size": 9, "svg.hashsalt": OURS, "axes.spines.top": False,
-                                "axes.spines.right": False})  # fmt: skip
-    import matplotlib.pyplot as plt
-
-    groups = {name: sorted(rows, key=lambda row: speed(row, OURS)) for name, rows in grouped(data).items() if rows}
+    plt = pyplot()
+    multiplied = {name: [row for row in rows if row["flops"]] for name, rows in grouped(data).items()}
+    groups = {name: sorted(rows, key=lambda row: speed(row, OURS)) for name, rows in multiplied.items() if rows}
     names = [name for name in STYLE if name == OURS or any(fastest(row, name) for row in data["rows"])]
     peak = max(row["peak_gflops"] for row in data["rows"])
     top = 1.04 * max(peak * 1.03, *(speed(row, name) or 0 for row in data["rows"] for name in names))
@@ -39,14 +36,34 @@ def plot(path: str, data: dict) -> None:
             axis.set(title=f"{name} ({len(groups[name])})", xticks=[], ylim=(0, top))
             axis.set_xlim(-1, len(groups[name]))
         axes[0].set_ylabel("GFLOP/s")
-    handles, labels = figure.axes[0].get_legend_handles_labels()
+    named = {}
+    for axis in figure.axes:
+        named.update(dict(zip(*axis.get_legend_handles_labels()[::-1], strict=True)))
+    handles, labels = list(named.values()), list(named)
     order = sorted(range(len(labels)), key=lambda i: labels[i] != OURS)  # ours is drawn last, but named first
     figure.legend([handles[i] for i in order], [labels[i] for i in order], loc="outside lower center", ncols=3,
                   frameon=False, handletextpad=0.3, columnspacing=1.4)  # fmt: skip
-    figure.suptitle(_title(data), fontsize=9)
+    figure.suptitle(title(data), fontsize=9)
+    save(figure, path)
+
+
+def pyplot():
+    """matplotlib's, without a screen, in the style of all pictures."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    matplotlib.rcParams.update({"font.size": 9, "svg.hashsalt": OURS, "axes.spines.top": False,
+                                "axes.spines.right": False})  # fmt: skip
+    import matplotlib.pyplot
+
+    return matplotlib.pyplot
+
+
+def save(figure, path: str) -> None:
+    """Write a picture and forget it."""
     metadata = {"Date": None} if path.endswith(".svg") else None  # the same run gives the same file
     figure.savefig(path, dpi=100, metadata=metadata)
-    plt.close(figure)
+    pyplot().close(figure)
 
 
 def rows_of(sizes: dict[str, int]) -> list[list[str]]:
@@ -68,6 +85,8 @@ def _draw(axis, rows, names, peak):
     axis.axhline(peak, color="#D55E00", linewidth=1, label="multiply-add peak: direct convolution cannot pass")
     for name in names:
         points = [(i, speed(row, name)) for i, row in enumerate(rows) if speed(row, name)]
+        if not points:
+            continue
         label = OURS if name == OURS else HEADS[name]
         axis.scatter(*zip(*points, strict=True), label=label, linewidths=0, alpha=1 if name == OURS else 0.75,
                      **STYLE[name])  # fmt: skip
@@ -75,9 +94,26 @@ def _draw(axis, rows, names, peak):
     axis.set_axisbelow(True)
 
 
-def _title(data: dict) -> str:
-    machine, options = data["machine"], data["options"]
-    network = "every convolution of twenty networks" if options["network"] == "all" else options["network"]
+def title(data: dict) -> str:
+    """What was measured, and on what."""
+    options = data["options"]
+    network = "every convolution of the networks" if options["network"] == "all" else options["network"]
     pass_ = "" if pass_of(data) == "forward" else f"{pass_of(data)}, "
-    return (f"{network}, {pass_}{options['dtype']}, {options['layout']}, batch {options['batch']}\n"
-            f"{machine['cpu']} ({machine['core']}, {machine['isa']}), {machine['date']}")  # fmt: skip
+    return f"{network}, {pass_}{options['dtype']}, {options['layout']}, batch {options['batch']}\n{place(data)}"
+
+
+def place(data: dict) -> str:
+    """The machine and the day."""
+    machine = data["machine"]
+    return f"{machine['cpu']} ({machine['core']}, {machine['isa']}), {machine['date']}"
+
+
+def plain(axis) -> None:
+    """Ticks of logarithmic axes as people write numbers, and a grid behind everything."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    for one in (axis.xaxis, axis.yaxis):
+        one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        one.set_minor_formatter(NullFormatter())
+    axis.grid(color="#dddddd", linewidth=0.6)
+    axis.set_axisbelow(True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
 import json
 import platform
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fastconv.bench.passes import PASSES
-from fastconv.bench.peers import PEERS
+from fastconv.bench.peers import LIBRARIES, PEERS
 from fastconv.bench.runner import Row, geometric_mean
 
 
@@ -84,11 +85,11 @@ def summary(rows: list[Row], against: list[str], pass_: str = "forward") -> str:
              f"{100 * flops / seconds / 1e9 / rows[0].peak:.1f} % of the measured multiply-add peak of "
              f"{rows[0].peak:.0f} GFLOP/s"]  # fmt: skip
     held = [peer for peer in against if not PEERS[peer].anew]
-    anew = [peer for peer in against if PEERS[peer].anew]
+    formats = [peer for peer in against if peer in LIBRARIES["torch"]]
     for peer in against:
         lines.append(_ratios(peer, [row.ratio(peer) for row in rows if peer in row.peers]))
     for name, group in (
-        (f"best of torch's formats ({PASSES[pass_].function})", anew),
+        (f"best of torch's formats ({PASSES[pass_].function})", formats),
         (f"best of {', '.join(held)} (Conv2d)", held),
     ):
         if len(group) > 1:
@@ -123,16 +124,26 @@ def machine() -> dict[str, str]:
             "fastconv": fastconv.__version__, "date": time.strftime("%Y-%m-%d")}  # fmt: skip
 
 
-def as_json(rows: list[Row], options: dict) -> dict:
-    """Every figure, the machine and the options of a run."""
+def versions() -> dict[str, str]:
+    """The peers that are installed."""
+    found = {}
+    for module in sorted({peer.module for peer in PEERS.values()}):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[module] = importlib.metadata.version(module)
+    return found
+
+
+def as_json(rows: list[Row], options: dict, roof: dict | None = None) -> dict:
+    """Every figure, the machine and the options of a run; `roof` is what the machine allows (`roofline`)."""
     return {
         "machine": machine(),
+        "versions": versions(),
         "options": options,
-        "command": " ".join(sys.argv),
+        "roof": roof,
         "rows": [
             {"layer": row.layer.label, "count": row.layer.count, "algorithm": row.algorithm, "flops": row.flops,
-             "function_s": row.function, "layer_s": row.packed, "peak_gflops": row.peak, "error": row.error,
-             "peers_s": row.peers, "notes": row.notes}
+             "bytes": row.bytes, "function_s": row.function, "layer_s": row.packed, "peak_gflops": row.peak,
+             "error": row.error, "peers_s": row.peers, "notes": row.notes}
             for row in rows
         ],
     }  # fmt: skip

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +11,7 @@ import fastconv as fc
 from fastconv.bench import peers
 from fastconv.bench.passes import PASSES, Pass
 from fastconv.bench.reference import Data
+from fastconv.bench.timing import in_turns
 from fastconv.networks import Layer
 from fastconv.peak import measured_peak
 
@@ -33,6 +33,8 @@ class Row:
     packed: float | None  # Conv2d
     peers: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    bytes: int = 0  # of all operands, each once
+    runs: dict[str, list[float]] = field(default_factory=dict)  # every run: "function", "layer", peers
 
     @property
     def seconds(self) -> float:
@@ -54,29 +56,6 @@ class Row:
     def ratio(self, peer: str) -> float | None:
         """How many times the peer's time is ours."""
         return self.peers[peer] / self.ours(peer) if peer in self.peers else None
-
-
-def in_turns(calls: list[Callable[[], object]], budget: float) -> list[float]:
-    """The fastest run of each call: turns of a few runs each, until every call had its share of the budget.
-
-    A run that takes all of its share is not repeated in its turn.
-    """
-    best, spent, turns = [float("inf")] * len(calls), 0.0, 0
-    while turns < 3 or spent < budget * len(calls):
-        for i, call in enumerate(calls):
-            if len(calls) > 1:
-                time.sleep(0.002)  # peers' threads spin for a while after their call
-            call()
-            start = time.perf_counter()
-            for _ in range(5):
-                begin = time.perf_counter()
-                call()
-                best[i] = min(best[i], time.perf_counter() - begin)
-                if best[i] > budget:
-                    break
-            spent += time.perf_counter() - start
-        turns += 1
-    return best
 
 
 def measure(layers: tuple[Layer, ...], *, against: list[str], pass_: str = "forward", layout: str = "channels_first",
@@ -118,10 +97,12 @@ def _row(pass_: Pass, data: Data, against: list[str], threads: int, api: str, bu
             calls[peer] = call
         else:
             notes.append(f"{peer}: wrong by {wrong:.2g} of the largest value, not timed")
-    times = dict(zip(calls, in_turns(list(calls.values()), budget), strict=True))
+    runs = dict(zip(calls, in_turns(list(calls.values()), budget), strict=True))
+    times = {name: min(noted) for name, noted in runs.items()}
     function, packed = times.pop("function", None), times.pop("layer", None)
     algorithm, flops = pass_.algorithm(data, packed is not None), pass_.flops(layer, len(data.x))
-    return Row(layer, algorithm, flops, peak, error, function, packed, times, notes)
+    moved = pass_.bytes(layer, len(data.x), data.x.itemsize)
+    return Row(layer, algorithm, flops, peak, error, function, packed, times, notes, moved, runs)
 
 
 def epsilon(dtype: np.dtype) -> float:

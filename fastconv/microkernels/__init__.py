@@ -52,6 +52,9 @@ wgin_, wgweight_, wgout_, wgdy_, wgdw_<dtype>_<isa>_<4x4k3x3|...>[_tail]
 plane_, row_, spread_, panel_, transpose_<dtype>_<isa>      moves (`pack`)
     <source><dtype> also widens: row_f16f32_avx512
 pick_, comb_, weave_, accumulate_<dtype>_<isa>              moves and sums of one type (`regroup`)
+overlap_, scatter_, lookup_<dtype>_<isa>           sums of pieces that overlap (`overlap`); places by index (`scatter`)
+poolspans_, poolpicks_, poolpixels_, poolfill_, poolrepeat_<dtype>_<isa>_<words>    pools of parts and of whole planes
+    (`poolparts`)
 total_<dtype>_<isa>_<across|down>                  sums of a row, of columns; <source><dtype> also widens
 finish_<dtype>_<isa>_<activation>                  dst = round(act(src + residual)); <stored><dtype> also narrows
 pooltaps_, poolrow_<dtype>_<isa>_<load>_<op>_<finish>...   windows of pools (`pool`, `reducer`)

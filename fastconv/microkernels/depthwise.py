@@ -14,7 +14,7 @@ from fastconv.codegen.emit import emitter
 from fastconv.codegen.vector import Vectors, integer
 from fastconv.microkernels.gemm import finish_tile
 from fastconv.microkernels.names import parse
-from fastconv.microkernels.parts import in_parts
+from fastconv.microkernels.parts import added, in_parts
 
 ARGUMENTS = ("x", "x_row", "x_run", "x_pixel", "table", "taps", "w", "y", "y_run", "y_pixel", "bias", "residual",
              "activation", "last", "runs", "run", "part")  # fmt: skip
@@ -62,21 +62,17 @@ def _unrolled(v: Vectors, spec, args, x, w):
     size, stride = spec.variants[0].split("s")
     r, s = (int(part) for part in size.split("x"))
     stride, height = int(stride), part_products(r * s, True) // s if "parts" in spec.variants else r
-    sums, totals = [v.zero()] * spec.rows, []
+    sums, parts = [v.zero()] * spec.rows, []
     for i in range(r):
         if i and i % height == 0:
-            totals, sums = add(v, totals, sums), [v.zero()] * spec.rows
+            parts.append(sums)
+            sums = [v.zero()] * spec.rows
         line = [v.load(v.offset(x, j * v.bytes), align=v.bytes) for j in range((spec.rows - 1) * stride + s)]
         for j in range(s):
             weight = v.load(v.offset(w, (i * s + j) * v.bytes), align=v.bytes)
             sums = [v.fma(line[p * stride + j], weight, total) for p, total in enumerate(sums)]
         x = v.offset(x, args["x_row"])
-    return add(v, totals, sums)
-
-
-def add(v: Vectors, totals: list, sums: list) -> list:
-    """The sums added to the totals, if there are some."""
-    return [v.b.fadd(total, part) for total, part in zip(totals, sums, strict=True)] if totals else sums
+    return added(v, [*parts, sums])
 
 
 def _taps(v: Vectors, spec, args, x, w):

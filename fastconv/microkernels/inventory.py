@@ -15,12 +15,16 @@ from fastconv.microkernels import (  # noqa: F401  each registers its emitter
     finish,
     fmapeak,
     gemm,
+    overlap,
     pack,
     pool,
     poolapart,
     poolglide,
+    poolnames,
+    poolparts,
     poolpass,
     regroup,
+    scatter,
     stencil,
     stencilinput,
     tapsums,
@@ -130,10 +134,13 @@ OPERANDS = {
     "finish": _five,
     "fmapeak": _four,
     "pick": _seven,
-    "comb": _four,
+    "comb": _five,
     "weave": _four,
     "accumulate": _five,
     "total": _five,
+    "overlap": _six,
+    "scatter": _eight,
+    "lookup": _eight,
     "pooltaps": _seventeen,
     "poolrow": _eighteen,
     "poolpass": _twelve,
@@ -142,6 +149,11 @@ OPERANDS = {
     "poolglide": _ten,
     "poolspread": _seven,
     "poolscatter": _ten,
+    "poolspans": _eighteen,
+    "poolpicks": _eighteen,
+    "poolpixels": _eight,
+    "poolfill": _five,
+    "poolrepeat": _ten,
 }
 ACTIVATIONS = ("none", "relu", "relu6", "leaky", "sigmoid", "tanh", "silu", "hardswish", "gelu")
 
@@ -176,8 +188,8 @@ def names(target: Target) -> Iterator[str]:
         if target.isa in ("avx512", "avx2"):
             for kind in stencil.kinds(lanes):
                 yield str(Name("stencilweight", dtype, dtype, 1, lanes, target.isa, (kind,)))
-                if kind.endswith("s2"):
-                    yield str(Name("stencilinput", dtype, dtype, 1, lanes, target.isa, (kind,)))
+            for kind in stencilinput.kinds(lanes):
+                yield str(Name("stencilinput", dtype, dtype, 1, lanes, target.isa, (kind,)))
             for wide in range(lanes, stencil.MOST_VECTORS * lanes + 1, lanes):
                 for kind in stencil.kinds(lanes):
                     yield str(Name("stencil", dtype, dtype, 1, wide, target.isa, (kind,)))
@@ -190,11 +202,16 @@ def names(target: Target) -> Iterator[str]:
         for rows in range(1, dot.most_rows(lanes) + 1):
             yield str(Name("dot", dtype, dtype, rows, lanes, target.isa, ()))
         yield f"accumulate_{dtype}_{target.isa}"
-    for moved, op in itertools.product(dict.fromkeys(regroup.MOVED.values()), ("pick", "comb", "weave")):
+    for moved, op in itertools.product(
+        dict.fromkeys(regroup.MOVED.values()), ("pick", "comb", "weave", "scatter", "lookup")
+    ):
         yield f"{op}_{moved}_{target.isa}"
+    yield f"plane_bf16_{target.isa}"
+    yield f"transpose_bf16_{target.isa}_columns"
     for kinds in ("f32", "f64", "f16f32", "bf16f32"):
         yield f"row_{kinds}_{target.isa}"
         yield f"plane_{kinds}_{target.isa}"
+        yield f"overlap_{kinds}_{target.isa}"
         yield f"spread_{kinds}_{target.isa}"
         yield f"total_{kinds}_{target.isa}_across"
         yield f"total_{kinds}_{target.isa}_down"
@@ -202,3 +219,4 @@ def names(target: Target) -> Iterator[str]:
         yield f"transpose_{kinds}_{target.isa}_columns"
         for act in ACTIVATIONS:
             yield f"finish_{kinds}_{target.isa}_{act}"
+    yield from poolnames.names(target.isa)

@@ -82,12 +82,27 @@ class States:
             self.reducer.b.store(value, place)
 
 
-def _splat(number: Vectors, value, iota: bool):
+def splat(number: Vectors, value, iota: bool):
     """A run-time integer in all lanes, or counted up from lane to lane."""
     b = number.b
     value = b.trunc(value, number.scalar) if number.size < 8 else value
     spread = number.broadcast(value)
     return b.add(spread, ir.Constant(number.type, list(range(number.lanes)))) if iota else spread
+
+
+def in_blocks(v: Vectors, n, together: int, block) -> None:
+    """block(j, masks) for all n elements, up to `together` vectors from j on at a time; only a last one has a mask."""
+    b, zero = v.b, integer(0)
+    blocks = b.sub(n, b.srem(n, integer(together * v.lanes)))
+    with each(v, zero, blocks, together * v.lanes) as j:
+        block(j, [None] * together)
+    # What is left goes at once too: a loop over taps for each vector of it took as long as all the others.
+    left = b.sub(n, blocks)
+    for count in range(1, together + 1):
+        rest = b.sub(left, integer((count - 1) * v.lanes))
+        here = b.and_(b.icmp_signed(">", rest, zero), b.icmp_signed("<=", rest, integer(v.lanes)))
+        with b.if_then(here):
+            block(blocks, [None] * (count - 1) + [v.first_lanes(rest)])
 
 
 @emitter("pooltaps")
@@ -111,11 +126,9 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             at = v.offset(v.pointer(factors), b.mul(i, integer(2 * v.size)))
             return v.broadcast(v.load_scalar(at)), v.broadcast(v.load_scalar(v.offset(at, v.size)))
 
-        def block(
-            j, count, last_mask, first=first, last=last, line=line, beside=beside, index_line=index_line, pair=pair
-        ):
-            """`count` vectors of the cell from element j on; the last may be masked."""
-            states, masks = States(r, count), [None] * (count - 1) + [last_mask]
+        def block(j, masks, first=first, last=last, line=line, beside=beside, index_line=index_line, pair=pair):
+            """Vectors of the cell from element j on."""
+            states = States(r, len(masks))
             start = v.offset(v.pointer(src), b.mul(j, integer(width)))
             with _taps(v, fixed, zero, fixed_count) as (there, number), _taps(v, varying, first, last) as (off, more_):
                 index = b.add(number, more_)
@@ -134,7 +147,7 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                     position = None
                     if r.indexed:
                         ahead = b.add(column, b.add(j, integer(k * v.lanes))) if iota else zero
-                        position = _splat(r.number, b.add(index, ahead), iota)
+                        position = splat(r.number, b.add(index, ahead), iota)
                     states.put(k, r.absorb(states.get(k), x, position, weight))
             for k, mask in enumerate(masks):
                 whole = v.first_lanes(integer(v.lanes)) if mask is None else mask
@@ -142,26 +155,17 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 value, *index = states.get(k)
                 to = v.offset(line, b.mul(ahead, integer(r.width)))
                 there = v.offset(beside, b.mul(ahead, integer(r.width)))
-                result = r.finished(value, pair, exponents, lambda there=there, mask=mask: _stored(r, there, mask))
+                result = r.finished(value, pair, exponents,
+                                    lambda there=there, mask=mask: stored_beside(r, there, mask))  # fmt: skip
                 r.store(result, to, whole)
                 if r.indexed:
                     r.store_index(index[0], v.offset(index_line, b.mul(ahead, integer(r.index_width))), whole)
 
         together = 1 if r.indexed else TOGETHER
-        most = integer(together * v.lanes)
-        blocks = b.sub(n, b.srem(n, most))
-        with each(v, zero, blocks, together * v.lanes) as j:
-            block(j, together, None)
-        # What is left goes at once too: a loop over taps for each vector of it took as long as all the others.
-        left = b.sub(n, blocks)
-        for count in range(1, together + 1):
-            rest = b.sub(left, integer((count - 1) * v.lanes))
-            here = b.and_(b.icmp_signed(">", rest, zero), b.icmp_signed("<=", rest, integer(v.lanes)))
-            with b.if_then(here):
-                block(blocks, count, v.first_lanes(rest))
+        in_blocks(v, n, together, block)
 
 
-def _stored(r: Reducer, pointer, mask):
+def stored_beside(r: Reducer, pointer, mask):
     """Elements of an array like the result's."""
     return Source(r.v, r.stored).vector(pointer, mask)
 
@@ -217,7 +221,7 @@ def poolrow(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
 
             ahead = b.mul(j, integer(r.width))
             there = v.offset(beside, ahead)
-            result = r.finished(value, rows, exponents, lambda there=there, mask=mask: _stored(r, there, mask))
+            result = r.finished(value, rows, exponents, lambda there=there, mask=mask: stored_beside(r, there, mask))
             r.store(result, v.offset(line, ahead), mask)
             if r.indexed:
                 to = v.offset(v.pointer(index_dst), b.add(b.mul(i, index_pitch), b.mul(j, integer(8))))

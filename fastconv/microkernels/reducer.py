@@ -87,7 +87,9 @@ class Reducer:
         earlier = b.icmp_unsigned("<", index, state[1])
         better = b.or_(greater, b.and_(equal, earlier))
         if not self.integral:
-            better = b.or_(better, b.fcmp_unordered("uno", x, x))
+            # The first of equals, but the last NaN, whose index is compared too: rows are reduced after their columns.
+            later = b.or_(b.fcmp_ordered("ord", value, value), b.not_(earlier))
+            better = b.or_(better, b.and_(b.fcmp_unordered("uno", x, x), later))
         return [b.select(better, x, value), b.select(better, index, state[1])]
 
     # Results ------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Moves and sums of elements that change no value's type: what gradients need to take arrays apart and together.
 
 pick        dst[i, t] = src[i, table[t]]                       rows of a few elements, in another order
-comb        dst[i * step] = src[i], or 0                       elements become every step-th
+comb        dst[i * step] = src[i * src_step], or 0            elements become every step-th, or one becomes many
 weave       dst[2 i] = a[i], dst[2 i + 1] = b[i]               two rows become one, a null row counts as zeros
 accumulate  dst[i] += src[i]
 
@@ -56,9 +56,9 @@ def pick(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
 
 @emitter("comb")
 def comb(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
-    """Arguments: src (0: zeros), dst, step (bytes), count."""
+    """Arguments: src (0: zeros), src_step, dst, step (bytes), count."""
     v = _start(b, name)
-    src, dst, step, count = args
+    src, src_step, dst, step, count = args
     exists = b.icmp_signed("!=", src, integer(0))
     at, to = _somewhere(v, src, dst), v.pointer(dst)
     nothing = ir.Constant(v.mask_type, [0] * v.lanes)
@@ -73,13 +73,14 @@ def comb(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     def scalars():
         zero = ir.Constant(v.scalar, 0 if v.dtype == "bf16" else 0.0)
         with b.if_else(exists) as (moves, clears):
-            for branch, value in ((moves, lambda i: v.load_scalar(v.offset(at, b.mul(i, integer(v.size))))),
+            for branch, value in ((moves, lambda i: v.load_scalar(v.offset(at, b.mul(i, src_step)))),
                                   (clears, lambda i: zero)):  # fmt: skip
                 with branch, each(v, integer(0), count, 1) as i:
                     place = v.offset(to, b.mul(i, step))
                     b.store(value(i), b.bitcast(place, v.scalar.as_pointer()), align=v.size)
 
-    with b.if_else(b.icmp_signed("==", step, integer(v.size))) as (side_by_side, apart):
+    dense = b.and_(*(b.icmp_signed("==", some, integer(v.size)) for some in (src_step, step)))
+    with b.if_else(dense) as (side_by_side, apart):
         with side_by_side:
             vectors()
         with apart:

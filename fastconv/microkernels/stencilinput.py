@@ -19,6 +19,11 @@ ARGUMENTS = ("planes", "dy", "dy_plane", "dy_row", "first", "dy_height", "dy_wid
 EVEN_ODD = range(2)
 
 
+def kinds(lanes: int) -> list[str]:
+    """The variants: sizes of `stencil`, and the even ones of transposed convolutions."""
+    return [f"{size}x{size}s2" for size in (2, 3, 4, 5, 7) if size - 1 <= lanes]
+
+
 @emitter("stencilinput")
 def stencilinput(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
     """Emit `pairs` pairs of rows of dx for each of some planes, which have weights of their own, side by side.

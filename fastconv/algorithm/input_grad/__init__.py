@@ -14,8 +14,9 @@ import numpy as np
 
 from fastconv import cost, threads, workspace
 from fastconv.algorithm.common import Algorithm, Execution, Steps, contiguous_steps, names_of
+from fastconv.algorithm.input_grad.merged import cheapest, cropped
 from fastconv.algorithm.input_grad.phases import Phase, phases_of
-from fastconv.algorithm.input_grad.tasks import fold_job, phases_job, weights_job
+from fastconv.algorithm.input_grad.tasks import fold_job, phases_job, pieces_of, rest_job, weights_job, zeros_bias
 from fastconv.job import Job
 from fastconv.problem import Pair, Problem
 from fastconv.target import Target
@@ -47,6 +48,7 @@ class InputGrad:
         if not packed:
             cycles += problem.k * (problem.c // problem.groups) * problem.r * problem.s * cost.C.regroup_weight
         if problem.stride != (1, 1):
+            cycles += len(phases_of(inner)) * cost.C.launch
             cycles += problem.n * problem.c * problem.h * problem.w * cost.C.join
         return cycles
 
@@ -64,9 +66,7 @@ class InputGrad:
         )  # fmt: skip
 
     def _best(self, problem: Problem, x: Steps, target: Target, packed: bool) -> Algorithm:
-        able = [a for a in self._algorithms if a.supports(problem, x, target) is None]
-        image = replace(problem, n=1)
-        return able[0] if len(able) == 1 else min(able, key=lambda a: a.cost(image, x, target, packed))
+        return cheapest(self._algorithms, replace(problem, n=1), x, target, packed)
 
     def _phased(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool) -> Phased:
         """The convolutions of a problem with zero padding, cut so that little waits to be put together."""
@@ -82,7 +82,10 @@ class InputGrad:
         for phase in phases:
             places.append(size)
             size += -(-len(phase.taps) * problem.k * problem.c // problem.groups * item // 64) * 64
-        found = Phased(problem, places, size, weights_job(problem, phases, places, target))
+        rest = None
+        if (problem.bias or problem.activation) and any(phase.problem is None for phase in phases):
+            rest = rest_job(problem, target)
+        found = Phased(problem, places, size, weights_job(problem, pieces_of(problem, phases, places), target), rest)
         for n0 in range(0, problem.n, images):
             part = replace(problem, n=min(images, problem.n - n0))
             for top in range(0, problem.h, rows):
@@ -120,7 +123,7 @@ def _unpadded(problem: Problem, x: Steps) -> tuple[Problem, Steps]:
     dtype = "float32" if problem.itemsize == 2 else problem.dtype
     inner = replace(
         problem, h=problem.h + top + bottom, w=problem.w + left + right, padding=((0, 0), (0, 0)), padding_mode="zeros",
-        dtype=dtype,
+        dtype=dtype, frames=None,
     )  # fmt: skip
     return inner, x if dtype == problem.dtype else contiguous_steps(inner)
 
@@ -155,6 +158,7 @@ class Phased:
     places: list[int]  # of the phases' weights
     weight_bytes: int
     weights: Job
+    rest: Job | None  # makes the results of phases without taps, if they are not zero
     parts: list[Part] = field(default_factory=list)
 
     @property
@@ -169,7 +173,10 @@ class Phased:
     def workspace(self, count: int) -> int:
         """Bytes that a call on `count` threads takes besides its arrays."""
         convolutions = (step.execution.workspace(count) for part in self.parts for step in part.steps)
-        return self.weight_bytes + max((part.size for part in self.parts), default=0) + max(convolutions, default=0)
+        rest = self.problem.c * self.problem.itemsize if self.rest is not None else 0
+        return (
+            rest + self.weight_bytes + max((part.size for part in self.parts), default=0) + max(convolutions, default=0)
+        )
 
     def pack(self, weight: np.ndarray) -> dict[tuple, np.ndarray]:
         """The weights of each phase, regrouped and packed."""
@@ -181,8 +188,7 @@ class Phased:
         return regrouped[self.places[step.index] :]
 
     def run(self, dy, weight, bias, residual, dx, packed=None) -> None:
-        """Write the gradient of `weight`'s convolution into `dx`."""
-        dy, dx = (a if a.ndim == 4 else a[None] for a in (dy, dx))
+        """Write the gradient of `weight`'s convolution into `dx`; bias is that of a transposed convolution."""
         blocks = []
 
         def memory(size):
@@ -195,17 +201,21 @@ class Phased:
                 regrouped = memory(self.weight_bytes)
                 threads.run(self.weights, weight, y=regrouped)
             results = memory(max((part.size for part in self.parts), default=0) or 64)
+            rest = None
+            if self.rest is not None:
+                rest = memory(self.problem.c * self.problem.itemsize)
+                threads.run(self.rest, zeros_bias(self.problem) if bias is None else bias, y=rest)
             for part in self.parts:
                 images = slice(part.first, part.first + part.images)
                 target = _rows(dx[images], part.rows, self.problem.layout)
                 for step in part.steps:
                     form = step.index, step.execution.packing
                     w = self._weights(regrouped, step) if packed is None else None
-                    source = _cropped(dy[images], step.phase, self.problem.layout)
+                    source = cropped(dy[images], step.phase.rows.crop, step.phase.columns.crop, self.problem.layout)
                     y = target if part.join is None else results[step.place :]
-                    step.execution.run(source, w, None, None, y, None if packed is None else packed[form])
+                    step.execution.run(source, w, bias, None, y, None if packed is None else packed[form])
                 if part.join is not None:
-                    threads.run(part.join, results, y=target)
+                    threads.run(part.join, results, rest, y=target)
         finally:
             for block in blocks:
                 workspace.give(block)
@@ -244,7 +254,6 @@ class Folded:
 
     def run(self, dy, weight, bias, residual, dx, packed=None) -> None:
         """Write the gradient of `weight`'s convolution into `dx`."""
-        dy, dx = (a if a.ndim == 4 else a[None] for a in (dy, dx))
         wide = self._dtype
         if weight is not None:
             weight = weight.astype(wide, copy=False)
@@ -262,12 +271,6 @@ class Folded:
                 threads.run(self.fold[n], padded, y=dx[part])
         finally:
             workspace.give(block)
-
-
-def _cropped(dy: np.ndarray, phase: Phase, layout: str) -> np.ndarray:
-    """The part of dy that a phase reads."""
-    rows, columns = slice(*phase.rows.crop), slice(*phase.columns.crop)
-    return dy[:, rows, columns] if layout == "channels_last" else dy[:, :, rows, columns]
 
 
 def _rows(dx: np.ndarray, rows: Pair, layout: str) -> np.ndarray:

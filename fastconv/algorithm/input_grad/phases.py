@@ -104,4 +104,5 @@ def _convolution(problem: Problem, rows: Axis, columns: Axis) -> Problem | None:
         problem, c=problem.k, k=problem.c, h=rows.crop[1] - rows.crop[0], w=columns.crop[1] - columns.crop[0],
         r=rows.taps, s=columns.taps, stride=(1, 1), padding=(rows.pads, columns.pads),
         dilation=(rows.dilation, columns.dilation), pass_="forward",
+        frames=problem.frames if problem.stride == (1, 1) else None,  # else results wait to be put together
     )  # fmt: skip

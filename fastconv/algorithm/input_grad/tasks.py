@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from fastconv.algorithm.common import finish_name, names_of
@@ -15,55 +17,82 @@ from fastconv.microkernels.regroup import MOVED
 from fastconv.problem import SHORT_DTYPE, Problem
 from fastconv.target import Target
 
-X, Y = 0, 4  # of a call's arrays
+X, W, Y = 0, 1, 4  # of a call's arrays
 
 # Weights: (K, C / groups, R, S) becomes (C, K / groups, taps) for each phase.
 (
-    BLOCKS, BLOCK, OUTPUTS, CHANNELS, W_C, W_K, PHASES, TABLES, TO_ITEM, PICK, TRANSPOSE, WEIGHTS_FIELDS,
-) = range(12)  # fmt: skip
+    BLOCKS, BLOCK, OUTPUTS, CHANNELS, W_C, W_K, PIECES, TABLES, PICK, TRANSPOSE, COLUMNS, TO_COLUMN,
+    WEIGHTS_FIELDS,
+) = range(13)  # fmt: skip
+TABLE_AT, TABLE_G, TABLE_C, TABLE_K, TABLE_TAPS, TABLE_OFFSETS = range(6)
 OUTPUTS_A_TASK = 16  # that many streams through w: a task reads whole lines of it, one after the other
 
 
 @native("input_grad_weights", 4)
 def regroup_weights(plan, call, scratch, task):
-    """Some output channels of one group, for every phase."""
+    """Some output channels of one group, for every piece."""
     blocks, channels, outputs = peek(plan, BLOCKS), peek(plan, CHANNELS), peek(plan, OUTPUTS)
     g, k0 = task // blocks, task % blocks * peek(plan, BLOCK)
     some = min(peek(plan, BLOCK), outputs - k0)
-    w_c, w_k, item = peek(plan, W_C), peek(plan, W_K), peek(plan, TO_ITEM)
+    w_c, w_k = peek(plan, W_C), peek(plan, W_K)
     w = peek(call, X) + (g * outputs + k0) * w_k
-    for phase in range(peek(plan, PHASES)):
-        # A table holds where the phase's weights start, how many taps they have, and where these lie in w.
-        table = peek(peek(plan, TABLES), phase)
-        taps = peek(table, 1)
-        to = peek(call, Y) + peek(table, 0) + (g * channels * outputs + k0) * taps * item
-        if peek(plan, TRANSPOSE) != 0:
-            invoke(peek(plan, TRANSPOSE), (w, w_k, to, outputs * item, some, channels))
-            return
-        for c in range(channels):
-            invoke(peek(plan, PICK), (w + c * w_c, w_k, table + 16, taps, to, taps * item, some))
-            to += outputs * taps * item
+    if peek(plan, TRANSPOSE) != 0:
+        table = peek(peek(plan, TABLES), 0)
+        to = peek(call, Y) + peek(table, TABLE_AT) + g * peek(table, TABLE_G) + k0 * peek(table, TABLE_K)
+        invoke(peek(plan, TRANSPOSE), (w, w_k, to, peek(plan, TO_COLUMN), some, peek(plan, COLUMNS)))
+        return
+    for c in range(channels):  # all pieces of a channel while its lines are near
+        for piece in range(peek(plan, PIECES)):
+            table = peek(peek(plan, TABLES), piece)
+            to_k, taps = peek(table, TABLE_K), peek(table, TABLE_TAPS)
+            to = peek(call, Y) + peek(table, TABLE_AT) + g * peek(table, TABLE_G) + k0 * to_k
+            to += c * peek(table, TABLE_C)
+            invoke(peek(plan, PICK), (w + c * w_c, w_k, table + 8 * TABLE_OFFSETS, taps, to, to_k, some))
 
 
-def weights_job(problem: Problem, phases: list[Phase], places: list[int], target: Target) -> Job:
-    """The launch that brings w to the phases' convolutions, each phase's at its place in bytes."""
+@dataclass(frozen=True)
+class Piece:
+    """Some taps of w side by side: where they go, in bytes, and the steps there."""
+
+    at: int
+    group: int
+    channel: int  # of dx
+    output: int  # channel of dy
+    taps: list[tuple[int, int]]
+
+
+def pieces_of(problem: Problem, phases: list[Phase], places: list[int]) -> list[Piece]:
+    """Each phase's taps at its place."""
+    outputs, channels = problem.k // problem.groups, problem.c // problem.groups
+    found = []
+    for phase, place in zip(phases, places, strict=True):
+        pitch = len(phase.taps) * problem.itemsize
+        found.append(Piece(place, channels * outputs * pitch, outputs * pitch, pitch, phase.taps))
+    return found
+
+
+def weights_job(problem: Problem, pieces: list[Piece], target: Target) -> Job:
+    """The launch that brings w to the phases' convolutions."""
     item, (k, channels, r, s) = problem.itemsize, problem.weight_shape
     outputs = k // problem.groups
+    pieces = [piece for piece in pieces if piece.taps]
     tables = [
-        np.array([place, len(phase.taps), *((i * s + j) * item for i, j in phase.taps)], np.int64)
-        for phase, place in zip(phases, places, strict=True)
+        np.array([p.at, p.group, p.channel, p.output, len(p.taps), *((i * s + j) * item for i, j in p.taps)], np.int64)
+        for p in pieces
     ]
     starts = np.array([table.ctypes.data for table in tables], np.int64)
     block = min(OUTPUTS_A_TASK, outputs)
     stored = SHORT_DTYPE[problem.dtype]
     pick, transpose = microkernel(f"pick_{MOVED[stored]}_{target.isa}").address, 0
-    if (r, s) == (1, 1) and stored in ("f32", "f64"):
+    in_order = len(pieces) == r * s and all(p.channel == r * s * p.output * outputs for p in pieces)
+    in_order = in_order and all(p.at == (i * s + j) * p.output * outputs for p in pieces for i, j in p.taps)
+    if ((r, s) == (1, 1) or in_order) and stored in ("f32", "f64"):
         transpose = microkernel(f"transpose_{stored}_{target.isa}_columns").address
     plan = np.zeros(WEIGHTS_FIELDS, np.int64)
     for index, value in (
         (BLOCKS, -(-outputs // block)), (BLOCK, block), (OUTPUTS, outputs), (CHANNELS, channels),
-        (W_C, r * s * item), (W_K, channels * r * s * item), (PHASES, len(phases)), (TABLES, starts.ctypes.data),
-        (TO_ITEM, item), (PICK, pick), (TRANSPOSE, transpose),
+        (W_C, r * s * item), (W_K, channels * r * s * item), (PIECES, len(pieces)), (TABLES, starts.ctypes.data),
+        (PICK, pick), (TRANSPOSE, transpose), (COLUMNS, channels * r * s), (TO_COLUMN, pieces[0].channel // (r * s)),
     ):  # fmt: skip
         plan[index] = value
     tasks = problem.groups * -(-outputs // block)
@@ -79,36 +108,44 @@ def weights_job(problem: Problem, phases: list[Phase], places: list[int], target
 
 @native("input_grad_phases", 4)
 def join_phases(plan, call, scratch, task):
-    """One channel of one image, or with channels last one row of it."""
+    """One channel of one image, or with channels last one row of it.
+
+    In the place of w come the values that each channel has where no tap reaches, or nothing: zeros.
+    """
     image_tasks, channels_last = peek(plan, IMAGE_TASKS), peek(plan, CHANNELS_LAST) != 0
     n, part = task // image_tasks, task % image_tasks
     sh, sw, item, width = peek(plan, STRIDE_H), peek(plan, STRIDE_W), peek(plan, ITEM), peek(plan, WIDTH)
     channels, dx_h, dx_w = peek(plan, C), peek(plan, DX_H), peek(plan, DX_W)
-    columns_of = min(sw, width)
+    columns_of, rest = min(sw, width), peek(call, W)
     start, stop = (part, part + 1) if channels_last else (0, peek(plan, ROWS))
     dx = peek(call, Y) + n * peek(plan, DX_N) + (0 if channels_last else part * peek(plan, DX_C))
     for i in range(start, stop):
-        line, even = dx + i * dx_h, 0
+        line, even, woven = dx + i * dx_h, 0, sw == 2 and columns_of == 2
+        if woven and rest != 0:
+            for b in range(2):
+                woven = woven and peek(peek(plan, PLACES) + 24 * (i % sh * 2 + b), 0) >= 0
         for b in range(columns_of):
             # A place holds where a phase's results start (-1: all zero), how many rows and columns they have.
             place = peek(plan, PLACES) + 24 * (i % sh * columns_of + b)
-            source, rows, columns = peek(place, 0), peek(place, 1), peek(place, 2)
+            source, rows, columns, step = peek(place, 0), peek(place, 1), peek(place, 2), item
             if source >= 0:
                 above = (n * rows + i // sh) if channels_last else ((n * channels + part) * rows + i // sh)
                 source += peek(call, X) + above * columns * item * (channels if channels_last else 1)
-            else:
+            elif rest == 0:
                 source = 0
+            else:
+                source, step = rest if channels_last else rest + part * item, 0
             if channels_last:
+                pixel = channels * step if source != 0 else 0
                 for j in range(columns):
-                    at = source + j * channels * item if source != 0 else 0
-                    invoke(peek(plan, COMB), (at, line + (b + j * sw) * dx_w, item, channels))
-            elif sw == 2 and columns_of == 2:
+                    invoke(peek(plan, COMB), (source + j * pixel, item, line + (b + j * sw) * dx_w, item, channels))
+            elif woven:
                 if b == 0:
                     even = source
                 else:
                     invoke(peek(plan, WEAVE), (even, source, line, width))
             else:
-                invoke(peek(plan, COMB), (source, line + b * item, sw * item, columns))
+                invoke(peek(plan, COMB), (source, step, line + b * item, sw * item, columns))
 
 
 def phases_job(problem: Problem, rows: int, phases: list[Phase], places: list[int], target: Target) -> Job:
@@ -120,11 +157,12 @@ def phases_job(problem: Problem, rows: int, phases: list[Phase], places: list[in
         [v for p, at in zip(phases, places, strict=True) for v in (at, p.rows.size, p.columns.size)], np.int64
     )
     comb, weave = (microkernel(f"{op}_{moved}_{target.isa}") for op in ("comb", "weave"))
-    dx_c, dx_h, dx_w = (item, w * c * item, c * item) if last else (h * w * item, w * item, item)
+    dx_n, dx_c = (step * item for step in problem.steps_between(c, h, w))
+    dx_h, dx_w = (w * c * item, c * item) if last else (w * item, item)
     plan = np.zeros(PHASES_FIELDS, np.int64)
     for index, value in (
         (CHANNELS_LAST, last), (IMAGE_TASKS, rows if last else c), (ROWS, rows), (WIDTH, w), (STRIDE_H, sh),
-        (STRIDE_W, sw), (ITEM, item), (C, c), (DX_N, c * h * w * item), (DX_C, dx_c), (DX_H, dx_h), (DX_W, dx_w),
+        (STRIDE_W, sw), (ITEM, item), (C, c), (DX_N, dx_n), (DX_C, dx_c), (DX_H, dx_h), (DX_W, dx_w),
         (PLACES, table.ctypes.data), (COMB, comb.address), (WEAVE, weave.address),
     ):  # fmt: skip
         plan[index] = value
@@ -132,22 +170,48 @@ def phases_job(problem: Problem, rows: int, phases: list[Phase], places: list[in
     return Job(join_phases.address, plan, tasks, 0, 8 * problem.n * c * rows * w, [table])
 
 
+# Where no tap reaches: what bias and activation alone give.
+R_CHANNELS, R_FINISH, R_SLOPE, REST_FIELDS = range(4)
+
+
+@native("input_grad_rest", 4)
+def finish_rest(plan, call, scratch, task):
+    """A value for each channel."""
+    invoke(peek(plan, R_FINISH), (peek(call, X), peek(call, Y), 0, peek(plan, R_CHANNELS), peek(plan, R_SLOPE)))
+
+
+def rest_job(problem: Problem, target: Target) -> Job:
+    """The launch that makes of bias the result of sums without products."""
+    slope = np.full(1, problem.slope, np.float64 if names_of(problem)[1] == "f64" else np.float32)
+    finish = microkernel(finish_name(problem, target, problem.activation))
+    plan = np.zeros(REST_FIELDS, np.int64)
+    plan[[R_CHANNELS, R_FINISH, R_SLOPE]] = problem.c, finish.address, slope.ctypes.data
+    return Job(finish_rest.address, plan, 1, 0, 0, [slope])
+
+
+def zeros_bias(problem: Problem) -> np.ndarray:
+    """A bias of zeros, in the type that sums are made in."""
+    return np.zeros(problem.c, np.float64 if names_of(problem)[1] == "f64" else np.float32)
+
+
 # Borders: dx of the padded input, whose padding goes back to where its values came from.
 (
     F_LAST, F_CHANNELS, F_H, F_W, F_TOP, F_LEFT, F_HEIGHT, F_WIDTH, F_MODE, F_ITEM, F_STORED, F_ACCUMULATE, F_FINISH,
-    FOLD_FIELDS,
-) = range(14)  # fmt: skip
+    F_N, F_C, FOLD_FIELDS,
+) = range(16)  # fmt: skip
 
 
 @native("input_grad_fold", 4)
 def fold_border(plan, call, scratch, task):
     """One channel of one image, or with channels last one image: rows first, then columns, then what lies inside."""
-    channels = peek(plan, F_CHANNELS) if peek(plan, F_LAST) != 0 else 1  # side by side in a pixel
+    last = peek(plan, F_LAST) != 0
+    channels = peek(plan, F_CHANNELS) if last else 1  # side by side in a pixel
+    n, c = (task, 0) if last else (task // peek(plan, F_CHANNELS), task % peek(plan, F_CHANNELS))
     h, w, top, left = peek(plan, F_H), peek(plan, F_W), peek(plan, F_TOP), peek(plan, F_LEFT)
     height, width, mode, item = peek(plan, F_HEIGHT), peek(plan, F_WIDTH), peek(plan, F_MODE), peek(plan, F_ITEM)
     accumulate, pixel = peek(plan, F_ACCUMULATE), channels * item
     padded = peek(call, X) + task * height * width * pixel
-    dx = peek(call, Y) + task * h * w * channels * peek(plan, F_STORED)
+    dx = peek(call, Y) + n * peek(plan, F_N) + c * peek(plan, F_C)
     row = width * pixel
     for t in range(height):
         to = source_index(t - top, h, mode) + top
@@ -172,7 +236,7 @@ def fold_job(problem: Problem, target: Target) -> Job:
     """The launch that makes dx of the padded input's gradient, which is in the computing type."""
     _, computing, item = names_of(problem)
     (top, bottom), (left, right) = problem.padding
-    last = problem.layout == "channels_last"
+    last, steps = problem.layout == "channels_last", problem.steps_between(problem.c, problem.h, problem.w)
     plan = np.zeros(FOLD_FIELDS, np.int64)
     for index, value in (
         (F_LAST, last), (F_CHANNELS, problem.c), (F_H, problem.h), (F_W, problem.w), (F_TOP, top), (F_LEFT, left),
@@ -180,6 +244,7 @@ def fold_job(problem: Problem, target: Target) -> Job:
         (F_MODE, MODES[problem.padding_mode]), (F_ITEM, item), (F_STORED, problem.itemsize),
         (F_ACCUMULATE, microkernel(f"accumulate_{computing}_{target.isa}").address),
         (F_FINISH, microkernel(finish_name(problem, target, None)).address),
+        (F_N, steps[0] * problem.itemsize), (F_C, steps[1] * problem.itemsize),
     ):  # fmt: skip
         plan[index] = value
     tasks = problem.n * (1 if last else problem.c)

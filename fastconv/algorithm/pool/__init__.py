@@ -1,4 +1,4 @@
-"""Pools: windows that slide, with channels in the lanes or pixels; and the scatter of a max pool's gradient."""
+"""Pools: windows that slide, or divide a plane, or have all of it; and the scatter of a max pool's gradient."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from fastconv.algorithm.pool.one_pass import OnePass
 from fastconv.algorithm.pool.plan import LAST
 from fastconv.algorithm.pool.scatter import Scatter
 from fastconv.algorithm.pool.weighted import WeightedRows
+from fastconv.algorithm.pool.whole import Whole
 from fastconv.pool_problem import PoolProblem, PoolSteps, contiguous_steps
 
-__all__ = ["Apart", "Glide", "OnePass", "Rows", "Scatter", "WeightedRows", "Windows", "reads"]
+__all__ = ["Apart", "Glide", "OnePass", "Rows", "Scatter", "WeightedRows", "Whole", "Windows", "reads"]
 
 
 def reads(problem: PoolProblem, steps: PoolSteps) -> bool:
@@ -20,7 +21,10 @@ def reads(problem: PoolProblem, steps: PoolSteps) -> bool:
     item, axes = problem.itemsize, problem.axes
     if any(step % item for step in (steps.n, steps.c, steps.d, steps.h, steps.w)):
         return False
-    if problem.pass_ == "backward" and problem.kind in ("max", "lp"):
+    if problem.pass_ == "forward" and problem.one_window and problem.kind != "weighted_avg":
+        same, other = contiguous_steps(problem), steps
+        return (same.d, same.h, same.w) == (other.d, other.h, other.w) and (problem.layout != LAST or other.c == item)
+    if problem.pass_ == "backward" and (problem.kind in ("max", "lp") or problem.one_window):
         return steps == contiguous_steps(problem)  # other arrays of its shape are read beside it
     if problem.layout == LAST:
         return steps.c == item or problem.c == 1

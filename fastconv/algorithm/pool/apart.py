@@ -77,8 +77,10 @@ class Apart:
             return "narrow types of 128-bit vectors"
         if problem.pass_ != "backward" or problem.kind != "avg":
             return "not the gradient of an average"
-        if not all(axis.whole and axis.dilation == 1 and axis.stride == axis.kernel for axis in problem.axes):
-            return "windows leave x, are dilated, or do not lie side by side"
+        if problem.in_parts or not all(
+            axis.whole and axis.dilation == 1 and axis.stride == axis.kernel for axis in problem.axes
+        ):
+            return "windows leave x, are dilated, unlike, or do not lie side by side"
         if w.kernel not in TIMES or d.size != d.out * d.kernel:
             return f"rows of {w.kernel}, {d.kernel} deep on {d.size}"
         return None

@@ -6,9 +6,12 @@ needs to be clipped. In a gradient with a stride, rows of dy are spread apart fi
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from fastconv.algorithm.common import Execution
+from fastconv.algorithm.pool.parts import PartsOfRow, in_parts
 from fastconv.algorithm.pool.plan import LAST, Plan, factor_rows, index_word, tap_indices
 from fastconv.algorithm.pool.recipe import dtypes, exponents, kernel_name, recipe
 from fastconv.algorithm.pool.row import HEAD, row_of, segments_of
@@ -42,7 +45,7 @@ PLAN = Plan(
     GLIDE, FIRST_ROW, SIZE, X_H, KERNEL, SPACE_AT, GROUP, GROUP_COUNT, ONE, GROUPS_AT, TOGETHER,
 ) = range(len(PLAN.fields))  # fmt: skip
 # The words of a segment of a row.
-FIRST, OUTPUTS, COLUMN, COLUMNS, LEFT, SEGMENT_WORDS = range(6)
+FIRST, OUTPUTS, COLUMN, COLUMNS, LEFT, TABLE, SEGMENT_WORDS = range(7)
 
 
 @native("pool_channels_first", 4)
@@ -111,12 +114,42 @@ def pool_channels_first(plan, call, scratch, task):
             peek(plan, ALONG),
             (
                 held, peek(plan, LINE_BEGINS), peek(plan, LINE_TAPS), some, peek(call, Y) + place * stored,
-                width * stored, outputs, peek(plan, TAP_COUNT), peek(plan, STEP), peek(plan, STRIDE),
+                width * stored, outputs, peek(plan, TAP_COUNT), peek(plan, STEP) + peek(words, TABLE),
+                peek(plan, STRIDE),
                 factors + 8 * (segment * depths * rows + line) if factors != 0 else 0, peek(plan, RECIPROCALS), 0,
                 peek(plan, EXPONENTS), peek(call, W) + place * stored if peek(plan, BESIDE) != 0 else 0, index_held,
                 peek(call, RESIDUAL) + place * 8 if peek(plan, INDEXED) != 0 else 0, width * 8,
             ),
         )  # fmt: skip
+
+
+class _Row(NamedTuple):
+    """What the kernel that goes along rows is called with, as the plan has it."""
+
+    op: str
+    words: tuple[str, ...]
+    out: int
+    segments: np.ndarray
+    elements: int
+    tables: list[np.ndarray]
+    step: int
+    stride: int
+    taps: int
+    spread: int
+
+
+def _row(problem: PoolProblem, backward: bool, lanes: int, item: int) -> _Row:
+    """Windows along a row: by a table for each segment where they are not alike."""
+    axis = problem.axes[2]
+    if in_parts(axis, problem.op.startswith("adaptive")):
+        row = PartsOfRow(axis, backward, lanes)
+        segments = np.column_stack([row.segments, [table.ctypes.data for table in row.tables]])
+        return _Row(row.op, (), row.out, segments, row.elements, row.tables, 0, 4 * row.outputs, row.most, 1)
+    row = row_of(axis, backward)
+    segments, elements = segments_of(row, lanes)
+    segments = np.column_stack([segments, np.zeros(len(segments), np.int64)])
+    step, stride = row.step * item, row.stride * item
+    return _Row("poolrow", row.words, row.out, segments, elements, [], step, stride, row.kernel, row.spread)
 
 
 class Rows:
@@ -136,9 +169,8 @@ class Rows:
         words, backward = recipe(problem), problem.pass_ == "backward"
         _, held = dtypes(problem)
         item, lanes = held.itemsize, target.lanes(held.itemsize)
-        row = row_of(problem.axes[2], backward)
-        segments, elements = segments_of(row, lanes)
-        pitch = elements * item
+        row = _row(problem, backward, lanes, item)
+        segments, pitch = row.segments, row.elements * item
         depths, rows = ((a.size if backward else a.out) for a in problem.axes[:2])
         fit, planes, channels, x_c = BATCH_BYTES // pitch, problem.n * problem.c, problem.c, x.c
         lines = planes * depths * rows
@@ -148,35 +180,37 @@ class Rows:
         down_row = row_of(problem.axes[1], backward)
         plain = not (problem.indices or words.weights is not None or words.load in ("ratio", "powerratio"))
         glides = (
-            plain and words.load in ("plain", "abs", "square") and MANY <= down_row.kernel <= rows
+            plain and not problem.in_parts and words.load in ("plain", "abs", "square")
+            and MANY <= down_row.kernel <= rows
             and (down_row.stride, down_row.step, down_row.spread, problem.axes[0].size, problem.axes[0].whole)
             == (1, 1, 1, 1, True) and 2 * down_row.kernel * pitch <= GLIDING_BYTES and fit < 2 * rows
         )  # fmt: skip
-        stack = min(planes, fit // rows) if depths == 1 and (x.n == channels * x.c or problem.n == 1) else 1
+        follow = depths == 1 and (x.n == channels * x.c or problem.n == 1)
+        stack = max(1, min(planes, fit // rows)) if follow else 1
         if stack > 1:
             rows, planes, x_c = stack * rows, -(-planes // stack), stack * x.c
             channels = planes
         batch = max(1, min(rows, max(fit, 2 * down_row.kernel) if glides else fit))
         batches = -(-rows // batch)
         units = planes * depths * batches
-        a_task = max(1, min(-(-units // (4 * threads)), -(-(1 << 15) // (batch * elements))))
+        a_task = max(1, min(-(-units // (4 * threads)), -(-(1 << 15) // (batch * row.elements))))
         tables = [
             taps_of(axis, backward, step, *index)
             for axis, step, index in zip(problem.axes[:2], (x.d, x.h), tap_indices(problem), strict=False)
         ]
         if stack > 1:
             tables[1] = stacked(tables[1], stack, x.c)
-        alone, row_words, tap_count, together = each_alone(batch, pitch), row.words, row.kernel, None
+        alone, row_words, tap_count, together = each_alone(batch, pitch), row.words, row.taps, None
         groups_at = HEAD + batch * pitch
-        if plain and row.kernel >= MANY:
-            together = groups(row, words.op == "sum", batch, pitch, item, groups_at - HEAD)
+        if plain and row.op == "poolrow" and row.taps >= MANY:
+            together = groups(row.taps, row.step, words.op == "sum", batch, pitch, groups_at - HEAD)
             alone, row_words, tap_count = together.windows, (row.words[0], "t1"), 1
         numbers = index_word(problem)
         index_item = {"": 0, "indices": 4, "far": 8}[numbers]
-        factors, factor_table = factor_rows(words.factor, [depths, rows // max(1, stack), row.out], held, False) if (
+        factors, factor_table = factor_rows(words.factor, [depths, rows // stack, row.out], held, False) if (
             words.factor is not None) else (None, None)  # fmt: skip
         if factors is not None:
-            factors = np.tile(factors, (1, max(1, stack)))
+            factors = np.tile(factors, (1, stack))
             factors = np.ascontiguousarray(factors[None] + segments[:, FIRST, None, None] * item)
         weights = None if words.weights is None else np.ascontiguousarray(words.weights, held)
         powers, nothing, segment_words = (
@@ -186,10 +220,10 @@ class Rows:
         )
         down = kernel_name("pooltaps", problem, target, words.load, words.op, "keep", numbers, "across",
                            "rowweights" if weights is not None else "")  # fmt: skip
-        along = kernel_name("poolrow", problem, target, "plain", words.op, words.finish, "held", numbers, *row_words)
+        along = kernel_name(row.op, problem, target, "plain", words.op, words.finish, "held", numbers, *row_words)
         spread = microkernel("_".join(["poolspread", dtypes(problem)[0], target.isa])) if row.spread > 1 else None
         index_at = groups_at + (batch * pitch if together else 0)
-        spread_at = index_at + batch * elements * index_item
+        spread_at = index_at + batch * row.elements * index_item
         space_at = -(-(spread_at + (batch * int(segments[:, COLUMNS].max()) * item if spread else 0)) // 64) * 64
         scratch = space_at + (down_row.kernel * SPACE if glides else 0)
         one = np.array([0, 1], np.int64)  # where the one cell begins and ends, and its one tap, 0 bytes away
@@ -203,7 +237,7 @@ class Rows:
             stored=problem.itemsize, item=item, depths=depths, rows=rows, width=row.out, x_n=x.n, x_c=x_c,
             depth_begins=depth_begins, depth_taps=depth_taps, row_begins=row_begins, row_taps=row_taps,
             line_begins=alone.begins, line_taps=alone.table, nothing=nothing, segments=segment_words,
-            pitch=pitch, pitch_elements=elements, step=row.step * item, stride=row.stride * item, tap_count=tap_count,
+            pitch=pitch, pitch_elements=row.elements, step=row.step, stride=row.stride, tap_count=tap_count,
             index_item=index_item, index_at=index_at, spread_step=row.spread * item, spread_at=spread_at,
             factors=factors, reciprocals=(row.out + 64) * item, weights=weights, exponents=powers,
             paired=words.load in ("ratio", "powerratio"), beside=words.finish in ("timesx", "timespower"),
@@ -212,7 +246,19 @@ class Rows:
             group=together and together.group, group_count=len(together.group) if together else 0, one=one,
             groups_at=groups_at, together=microkernel(grouping).address if together else 0,
         )  # fmt: skip
-        keep = [tables, alone, factors, factor_table, weights, powers, nothing, segment_words, together, one]
+        keep = [
+            tables,
+            alone,
+            factors,
+            factor_table,
+            weights,
+            powers,
+            nothing,
+            segment_words,
+            row.tables,
+            together,
+            one,
+        ]
         tasks = len(segments) * -(-units // a_task)
         moved = 32 * problem.n * problem.c * (problem.plane + problem.outputs)
         return Execution([Job(pool_channels_first.address, plan, tasks, scratch, moved, keep)], None, 0, ())

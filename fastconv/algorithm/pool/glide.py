@@ -81,8 +81,13 @@ class Glide:
             return "channels first"
         if problem.pass_ != "forward" or problem.indices or problem.kind == "weighted_avg":
             return "not a forward pass without indices and weights"
-        if d.size != 1 or not d.whole or any((axis.stride, axis.dilation) != (1, 1) for axis in plane):
-            return "more than a plane, or windows that step or are dilated"
+        if (
+            problem.in_parts
+            or d.size != 1
+            or not d.whole
+            or any((axis.stride, axis.dilation) != (1, 1) for axis in plane)
+        ):
+            return "more than a plane, or windows that step, are dilated or unlike"
         words = recipe(problem)
         if words.load not in ("plain", "abs", "square") or words.finish == "powerroot":
             return "powers"

@@ -70,8 +70,8 @@ class OnePass:
             return "narrow types of 128-bit vectors"
         if problem.pass_ != "forward" or problem.kind == "weighted_avg":
             return "not a forward pass without weights"
-        if not all(axis.whole and axis.dilation == 1 for axis in problem.axes):
-            return "windows leave x, or are dilated"
+        if problem.in_parts or not all(axis.whole and axis.dilation == 1 for axis in problem.axes):
+            return "windows leave x, are dilated, or unlike"
         if (w.kernel, w.stride) not in ALONG or d.kernel * h.kernel not in ROWS:
             return f"a window of {d.kernel * h.kernel} rows of {w.kernel}, stride {w.stride}"
         words = recipe(problem)

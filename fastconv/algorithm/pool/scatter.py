@@ -140,7 +140,7 @@ class Scatter:
             not last
             and parts == 1
             and stores_narrow(problem, target)
-            and (d.size, h.size // h.out, w.size // w.out) == (1, 2, 2)
+            and (d.size, d.out, h.size // h.out, w.size // w.out) == (1, 1, 2, 2)
         )
         name = "_".join(["poolscatter", dtypes(problem)[0], target.isa])
         finish = microkernel("_".join(["finish", dtypes(problem)[0], target.isa, "none"])).address if wide else 0

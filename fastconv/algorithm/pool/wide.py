@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastconv.algorithm.pool.row import Row
 from fastconv.algorithm.pool.taps import Taps
 
 MANY = 8  # taps from which on two steps, or blocks of rows, are faster
@@ -19,9 +18,8 @@ class Groups(NamedTuple):
     windows: Taps
 
 
-def groups(row: Row, whole: bool, lines: int, pitch: int, item: int, apart: int) -> Groups:
-    """The tables of rows `pitch` bytes apart; `whole`: no element may be part of two groups of a window."""
-    kernel = row.kernel
+def groups(kernel: int, step: int, whole: bool, lines: int, pitch: int, apart: int) -> Groups:
+    """The tables of rows `pitch` bytes apart, their taps `step`; `whole`: no element is in two groups of a window."""
 
     def split(size: int) -> tuple[list[int], list[int]]:
         """Where groups of this size begin, and the elements in none."""
@@ -31,10 +29,10 @@ def groups(row: Row, whole: bool, lines: int, pitch: int, item: int, apart: int)
 
     size = min(range(2, kernel), key=lambda size: size + sum(map(len, split(size))))
     starts, single = split(size)
-    offsets = np.array([apart + at * row.step * item for at in starts] + [at * row.step * item for at in single])
+    offsets = np.array([apart + at * step for at in starts] + [at * step for at in single])
     table = (np.arange(lines)[:, None] * pitch + offsets).reshape(-1)
     begins = np.arange(lines + 1, dtype=np.int64) * len(offsets)
-    group = np.arange(size) * row.step * item
+    group = np.arange(size) * step
     return Groups(_pairs(group), Taps(begins, _pairs(table)))
 
 

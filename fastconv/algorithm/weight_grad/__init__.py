@@ -77,7 +77,7 @@ def _put_lanes(put, plan, cut: Cut) -> None:
     down, across = cut.axes
     if cut.form.inputs_are_lanes:
         put_input(plan, problem, x, cut.target)
-        put(L_SLOT=X, L_N=x.n, L_G=cut.inputs * x.c, L_TOP=top, L_LEFT=left, L_OH=sh, L_OW=sw, L_TAP_ROW=dh,
+        put(L_SLOT=X, L_N=x.n, L_G=x.group(cut.inputs), L_TOP=top, L_LEFT=left, L_OH=sh, L_OW=sw, L_TAP_ROW=dh,
             L_TAP_COLUMN=dw)  # fmt: skip
     else:
         # The pixels of dy in one row.
@@ -138,7 +138,7 @@ def _put_rows(put, cut: Cut, keep: list) -> None:
                 R_IMAGE=pixels * (step if by_pixel else item))  # fmt: skip
             rows, pitch = ((image * pixels + q) * step, item) if by_pixel else ((image * pixels + q) * item, step)
     else:
-        put(R_SLOT=X, R_N=x.n, R_G=cut.inputs * x.c, R_CHANNEL=x.c, R_OH=sh * x.h, R_OW=sw * x.w, R_TAP_ROW=dh * x.h,
+        put(R_SLOT=X, R_N=x.n, R_G=x.group(cut.inputs), R_CHANNEL=x.c, R_OH=sh * x.h, R_OW=sw * x.w, R_TAP_ROW=dh * x.h,
             R_TAP_COLUMN=dw * x.w, R_TOP=top, R_LEFT=left, R_STRIDE_H=sh, R_STRIDE_W=sw, R_DH=dh, R_DW=dw,
             R_CHANNELS=cut.row_channels)  # fmt: skip
         if cut.in_place:

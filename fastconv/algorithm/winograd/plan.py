@@ -281,7 +281,7 @@ def _main(
         PANEL_LARGER=panels.larger,
         CHANNELS=channels, CHUNK=blocking.chunk_winograd(channels), OUTPUTS=outputs, PRODUCTS=member.products,
         OH=problem.oh, OW=problem.ow,
-        X_N=x.n, X_G=channels * x.c, U_G=panels.count * panels.size, U_PANEL=panels.size,
+        X_N=x.n, X_G=x.group(channels), U_G=panels.count * panels.size, U_PANEL=panels.size,
     )  # fmt: skip
     scratch = Scratch.of(problem, member, cut, panels, target)
     put_tiles(plan, problem, x, member, cut, target, "wgin", scratch.v_xi)
@@ -325,7 +325,8 @@ def _put_output(put, problem, target, keep):
     """Where y lies, and what the transform leaves to do."""
     stored, computing, _ = names_of(problem)
     step, last = problem.itemsize, problem.layout == "channels_last"
-    y_pixel, y_channel = (problem.k * step, step) if last else (step, problem.oh * problem.ow * step)
+    image, channel = problem.steps_between(problem.k, problem.oh, problem.ow)
+    y_pixel, y_channel = problem.k * step if last else step, channel * step
     slope = np.full(1, problem.slope, np.float64 if computing == "f64" else np.float32)
     keep.append(slope)
     simple = problem.activation in (*SIMPLE_ACTIVATIONS, "leaky_relu") and stored == computing
@@ -339,6 +340,6 @@ def _put_output(put, problem, target, keep):
     else:
         put(FINISH=microkernel(finish_name(problem, target, problem.activation)).address)
     put(
-        Y_N=problem.k * problem.oh * problem.ow * step, Y_G=problem.k // problem.groups * y_channel,
+        Y_N=image * step, Y_G=problem.k // problem.groups * y_channel,
         Y_ROW=problem.ow * y_pixel, Y_PIXEL=y_pixel, Y_CHANNEL=y_channel, AFTER=after, SLOPE=slope.ctypes.data,
     )  # fmt: skip

@@ -31,6 +31,8 @@ class WinogradWeightGrad:
             return "stride"
         if problem.precision == "strict":
             return "precision='strict' keeps to plain sums"
+        if x.g:
+            return "groups do not follow one another"
         if not self._family(problem):
             return f"no member for a kernel of {problem.r}x{problem.s} within precision={problem.precision!r}"
         if not self.only and problem.n * problem.oh * problem.ow < LEAST_PRODUCTS:

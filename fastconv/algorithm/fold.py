@@ -1,0 +1,126 @@
+"""Columns of a matrix added up to the image whose windows they are: every element gathers its taps, in their order.
+
+Columns of the image whose taps lie alike are summed together: with stride s along the last axis, every s-th. Their
+sums are one `overlap` each; for s > 1 they are formed in scratch, as lines of a matrix, and transposed into the row.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastconv.codegen.emit import invoke, peek, poke
+from fastconv.codegen.jit import native
+from fastconv.grid import Grid
+from fastconv.job import LINE, Job
+from fastconv.microkernels.inventory import microkernel
+from fastconv.microkernels.overlap import PIECE_WORDS
+from fastconv.microkernels.regroup import MOVED
+from fastconv.problem import SHORT_DTYPE
+from fastconv.target import Target
+
+COLS, Y = 0, 4  # of a call's arrays
+TASK_BYTES = 64 << 10  # of columns that a task reads at least, if there are so many
+
+(EACH, ROWS, C, TAPS, COLS_N, COLS_ROW, D, H, W, KD, KH, KW, SD, SH, SW, PD, PH, DD, DH, OD, OH, OW, ITEM, PHASES,
+ PIECES, LINES, PITCH, OVERLAP, WEAVE, TRANSPOSE, FIELDS) = range(31)  # fmt: skip
+# Words of a phase, then of a piece: a tap kw of it; its offset is that of the piece's element for the phase's first
+# column.
+FIRST, END, COUNT, INNER_LOW, INNER_HIGH, PHASE_WORDS = range(6)
+OFFSET, LOW, HIGH = range(3)
+
+
+@native("fold", 4)
+def fold_rows(plan, call, scratch, task):
+    """Some rows of images; scratch holds the kernel's rows that reach one, their pieces, a line a phase."""
+    kd_, kh_, sd, sh, sw, item = (
+        peek(plan, KD), peek(plan, KH), peek(plan, SD), peek(plan, SH), peek(plan, SW), peek(plan, ITEM)
+    )  # fmt: skip
+    dd, dh, od_, oh_, w = peek(plan, DD), peek(plan, DH), peek(plan, OD), peek(plan, OH), peek(plan, W)
+    per_plane, cols_row = peek(plan, D) * peek(plan, H), peek(plan, COLS_ROW)
+    table, lines = scratch + 8 * kd_ * kh_, scratch + peek(plan, LINES)
+    kernel_row, window_row, pitch = peek(plan, KW) * cols_row, peek(plan, OW) * item, peek(plan, PITCH)
+    phases, pieces, whole = peek(plan, PHASES), peek(plan, PIECES), w // sw
+    for row in range(task * peek(plan, EACH), min((task + 1) * peek(plan, EACH), peek(plan, ROWS))):
+        plane, d, h = row // per_plane, row % per_plane // peek(plan, H), row % peek(plan, H)
+        n, c = plane // peek(plan, C), plane % peek(plan, C)
+        base = peek(call, COLS) + n * peek(plan, COLS_N) + c * peek(plan, TAPS) * cols_row
+        to = peek(call, Y) + row * w * item
+        kernel_rows = 0
+        for kd in range(kd_):
+            from_d = d + peek(plan, PD) - kd * dd
+            od = from_d // sd
+            if from_d < 0 or od >= od_ or od * sd != from_d:
+                continue
+            for kh in range(kh_):
+                from_h = h + peek(plan, PH) - kh * dh
+                oh = from_h // sh
+                if from_h >= 0 and oh < oh_ and oh * sh == from_h:
+                    poke(scratch, kernel_rows, base + (kd * kh_ + kh) * kernel_row + (od * oh_ + oh) * window_row)
+                    kernel_rows += 1
+        for phase in range(min(sw, w)):
+            about, entry = phases + phase * PHASE_WORDS * 8, table
+            first, end = peek(about, FIRST), peek(about, END)
+            for i in range(kernel_rows):
+                for piece in range(pieces + 8 * PIECE_WORDS * first, pieces + 8 * PIECE_WORDS * end, 8 * PIECE_WORDS):
+                    poke(entry, OFFSET, peek(scratch, i) + peek(piece, OFFSET))
+                    poke(entry, LOW, peek(piece, LOW))
+                    poke(entry, HIGH, peek(piece, HIGH))
+                    entry += 8 * PIECE_WORDS
+            taps = kernel_rows * (end - first)
+            sums = lines + phase * pitch if sw > 1 else to
+            invoke(peek(plan, OVERLAP), (table, taps, sums, peek(about, COUNT), peek(about, INNER_LOW),
+                                         peek(about, INNER_HIGH)))  # fmt: skip
+        if sw == 2:
+            invoke(peek(plan, WEAVE), (lines, lines + pitch, to, w))
+        elif sw > 2:
+            invoke(peek(plan, TRANSPOSE), (lines, pitch, to, sw * item, sw, whole))
+            for phase in range(w - whole * sw):
+                invoke(peek(plan, TRANSPOSE), (lines + phase * pitch + whole * item, item,
+                                               to + (whole * sw + phase) * item, item, 1, 1))  # fmt: skip
+
+
+def _phases(grid: Grid, cols_row: int) -> tuple[list, list]:
+    """The phases of the last axis and their pieces, as the kernel reads them."""
+    w, kernel, step, pad, dilation = (
+        part[2] for part in (grid.sizes, grid.kernel, grid.stride, grid.padding, grid.dilation)
+    )
+    phases, pieces = [], []
+    for phase in range(step):
+        first, count = len(pieces), max(0, -(-(w - phase) // step))
+        for kw in range(kernel):
+            shift, apart = divmod(phase + pad - kw * dilation, step)  # window of the phase's first column
+            low, high = max(0, -shift), min(count, grid.counts[2] - shift)
+            if apart == 0 and low < high:
+                pieces.append((kw * cols_row + shift * grid.itemsize, low, high))
+        inner = max((p[1] for p in pieces[first:]), default=0), min((p[2] for p in pieces[first:]), default=count)
+        phases.append((first, len(pieces), count, *inner))
+    return phases, pieces
+
+
+def fold(grid: Grid, steps: tuple[int, int], target: Target) -> Job:
+    """The job for columns whose images and rows are so many bytes apart, and whose rows are contiguous."""
+    cols_n, cols_row = steps
+    item, stored = grid.itemsize, SHORT_DTYPE[grid.dtype]
+    (d, h, w), (kd, kh, _) = grid.sizes, grid.kernel
+    phases, pieces = (np.array(part or [0], np.int64) for part in _phases(grid, cols_row))
+    most = max(int(phase[END] - phase[FIRST]) for phase in phases) * kd * kh
+    rows, sw = grid.n * grid.c * d * h, grid.stride[2]
+    read = max(1, grid.n * grid.rows * grid.windows * item)
+    each = max(1, min(TASK_BYTES * rows // read, rows // 8))
+    lines = -(-8 * (kd * kh + PIECE_WORDS * most) // LINE) * LINE
+    pitch = -(-(-(-w // sw) * item) // LINE) * LINE
+    wide = stored if stored in ("f32", "f64") else f"{stored}f32"
+    kernels = (
+        f"overlap_{wide}_{target.isa}",
+        f"weave_{MOVED[stored]}_{target.isa}",
+        f"transpose_{MOVED[stored]}_{target.isa}_columns",
+    )
+    fields = (
+        each, rows, grid.c, grid.taps, cols_n, cols_row, *grid.sizes, *grid.kernel, *grid.stride, *grid.padding[:2],
+        *grid.dilation[:2], *grid.counts, item, phases.ctypes.data, pieces.ctypes.data, lines, pitch,
+        *(microkernel(name).address for name in kernels),
+    )  # fmt: skip
+    scratch = lines + (sw * pitch if sw > 1 else 0) + LINE
+    moved = grid.n * (grid.rows * grid.windows + grid.c * d * h * w)
+    plan = np.array(fields, np.int64)
+    return Job(fold_rows.address, plan, -(-rows // each), scratch, 16 * moved, [phases, pieces])

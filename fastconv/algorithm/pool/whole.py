@@ -1,0 +1,148 @@
+"""Pools of one window that has all elements of a plane: global pools, and gradients that fill planes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from fastconv.algorithm.common import Execution
+from fastconv.algorithm.pool.plan import LAST, Plan, factor_rows, index_word
+from fastconv.algorithm.pool.recipe import dtypes, exponents, kernel_name, recipe
+from fastconv.algorithm.pool.taps import each_alone
+from fastconv.codegen.emit import invoke, peek
+from fastconv.codegen.jit import native
+from fastconv.cost import pool_whole_cycles
+from fastconv.job import Job
+from fastconv.microkernels.inventory import microkernel
+from fastconv.pool_problem import PoolProblem, PoolSteps
+from fastconv.target import Target
+
+X, W, BIAS, RESIDUAL, Y = range(5)
+TASK_ELEMENTS = 1 << 14  # that a task reads or writes at least, if there are so many
+BLOCK_BYTES = 64  # of a pixel's channels that a task has at least
+
+PLAN = Plan(
+    "kernel a_task chunks channels stored plane x_n x_c begins lines span factors reciprocals exponents indexed"
+)
+(
+    KERNEL, A_TASK, CHUNKS, CHANNELS, STORED, PLANE, X_N, X_C, BEGINS, LINES, SPAN, FACTORS, RECIPROCALS, EXPONENTS,
+    INDEXED,
+) = range(len(PLAN.fields))  # fmt: skip
+
+
+@native("pool_planes", 4)
+def pool_planes(plan, call, scratch, task):
+    """Some channels of an image, channels first: a plane is a line with one window."""
+    n, c = task // peek(plan, CHUNKS), task % peek(plan, CHUNKS) * peek(plan, A_TASK)
+    channels, stored = peek(plan, CHANNELS), peek(plan, STORED)
+    place = n * channels + c
+    invoke(
+        peek(plan, KERNEL),
+        (
+            peek(call, X) + n * peek(plan, X_N) + c * peek(plan, X_C), peek(plan, BEGINS), peek(plan, LINES),
+            min(peek(plan, A_TASK), channels - c), peek(call, Y) + place * stored, stored, 1, 0, peek(plan, SPAN), 0,
+            peek(plan, FACTORS), peek(plan, RECIPROCALS), 0, peek(plan, EXPONENTS), 0, 0,
+            peek(call, RESIDUAL) + place * 8 if peek(plan, INDEXED) != 0 else 0, 8,
+        ),
+    )  # fmt: skip
+
+
+@native("pool_pixels", 4)
+def pool_pixels(plan, call, scratch, task):
+    """Some channels of an image, channels last."""
+    n, c = task // peek(plan, CHUNKS), task % peek(plan, CHUNKS) * peek(plan, A_TASK)
+    channels, stored = peek(plan, CHANNELS), peek(plan, STORED)
+    place = n * channels + c
+    invoke(
+        peek(plan, KERNEL),
+        (
+            peek(call, X) + n * peek(plan, X_N) + c * stored, peek(plan, PLANE), channels * stored,
+            min(peek(plan, A_TASK), channels - c), peek(call, Y) + place * stored, peek(plan, FACTORS),
+            peek(plan, EXPONENTS), peek(call, RESIDUAL) + place * 8 if peek(plan, INDEXED) != 0 else 0,
+        ),
+    )  # fmt: skip
+
+
+@native("pool_fill", 4)
+def pool_fill(plan, call, scratch, task):
+    """The gradient of some channels of an image, channels first."""
+    n, c = task // peek(plan, CHUNKS), task % peek(plan, CHUNKS) * peek(plan, A_TASK)
+    place, stored = n * peek(plan, CHANNELS) + c, peek(plan, STORED)
+    invoke(
+        peek(plan, KERNEL),
+        (
+            peek(call, X) + place * stored, min(peek(plan, A_TASK), peek(plan, CHANNELS) - c), peek(plan, PLANE),
+            peek(call, Y) + place * peek(plan, PLANE) * stored, peek(plan, FACTORS),
+        ),
+    )  # fmt: skip
+
+
+@native("pool_repeat", 4)
+def pool_repeat(plan, call, scratch, task):
+    """The gradient of some pixels of an image, channels last."""
+    n, first = task // peek(plan, CHUNKS), task % peek(plan, CHUNKS) * peek(plan, A_TASK)
+    channels, stored, plane = peek(plan, CHANNELS), peek(plan, STORED), peek(plan, PLANE)
+    pitch, indexed = channels * stored, peek(plan, INDEXED)
+    invoke(
+        peek(plan, KERNEL),
+        (
+            peek(call, X) + n * pitch, peek(call, Y) + (n * plane + first) * pitch, pitch, channels, first,
+            min(peek(plan, A_TASK), plane - first), peek(plan, FACTORS),
+            peek(call, W) + n * channels * 8 if indexed != 0 else 0, plane, peek(call, RESIDUAL),
+        ),
+    )  # fmt: skip
+
+
+class Whole:
+    """One window on each plane."""
+
+    name = "whole"
+
+    def supports(self, problem: PoolProblem, x: PoolSteps, target: Target) -> str | None:
+        if problem.kind == "weighted_avg":
+            return "every tap has a weight"
+        backward = problem.pass_ == "backward"
+        if backward and problem.kind == "max":  # whose windows do not matter
+            return None if problem.layout == LAST and problem.outputs == 1 else "a maximum is put into its plane"
+        if backward and problem.kind != "avg":
+            return "not an average"
+        return None if problem.one_window else "windows have less than a plane"
+
+    def cost(self, problem: PoolProblem, x: PoolSteps, target: Target, packed: bool) -> float:
+        return pool_whole_cycles(problem, target)
+
+    def build(self, problem: PoolProblem, x: PoolSteps, target: Target, threads: int, packed: bool) -> Execution:
+        last, backward, plane, extent = problem.layout == LAST, problem.pass_ == "backward", problem.plane, problem.c
+        indexed = problem.indices or (backward and problem.kind == "max")
+        words = recipe(replace(problem, pass_="forward")) if indexed else recipe(problem)
+        _, held = dtypes(problem)
+        kernel, op = {
+            (False, False): (pool_planes, "poolspans"), (False, True): (pool_pixels, "poolpixels"),
+            (True, False): (pool_fill, "poolfill"), (True, True): (pool_repeat, "poolrepeat"),
+        }[backward, last]  # fmt: skip
+        numbers_are = index_word(replace(problem, indices=indexed))
+        word = kernel_name(op, problem, target, words.load, words.op, words.finish, numbers_are)
+        a_task = max(1, TASK_ELEMENTS // plane)
+        if kernel is pool_pixels:
+            # A pixel's channels are cut only where there are too few images: lines side by side come faster.
+            line, blocks = BLOCK_BYTES // problem.itemsize, -(-threads // max(1, problem.n))
+            a_task = max(-(-problem.c // blocks // line) * line, -(-TASK_ELEMENTS // plane))
+        elif kernel is pool_repeat:
+            a_task, extent = max(1, TASK_ELEMENTS // problem.c), plane
+        a_task = min(extent, a_task)
+        lines, span = each_alone(a_task, x.c), np.array([0, plane], np.int64)
+        factors = numbers = None
+        if words.factor is not None:
+            rows, numbers = factor_rows(words.factor, [1, 1, 1], held, pairs=last or backward)
+            factors = numbers if last or backward else np.repeat(rows.ravel(), a_task)
+        powers = exponents(problem)
+        plan = PLAN.array(
+            kernel=microkernel(word).address, a_task=a_task, chunks=-(-extent // a_task), channels=problem.c,
+            stored=problem.itemsize, plane=plane, x_n=x.n, x_c=x.c, begins=lines.begins, lines=lines.table, span=span,
+            factors=factors, reciprocals=65 * held.itemsize, exponents=powers, indexed=indexed,
+        )  # fmt: skip
+        keep = [lines, span, factors, numbers, powers]
+        moved = (4 if backward else 8) * problem.n * problem.c * plane
+        job = Job(kernel.address, plan, problem.n * -(-extent // a_task), 0, moved, keep)
+        return Execution([job], None, 0, ())

@@ -1,0 +1,116 @@
+"""Max unpooling: elements put where indices say, zeros elsewhere; and its gradient, which takes them from there.
+
+A task owns the planes that it writes to, so that of two elements with one place the later in scan order stays. With the
+channels last these are the planes of some channels, as many as can be; if not all, zeros are written beforehand.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastconv.codegen.emit import invoke, peek
+from fastconv.codegen.jit import native
+from fastconv.job import LINE, Job
+from fastconv.microkernels.inventory import microkernel
+from fastconv.microkernels.regroup import MOVED
+from fastconv.problem import SHORT_DTYPE
+from fastconv.target import Target
+
+# Of a call's arrays: the elements that are moved, their places, the word that tells of a bad one, and the result.
+FROM, INDEX, BAD, TO = 0, 1, 2, 4
+TASK_ELEMENTS = 16 << 10  # of indices that a task takes at least, if there are so many
+
+PLANES, EACH, IN, OUT, ITEM, MOVE, CLEAR, FIRST_FIELDS = range(8)
+
+
+@native("unpool_first", 4)
+def unpool_planes(plan, call, scratch, task):
+    """Some planes, channels first."""
+    inside, outside, item = peek(plan, IN), peek(plan, OUT), peek(plan, ITEM)
+    for plane in range(task * peek(plan, EACH), min((task + 1) * peek(plan, EACH), peek(plan, PLANES))):
+        to = peek(call, TO) + plane * outside * item
+        invoke(peek(plan, CLEAR), (0, item, to, item, outside))
+        invoke(peek(plan, MOVE), (peek(call, FROM) + plane * inside * item, to, peek(call, INDEX) + plane * inside * 8,
+                                  inside, 1, 1, outside, peek(call, BAD)))  # fmt: skip
+
+
+@native("unpool_first_grad", 4)
+def look_up_planes(plan, call, scratch, task):
+    """The gradient of some planes, channels first."""
+    inside, outside, item = peek(plan, IN), peek(plan, OUT), peek(plan, ITEM)
+    for plane in range(task * peek(plan, EACH), min((task + 1) * peek(plan, EACH), peek(plan, PLANES))):
+        invoke(peek(plan, MOVE), (peek(call, FROM) + plane * outside * item, peek(call, TO) + plane * inside * item,
+                                  peek(call, INDEX) + plane * inside * 8, inside, 1, 1, outside,
+                                  peek(call, BAD)))  # fmt: skip
+
+
+BLOCKS, BLOCK, CHANNELS, LAST_IN, LAST_OUT, LAST_ITEM, LAST_MOVE, LAST_CLEAR, LAST_FIELDS = range(9)
+
+
+@native("unpool_last", 4)
+def unpool_channels(plan, call, scratch, task):
+    """A block of an image's channels, channels last; if it is all of them, with the zeros around them."""
+    channels, item, inside, outside = (
+        peek(plan, CHANNELS), peek(plan, LAST_ITEM), peek(plan, LAST_IN), peek(plan, LAST_OUT)
+    )  # fmt: skip
+    image, c0 = task // peek(plan, BLOCKS), task % peek(plan, BLOCKS) * peek(plan, BLOCK)
+    some = min(peek(plan, BLOCK), channels - c0)
+    to, at = peek(call, TO) + (image * outside * channels + c0) * item, image * inside * channels + c0
+    if some == channels:
+        invoke(peek(plan, LAST_CLEAR), (0, item, to, item, outside * channels))
+    invoke(peek(plan, LAST_MOVE), (peek(call, FROM) + at * item, to, peek(call, INDEX) + at * 8, inside, some, channels,
+                                   outside, peek(call, BAD)))  # fmt: skip
+
+
+@native("unpool_clear", 4)
+def clear(plan, call, scratch, task):
+    """Zeros in a part of the result."""
+    item, first = peek(plan, LAST_ITEM), task * peek(plan, BLOCK)
+    some = min(peek(plan, BLOCK), peek(plan, LAST_OUT) - first)
+    invoke(peek(plan, LAST_CLEAR), (0, item, peek(call, TO) + first * item, item, some))
+
+
+@native("unpool_last_grad", 4)
+def look_up_pixels(plan, call, scratch, task):
+    """The gradient of some of an image's pixels, channels last; a block is of pixels."""
+    channels, item, inside, outside = (
+        peek(plan, CHANNELS), peek(plan, LAST_ITEM), peek(plan, LAST_IN), peek(plan, LAST_OUT)
+    )  # fmt: skip
+    image, first = task // peek(plan, BLOCKS), task % peek(plan, BLOCKS) * peek(plan, BLOCK)
+    source = peek(call, FROM) + image * outside * channels * item
+    at, some = (image * inside + first) * channels, min(peek(plan, BLOCK), inside - first)
+    invoke(peek(plan, LAST_MOVE), (source, peek(call, TO) + at * item, peek(call, INDEX) + at * 8, some, channels,
+                                   channels, outside, peek(call, BAD)))  # fmt: skip
+
+
+def unpool(
+    n: int, c: int, inside: int, outside: int, dtype: str, last: bool, gradient: bool, target: Target, threads: int
+) -> list[Job]:
+    """The jobs for n images of c channels of `inside` elements, put among `outside`, all contiguous."""
+    moved = MOVED[SHORT_DTYPE[dtype]]
+    item = {"f32": 4, "f64": 8}.get(moved, 2)
+    kernels = [
+        microkernel(f"{name}_{moved}_{target.isa}").address for name in ("lookup" if gradient else "scatter", "comb")
+    ]
+    flops = 32 * n * c * inside + (0 if gradient else 2 * n * c * outside)
+    if not last:
+        kernel = look_up_planes if gradient else unpool_planes
+        each = max(1, min(TASK_ELEMENTS // inside, n * c // 8))
+        plan = np.array([n * c, each, inside, outside, item, *kernels], np.int64)
+        return [Job(kernel.address, plan, -(-n * c // each), 0, flops)]
+    jobs = []
+    if gradient:
+        block = max(1, min(inside, max(TASK_ELEMENTS // c, -(-inside * n // 8))))
+        blocks = -(-inside // block)
+    else:
+        # As few blocks as keep the threads busy: their elements then lie in long runs.
+        line = LINE // item
+        block = min(c, -(-c // -(-threads // n) // line) * line)
+        blocks = -(-c // block)
+        if blocks > 1:
+            part = -(-n * outside * c // (2 * threads))
+            zeros = np.array([0, part, 0, 0, n * outside * c, item, *kernels], np.int64)
+            jobs = [Job(clear.address, zeros, -(-n * outside * c // part), 0, 2 * n * c * outside)]
+    kernel = look_up_pixels if gradient else unpool_channels
+    plan = np.array([blocks, block, c, inside, outside, item, *kernels], np.int64)
+    return [*jobs, Job(kernel.address, plan, n * blocks, 0, flops)]

@@ -1,0 +1,89 @@
+"""Bands of frames as arrays: views of the source, or of a copy of their slices in the order that images need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from fastconv.algorithm.common import Steps
+from fastconv.algorithm.volume.frames import Band, Taps, channels_of, copied, in_place, source_sizes
+from fastconv.problem import Problem
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Where a band's images lie."""
+
+    problem: Problem
+    band: Band
+    steps: Steps
+    shape: tuple[int, ...]  # of the images
+    copy: tuple[int, ...]  # the shape of the copy; () if images are read in place
+
+    @classmethod
+    def placed(cls, problem: Problem, x: Steps, taps: Taps, band: Band) -> Slices:
+        """Those of a band that `in_place` accepts."""
+        return cls(problem, band, in_place(problem, x, taps, band), _shape(problem, taps, band), ())
+
+    @classmethod
+    def copied(cls, problem: Problem, taps: Taps, band: Band) -> Slices:
+        """A copy."""
+        steps, copy = copied(problem, taps, band)
+        return cls(problem, band, steps, _shape(problem, taps, band), copy)
+
+    @property
+    def elements(self) -> int:
+        """Of the copy."""
+        return int(np.prod(self.copy)) if self.copy else 0
+
+    def images(self, volume: np.ndarray, memory: np.ndarray | None) -> np.ndarray:
+        """The images of one volume of the source, in `memory` of their type if they are copied."""
+        last = self.problem.layout == "channels_last"
+        if self.copy:
+            array = memory[: self.elements].reshape(self.copy)
+            self._fill(array, volume)
+        else:
+            array = volume[self.band.slices[0]] if last else volume[:, self.band.slices[0]]
+        n, c, h, w = (getattr(self.steps, axis) for axis in "nchw")
+        return as_strided(array, self.shape, (n, h, w, c) if last else (n, c, h, w))
+
+    def _fill(self, array: np.ndarray, volume: np.ndarray) -> None:
+        """Copy slices that follow one another together."""
+        slices, last = self.band.slices, self.problem.layout == "channels_last"
+        groups = array.shape[2 if last else 0]
+        if last:
+            to, source = array.transpose(3, 0, 1, 2, 4), volume.reshape(*volume.shape[:3], groups, -1)
+        else:
+            to = array.transpose(1, 0, 2, 3, 4)
+            source = volume.reshape(groups, -1, *volume.shape[1:]).transpose(2, 0, 1, 3, 4)
+        first = 0
+        while first < len(slices):
+            stop, step = first + 1, 1
+            if slices[first] < 0:
+                to[first] = 0
+            else:
+                if stop < len(slices) and slices[stop] > slices[first]:
+                    step = slices[stop] - slices[first]
+                    while stop < len(slices) and slices[stop] == slices[first] + (stop - first) * step:
+                        stop += 1
+                to[first:stop] = source[slices[first] : slices[stop - 1] + 1 : step]
+            first = stop
+
+
+def _shape(problem: Problem, taps: Taps, band: Band) -> tuple[int, ...]:
+    """The shape of a band's images."""
+    (h, w), c = source_sizes(problem), taps.count * channels_of(problem)
+    return (band.count, h, w, c) if problem.layout == "channels_last" else (band.count, c, h, w)
+
+
+def frame(y: np.ndarray, n: int, first: int, layout: str) -> np.ndarray:
+    """The first frame of a band of volume n."""
+    return y[n, first] if layout == "channels_last" else y[n, :, first]
+
+
+def frames(y: np.ndarray, n: int, band: Band, layout: str) -> np.ndarray:
+    """All frames of a band of volume n as images."""
+    own = slice(band.first, band.first + (band.count - 1) * band.every + 1, band.every)
+    return y[n, own] if layout == "channels_last" else y[n, :, own].swapaxes(0, 1)

@@ -1,0 +1,217 @@
+"""Volumes tap by tap along the depth: each adds its convolution of slices, read where they lie, to the result.
+
+For depthwise kernels, whose slices must not become channels, and for slices too large to be brought together. The first
+tap brings bias and residual, the last the activation. Narrow types are computed in float32 and rounded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fastconv import cost, threads, workspace
+from fastconv.algorithm.common import Algorithm, Execution, Steps, contiguous_steps
+from fastconv.algorithm.volume.frames import Band, forward_taps, planes, runs
+from fastconv.algorithm.volume.run import Planes, memories
+from fastconv.algorithm.volume.slices import frame
+from fastconv.algorithm.volume.weights import regroup_job
+from fastconv.job import Job
+from fastconv.problem import Depth, Problem
+from fastconv.target import Target
+
+
+class TapByTap:
+    """Every tap by the cheapest of some algorithms of images that can do it."""
+
+    def __init__(self, name: str, algorithms: Sequence[Algorithm]):
+        self.name, self._algorithms = name, algorithms
+
+    def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
+        if problem.pass_ == "input_grad":
+            reason = _refuses(problem)
+            if reason:
+                return reason
+            problem = _convolution(problem)
+        found = planes(problem, x) or _slices(*_wide(problem, x))
+        reasons = [a.supports(*found, target) for a in self._algorithms]
+        return reasons[-1] if all(reasons) else None
+
+    def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
+        if problem.pass_ == "input_grad":
+            problem = _convolution(problem)
+        flat = planes(problem, x)
+        if flat:
+            return self._best(*flat, target, packed).cost(*flat, target, packed)
+        problem, x = _wide(problem, x)
+        one, steps = _slices(problem, x)
+        taps = problem.depth.kernel
+        again = (taps - 1) * problem.n * problem.k * problem.od * problem.oh * problem.ow * 2 * cost.C.join
+        one = replace(one, n=problem.n * problem.od)
+        return taps * self._best(one, steps, target, packed).cost(one, steps, target, packed) + again
+
+    def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool):
+        backward = problem.pass_ == "input_grad"
+        if backward:
+            problem = _convolution(problem)
+        flat = None if backward else planes(problem, x)
+        if flat:
+            found, steps = flat
+            made = self._best(*flat, target, packed).build(found, steps, target, count, packed)
+            return Planes(made, found.source_shape, found.result_shape)
+        inner, x = _wide(problem, x)
+        taps, parts, made = forward_taps(inner), [], {}
+        algorithm = self._best(*_slices(inner, x), target, packed)
+        for tap in range(taps.count):
+            first, last = tap == 0, tap == taps.count - 1
+            for band in runs(taps, tap):
+                one = replace(
+                    inner, op="conv2d", depth=None, n=band.count, frames=(taps.frames, 1), bias=first and inner.bias,
+                    residual=inner.residual if first else True, activation=inner.activation if last else None,
+                    slope=inner.slope if last else 0.0,
+                )  # fmt: skip
+                steps = _run_steps(inner, x, band)
+                key = one, steps
+                if key not in made:
+                    made[key] = algorithm.build(one, steps, target, count, packed)
+                parts.append(Part(tap, band, made[key]))
+        own = tuple(reversed(taps.own)) if backward else taps.own
+        job = regroup_job(inner, own, inner.k, target, flip=backward) if backward or taps.count > 1 else None
+        return Tapped(problem, inner, parts, job)
+
+    def _best(self, problem: Problem, x: Steps, target: Target, packed: bool) -> Algorithm:
+        able = [a for a in self._algorithms if a.supports(problem, x, target) is None]
+        image = replace(problem, n=1)
+        return able[0] if len(able) == 1 else min(able, key=lambda a: a.cost(image, x, target, packed))
+
+
+def _refuses(problem: Problem) -> str | None:
+    """Why a gradient with respect to the input is not such a convolution, or None."""
+    if not problem.depthwise or problem.k != problem.c:
+        return "a group has more than one channel"
+    if problem.stride != (1, 1) or problem.depth.stride != 1:
+        return "stride"
+    if problem.padding_mode != "zeros":
+        return "padding mode"
+    spans = ((problem.r - 1) * problem.dilation[0], (problem.s - 1) * problem.dilation[1])
+    if any(max(pads) > span for pads, span in zip(problem.padding, spans, strict=True)):
+        return "padding wider than the kernel"
+    return None
+
+
+def _convolution(problem: Problem) -> Problem:
+    """The convolution of dy by the reversed taps that such a gradient is."""
+    d = problem.depth
+    axes = zip((problem.r, problem.s), problem.dilation, problem.padding, strict=True)
+    padding = tuple(((k - 1) * step - before, (k - 1) * step - after) for k, step, (before, after) in axes)
+    reach = (d.kernel - 1) * d.dilation
+    return replace(
+        problem, pass_="forward", h=problem.oh, w=problem.ow, padding=padding,
+        depth=Depth(d.outputs, d.kernel, 1, (reach - d.padding[0], reach - d.padding[1]), d.dilation),
+    )  # fmt: skip
+
+
+def _wide(problem: Problem, x: Steps) -> tuple[Problem, Steps]:
+    """The problem in the type that sums are made in."""
+    if problem.itemsize > 2:
+        return problem, x
+    problem = replace(problem, dtype="float32")
+    return problem, contiguous_steps(problem)
+
+
+def _slices(problem: Problem, x: Steps) -> tuple[Problem, Steps]:
+    """The convolution of one slice by one tap, in place."""
+    one = replace(problem, op="conv2d", depth=None, n=1, frames=(problem.od, 1), residual=True)
+    return one, Steps(0, x.c, x.h, x.w)
+
+
+def _run_steps(problem: Problem, x: Steps, band: Band) -> Steps:
+    """The steps of slices in place, or of one row of zeros for all."""
+    if band.slices[0] >= 0:
+        return Steps(band.step * x.d if band.count > 1 else 0, x.c, x.h, x.w)
+    item = problem.itemsize
+    return Steps(0, item, 0, problem.c * item) if problem.layout == "channels_last" else Steps(0, 0, 0, item)
+
+
+@dataclass
+class Part:
+    """Frames that read evenly spaced slices with one tap."""
+
+    tap: int
+    band: Band
+    execution: Execution
+
+
+@dataclass
+class Tapped:
+    """A convolution of volumes tap by tap, ready to run; see `Execution`."""
+
+    problem: Problem
+    inner: Problem  # in the type of sums
+    parts: list[Part]
+    weights: Job | None
+
+    @property
+    def packing(self) -> tuple:
+        """Equal for executions that can share packed weights."""
+        return "tap by tap", *self._forms()
+
+    def _forms(self) -> dict[tuple, Execution]:
+        """An execution for each form of a tap's packed weights."""
+        return {(part.tap, part.execution.packing): part.execution for part in self.parts}
+
+    def _bytes(self, elements: int) -> int:
+        return elements * self.inner.itemsize
+
+    def workspace(self, count: int) -> int:
+        """Bytes that a call on `count` threads takes besides its arrays."""
+        inner = max(part.execution.workspace(count) for part in self.parts)
+        return inner + self._bytes(int(np.prod(self.inner.weight_shape)) + self._zeros())
+
+    def _zeros(self) -> int:
+        """Elements of the row that stands for slices of zeros."""
+        return self.inner.w * (self.inner.c if self.inner.layout == "channels_last" else 1)
+
+    def _pieces(self, weight: np.ndarray, memory) -> np.ndarray:
+        """The weights of each tap."""
+        kind, taps = np.dtype(self.inner.dtype), self.inner.depth.kernel
+        weight = weight.astype(kind, copy=False)
+        if self.weights is None:
+            return weight.reshape(taps, -1)
+        size = self._bytes(weight.size)
+        regrouped = memory(size)[:size].view(kind)
+        threads.run(self.weights, weight, y=regrouped)
+        return regrouped.reshape(taps, -1)
+
+    def pack(self, weight: np.ndarray) -> dict:
+        """The weights of each tap, packed."""
+        pieces = self._pieces(weight, workspace.aligned)
+        return {form: execution.pack(pieces[form[0]]) for form, execution in self._forms().items()}
+
+    def run(self, x, weight, bias, residual, y, packed=None) -> None:
+        """Convolve into `y`; arrays have all their axes."""
+        kind, layout = np.dtype(self.inner.dtype), self.problem.layout
+        narrow = y.dtype != kind
+        with memories() as memory, np.errstate(all="ignore"):
+            zeros = memory(self._bytes(self._zeros()))
+            zeros[:] = 0
+            if packed is None:
+                pieces = self._pieces(weight, memory)
+                packed = {form: execution.pack(pieces[form[0]]) for form, execution in self._forms().items()}
+            for n in range(self.problem.n):
+                volume, result, beside = (a if a is None else a[n : n + 1] for a in (x, y, residual))
+                if narrow:
+                    volume, result = np.ascontiguousarray(volume, kind), np.empty(result.shape, kind)
+                    beside = None if beside is None else np.ascontiguousarray(beside, kind)
+                for part in self.parts:
+                    first = part.band.slices[0]
+                    source = zeros if first < 0 else frame(volume, 0, first, layout)
+                    to = frame(result, 0, part.band.first, layout)
+                    add = to
+                    if part.tap == 0:
+                        add = None if beside is None else frame(beside, 0, part.band.first, layout)
+                    held = packed[part.tap, part.execution.packing]
+                    part.execution.run(source, None, bias if part.tap == 0 else None, add, to, held)
+                if narrow:
+                    y[n] = result[0]

@@ -1,0 +1,301 @@
+"""Gradients of transposed convolutions: a convolution, and the weight gradient with x and dy exchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastconv import threads
+from fastconv.call import Call, Calls
+from fastconv.checks import as_shape, check_array, check_same_dtype
+from fastconv.codegen.lock import setup
+from fastconv.conv import check_algorithm, typed
+from fastconv.conv_grad import ConvGradients, bias_grad, three_flags
+from fastconv.conv_transpose import OPS
+from fastconv.docs_transposed import described
+from fastconv.problem import Problem
+from fastconv.transposed import bias_problem, transposed_problem
+
+# The options that gradients know, in the order in which they are handed on behind the operator's name.
+OPTIONS = ("stride", "padding", "output_padding", "groups", "dilation", "layout", "precision")
+_calls = Calls(512)
+
+
+def _input_grad(op: str):
+    """The input's gradient along one, two or three spatial axes; written out for two."""
+
+    def input_grad(
+        grad_output: np.ndarray,
+        weight: np.ndarray,
+        input_shape: tuple[int, ...],
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        dilation: Any = 1,
+        *,
+        layout: str = "channels_first",
+        algorithm: str = "auto",
+        precision: str = "default",
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        r"""Compute the gradient of `conv_transpose2d` with respect to its input: a convolution of grad_output.
+
+        .. math::
+            dx[n,c,h,w] = \sum_{k,r,s} weight[c,k,r,s]\, dy[n,k,\, h\,stride_h + r\,dilation_h - top,\,
+            w\,stride_w + s\,dilation_w - left]
+
+        Parameters
+        ----------
+        grad_output : ndarray, shape (N, K, OH, OW) or (N, OH, OW, K), or without N
+            The gradient of the loss with respect to conv_transpose2d's result; any strides.
+        weight : ndarray, shape (C, K / groups, R, S)
+            grad_output's dtype: float32, float64, float16 or bfloat16. Narrow types are accumulated in float32 and
+            rounded once.
+        input_shape : tuple of int
+            The shape of conv_transpose2d's input, with N if grad_output has it.
+        stride, padding, output_padding, groups, dilation, layout, precision
+            As they were for `conv_transpose2d`.
+        algorithm : str
+            "auto", "tune" or a name out of ``fastconv.algorithms("conv_transpose2d_input_grad")``; see `conv2d`.
+        out : ndarray, optional
+            Receives the result; may overlap any input.
+
+        Returns
+        -------
+        ndarray, shape `input_shape`
+            Bitwise the same for any number of threads.
+
+        Raises
+        ------
+        TypeError
+            An argument of the wrong kind: a list for an array, an unsupported or mixed dtype, a float for a size.
+        ValueError
+            Sizes that do not fit together, an unknown name, or a named algorithm that cannot do this problem.
+
+        References
+        ----------
+        V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning", arXiv:1603.07285.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastconv as fc
+        >>> dy, w = np.ones((1, 1, 4, 4), np.float32), np.ones((1, 1, 2, 2), np.float32)
+        >>> fc.conv_transpose2d_input_grad(dy, w, (1, 1, 2, 2), stride=2)
+        array([[[[4., 4.],
+                 [4., 4.]]]], dtype=float32)
+        """
+        options = op, stride, padding, output_padding, groups, dilation, layout, precision
+        call = prepared("input_grad", (grad_output, weight), input_shape, algorithm, options)
+        return call(grad_output, weight, None, None, out)
+
+    return described(input_grad, f"{op}_input_grad")
+
+
+def _weight_grad(op: str):
+    """The weight's gradient, likewise."""
+
+    def weight_grad(
+        grad_output: np.ndarray,
+        x: np.ndarray,
+        weight_shape: tuple[int, ...],
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        dilation: Any = 1,
+        *,
+        layout: str = "channels_first",
+        algorithm: str = "auto",
+        precision: str = "default",
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        r"""Compute the gradient of `conv_transpose2d` with respect to its weight.
+
+        .. math::
+            dw[c,k,r,s] = \sum_{n,h,w} x[n,c,h,w]\, dy[n,\, k',\, h\,stride_h + r\,dilation_h - top,\,
+            w\,stride_w + s\,dilation_w - left]
+
+        where :math:`k'` is output channel k of c's group.
+
+        Parameters
+        ----------
+        grad_output : ndarray, shape (N, K, OH, OW) or (N, OH, OW, K), or without N
+            The gradient of the loss with respect to conv_transpose2d's result; any strides.
+        x : ndarray, shape (N, C, H, W) or (N, H, W, C), or without N
+            conv_transpose2d's input; grad_output's dtype: float32, float64, float16 or bfloat16. Narrow types are
+            accumulated in float32 and rounded once.
+        weight_shape : tuple of four int
+            (C, K / groups, R, S).
+        stride, padding, output_padding, groups, dilation, layout, precision
+            As they were for `conv_transpose2d`.
+        algorithm : str
+            "auto", "tune" or a name out of ``fastconv.algorithms("conv_transpose2d_weight_grad")``; see `conv2d`.
+        out : ndarray, optional
+            Receives the result; may overlap any input.
+
+        Returns
+        -------
+        ndarray, shape `weight_shape`
+            Bitwise the same for any number of threads.
+
+        Raises
+        ------
+        TypeError
+            An argument of the wrong kind: a list for an array, an unsupported or mixed dtype, a float for a size.
+        ValueError
+            Sizes that do not fit together, an unknown name, or a named algorithm that cannot do this problem.
+
+        References
+        ----------
+        V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning", arXiv:1603.07285.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastconv as fc
+        >>> dy, x = np.ones((1, 1, 4, 4), np.float32), np.ones((1, 1, 2, 2), np.float32)
+        >>> fc.conv_transpose2d_weight_grad(dy, x, (1, 1, 2, 2), stride=2)
+        array([[[[4., 4.],
+                 [4., 4.]]]], dtype=float32)
+        """
+        options = op, stride, padding, output_padding, groups, dilation, layout, precision
+        call = prepared("weight_grad", (grad_output, x), weight_shape, algorithm, options)
+        return call(grad_output, x, None, None, out)
+
+    return described(weight_grad, f"{op}_weight_grad")
+
+
+def _backward(op: str):
+    """All gradients, likewise."""
+
+    def backward(
+        grad_output: np.ndarray,
+        x: np.ndarray,
+        weight: np.ndarray,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        dilation: Any = 1,
+        *,
+        layout: str = "channels_first",
+        needs: tuple[bool, bool, bool] = (True, True, True),
+        algorithm: str = "auto",
+        precision: str = "default",
+    ) -> ConvGradients:
+        """Compute the gradients of `conv_transpose2d` with respect to its input, weight and bias.
+
+        Parameters
+        ----------
+        grad_output, x, weight, stride, padding, output_padding, groups, dilation, layout, precision
+            As for `conv_transpose2d_input_grad` and `conv_transpose2d_weight_grad`.
+        needs : three bool
+            Which of the gradients are computed: input, weight, bias.
+        algorithm : str
+            "auto", "tune", or a name that can do both gradients, if both are needed.
+
+        Returns
+        -------
+        ConvGradients
+            (input, weight, bias), of x's, weight's and K's shape; None where not needed. The bias's gradient is the sum
+            of grad_output over images and pixels.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `conv_transpose2d_input_grad` and `conv_transpose2d_weight_grad`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastconv as fc
+        >>> x, w = np.ones((2, 3, 4, 4), np.float32), np.ones((3, 5, 2, 2), np.float32)
+        >>> grads = fc.conv_transpose2d_backward(np.ones((2, 5, 8, 8), np.float32), x, w, stride=2)
+        >>> grads.input.shape, grads.weight.shape, grads.bias
+        ((2, 3, 4, 4), (3, 5, 2, 2), array([128., 128., 128., 128., 128.], dtype=float32))
+        """
+        options = op, stride, padding, output_padding, groups, dilation, layout, precision
+        return gradients(grad_output, x, weight, needs, algorithm, options)
+
+    return described(backward, f"{op}_backward")
+
+
+conv_transpose1d_input_grad, conv_transpose2d_input_grad, conv_transpose3d_input_grad = map(_input_grad, OPS)
+conv_transpose1d_weight_grad, conv_transpose2d_weight_grad, conv_transpose3d_weight_grad = map(_weight_grad, OPS)
+conv_transpose1d_backward, conv_transpose2d_backward, conv_transpose3d_backward = map(_backward, OPS)
+
+
+def gradients(grad_output, x, weight, needs, algorithm, options, input_grad: Callable | None = None) -> ConvGradients:
+    """Check everything, and compute what is needed; `input_grad` computes the input's of checked arrays."""
+    for_input, for_weight, for_bias = three_flags(needs)
+    axes = int(options[0][-2]) + 2
+    grad_output = check_array("grad_output", grad_output, (axes - 1, axes))
+    x, weight = check_array("x", x, (axes - 1, axes)), check_array("weight", weight, axes)
+    check_same_dtype(grad_output, x, weight, names=("grad_output", "x", "weight"))
+    problem = _problem("weight_grad", grad_output, x.shape, weight.shape, options)
+    dx = dw = db = None
+    if for_input:
+        if input_grad is not None:
+            dx = input_grad(grad_output, x, weight)
+        else:
+            call = prepared("input_grad", (grad_output, weight), x.shape, algorithm, options)
+            dx = call(grad_output, weight, None, None, None)
+    if for_weight:
+        call = prepared("weight_grad", (grad_output, x), weight.shape, algorithm, options)
+        dw = call(grad_output, x, None, None, None)
+    if for_bias:
+        db = bias_grad(grad_output, bias_problem(problem))
+    return ConvGradients(dx, dw, db)
+
+
+def prepared(pass_: str, arrays: tuple, shape: Any, algorithm: str, options: tuple) -> Call:
+    """The call for one pass on these arrays: (grad_output, weight or x), with the shape of what is computed."""
+    try:
+        key = (
+            pass_, *((a.shape, a.strides, a.dtype, a.__class__) for a in arrays), typed(shape), algorithm,
+            *map(typed, options), threads.get_num_threads(),
+        )  # fmt: skip
+        return _calls[key]
+    except (KeyError, TypeError, AttributeError):
+        call = prepare(pass_, arrays, shape, algorithm, options)
+    _calls.keep(key, call)
+    return call
+
+
+def prepare(pass_: str, arrays: tuple, shape: Any, algorithm: str, options: tuple, packed: bool = False) -> Call:
+    """Check arrays and options of one pass and plan it."""
+    op, axes = options[0], int(options[0][-2]) + 2
+    grad_output = check_array("grad_output", arrays[0], (axes - 1, axes))
+    if pass_ == "input_grad":
+        name, other = "weight", check_array("weight", arrays[1], axes)
+        x_shape, weight_shape = as_shape("input_shape", shape, grad_output.ndim, 0), other.shape
+    else:
+        name, other = "x", check_array("x", arrays[1], (axes - 1, axes))
+        x_shape, weight_shape = other.shape, as_shape("weight_shape", shape, axes, 0)
+    check_same_dtype(grad_output, other, names=("grad_output", name))
+    problem = _problem(pass_, grad_output, x_shape, weight_shape, options)
+    check_algorithm(f"{op}_{pass_}", algorithm)
+    with setup:
+        if algorithm != "tune":
+            return Call(problem, grad_output, algorithm, packed)
+        from fastconv import tuning
+    return tuning.tuned(problem, (grad_output, other, None, None), packed)
+
+
+def _problem(pass_: str, grad_output: np.ndarray, x_shape: tuple, weight_shape: tuple, options: tuple) -> Problem:
+    """The problem of a pass of these shapes, which grad_output's must be the result's of."""
+    op, *values = options
+    axes = int(op[-2]) + 2
+    batch = () if len(x_shape) == axes else (1,)
+    named = dict(zip(OPTIONS, values, strict=True))
+    problem = transposed_problem(op, (*batch, *x_shape), weight_shape, dtype=grad_output.dtype, pass_=pass_, **named)
+    expected = problem.x_shape[len(batch) :]
+    if grad_output.shape != expected:
+        raise ValueError(
+            f"grad_output must have the transposed convolution's output shape {expected}, got {grad_output.shape}"
+        )
+    return problem

@@ -1,0 +1,300 @@
+"""The kernels of pools, of unpooling and of `fold` against NumPy, on every instruction set this CPU can run."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from poolmodel import Model
+from test_depthwise_grad_kernels import all_of, call
+from test_microkernels import ISAS
+from test_pool_random import Drawn
+
+from fastconv import dispatch
+from fastconv.algorithm.pool import channels_first, channels_last, scatter, weighted, whole
+from fastconv.microkernels.inventory import microkernel, names
+from fastconv.microkernels.names import parse
+from fastconv.pool_problem import adaptive_problem, contiguous_steps, gradient_of, pool_problem
+from fastconv.target import Target
+
+
+def some(op, every=1):
+    """The inventory's kernels of an operation, or some of them that have all words among them."""
+    return [name for isa in ISAS for name in all_of(op, [isa])[::every]]
+
+
+def table(rng, count, most, places, item, indices):
+    """Begins of `count` cells of up to `most` taps, and the taps."""
+    begins = np.concatenate([[0], np.cumsum(rng.integers(0, most + 1, count))])
+    taps = np.stack([rng.integers(0, places, begins[-1] + 1) * item, rng.integers(0, indices, begins[-1] + 1)], 1)
+    return begins.astype(np.int64), np.ascontiguousarray(taps, np.int64)
+
+
+@pytest.mark.parametrize("name", some("pooltaps", 7))
+def test_pooltaps(rng, name):
+    model = Model(name, rng)
+    item, cells, column = model.source.itemsize, 3, 5
+    for n in (1, model.lanes, 3 * model.lanes + 1, 9 * model.lanes - 1):
+        x, z = (model.draw(n + 40) for _ in range(2))
+        more = model.draw(cells, n + 3, kind=model.result)
+        (_, fixed), (begins, varying) = table(rng, 1, 3, 20, item, 9), table(rng, cells, 3, 20, item, 9)
+        weights, factors = model.draw(n + 40, kind=model.held), np.array([[3, 1 / 3]] * cells, model.held)
+        y, indices = model.out(cells, n)
+        call(microkernel(name), x, fixed, len(fixed), begins, varying, cells, y, y.strides[0], n, factors, weights,
+             model.exponents, z.ctypes.data - x.ctypes.data, more, 0 if indices is None else indices,
+             0 if indices is None else indices.strides[0], column)  # fmt: skip
+        across, expected, found = "across" in model.words, np.empty((cells, n)), np.empty((cells, n))
+        for i, j in np.ndindex(cells, n):
+            taps = [a + b for a in fixed for b in varying[begins[i] : begins[i + 1]]]
+            at = [tap[0] // item + j for tap in taps]
+            numbers = [tap[1] + (column + j) * across for tap in taps]
+            by = weights[numbers] if taps and {"weights", "rowweights"} & set(model.words) else None
+            value, found[i, j] = model.reduced(model.loaded(x[at], z[at]), numbers, by)
+            expected[i, j] = model.finished(value, 3, 1 / 3, more[i, j])
+        model.check(y, indices, expected, found)
+
+
+def factor_lines(model, lines, n):
+    """Divisors of lines and their reciprocals: the addresses of rows, the distance, the numbers."""
+    numbers = np.ones((lines, 2, n + 64), model.held)
+    numbers[:, 0, :n] = model.rng.integers(1, 9, (lines, n))
+    numbers[:, 1] = 1 / numbers[:, 0]
+    places = numbers.ctypes.data + np.arange(lines) * numbers.strides[0]
+    return places.astype(np.int64), numbers.strides[1], numbers
+
+
+@pytest.mark.parametrize("name", some("poolrow", 37))
+def test_poolrow(rng, name):
+    model = Model(name, rng)
+    item, lines, step = model.held.itemsize, 3, 2
+    stride = next((int(w[1:]) for w in model.words if w in ("s1", "s2", "s3", "s4")), 5)
+    taps = next((int(w[1:]) for w in model.words if w in ("t1", "t2", "t3")), 4)
+    for n in (1, model.lanes, 2 * model.lanes + 1):
+        x = model.draw(40 + (n + model.lanes) * stride)
+        numbers = None if model.number is None else rng.integers(0, 99, x.size).astype(model.number)
+        begins, varying = table(rng, lines, 2, 20, item, 9)
+        weights, more = model.draw(40, kind=model.held), model.draw(lines, n + 3, kind=model.result)
+        places, apart, factors = factor_lines(model, lines, n)
+        y, indices = model.out(lines, n)
+        none = model.number is None
+        call(microkernel(name), x, begins, varying, lines, y, y.strides[0], n, taps, step * item, stride * item, places,
+             apart, weights, model.exponents, more, 0 if none else numbers, 0 if none else indices,
+             0 if none else indices.strides[0])  # fmt: skip
+        expected, found = np.empty((lines, n)), np.empty((lines, n))
+        for i, j in np.ndindex(lines, n):
+            pairs = [(tap, s) for tap in varying[begins[i] : begins[i + 1]] for s in range(taps)]
+            at = [tap[0] // item + j * stride + s * step for tap, s in pairs]
+            by = [weights[tap[1] + s] for tap, s in pairs] if "weights" in model.words else None
+            value, found[i, j] = model.reduced(x[at].astype(float), None if none else numbers[at], by)
+            expected[i, j] = model.finished(value, *factors[i, :, j], more[i, j])
+        model.check(y, indices, expected, found)
+
+
+@pytest.mark.parametrize("name", some("poolspans", 5))
+def test_poolspans(rng, name):
+    model = Model(name, rng)
+    item, lines, n = model.source.itemsize, 3, 4
+    spans = np.array([[0, 1], [2, 4 * model.lanes], [1, 4 * model.lanes + 3], [5, 9 * model.lanes - 1]], np.int64)
+    x = model.draw(60 + 10 * model.lanes)
+    held = None if model.number is None else rng.integers(0, 99, x.size).astype(model.number)
+    begins, varying = np.arange(lines + 1), np.stack([rng.integers(0, 20, lines + 1) * item, np.arange(lines + 1)], 1)
+    places, apart, factors = factor_lines(model, lines, n)
+    y, indices = model.out(lines, n)
+    none = model.number is None
+    call(microkernel(name), x, begins, np.ascontiguousarray(varying), lines, y, y.strides[0], n, 0, spans, 0, places,
+         apart, 0, model.exponents, 0, 0 if none else held, 0 if none else indices,
+         0 if none else indices.strides[0])  # fmt: skip
+    expected, found = np.empty((lines, n)), np.empty((lines, n))
+    for i, j in np.ndindex(lines, n):
+        inside = np.arange(spans[j, 0], spans[j].sum())
+        at = varying[i, 0] // item + inside
+        numbers = inside if none or "held" not in model.words else held[at]
+        value, found[i, j] = model.reduced(model.loaded(x[at], x[at]), numbers)
+        expected[i, j] = model.finished(value, *factors[i, :, j], 0)
+    model.check(y, indices, expected, found)
+
+
+@pytest.mark.parametrize("name", some("poolpicks", 3))
+def test_poolpicks(rng, name):
+    model = Model(name, rng)
+    item, lines, taps, size = model.held.itemsize, 3, 3, 25
+    for n in (1, model.lanes, 2 * model.lanes + 1):
+        x = model.draw(lines, size + 1)
+        x[:, -1] = model.lowest if model.maximum else 0  # what taps that a window lacks read
+        numbers = None if model.number is None else rng.integers(0, 99, x.shape).astype(model.number)
+        if numbers is not None:
+            numbers[:, -1] = -1
+        pitch = -(-n // model.lanes) * model.lanes
+        places = rng.integers(0, size + 1, (taps, pitch)).astype(np.int32)
+        begins, varying = np.arange(lines + 1), np.stack([np.arange(lines + 1) * (size + 1) * item] * 2, 1)
+        rows, apart, factors = factor_lines(model, lines, n)
+        y, indices = model.out(lines, n)
+        none = model.number is None
+        call(microkernel(name), x, begins, np.ascontiguousarray(varying), lines, y, y.strides[0], n, taps, places,
+             4 * pitch, rows, apart, 0, model.exponents, 0, 0 if none else numbers, 0 if none else indices,
+             0 if none else indices.strides[0])  # fmt: skip
+        expected, found = np.empty((lines, n)), np.empty((lines, n))
+        for i, j in np.ndindex(lines, n):
+            at = places[:, j]
+            # -1 is the largest number without a sign.
+            order = None if none else numbers[i, at].astype(int) % 1000
+            value, number = model.reduced(x[i, at].astype(float), order)
+            expected[i, j], found[i, j] = model.finished(value, *factors[i, :, j], 0), number if number < 999 else -1
+        model.check(y, indices, expected, found)
+
+
+@pytest.mark.parametrize("name", some("poolpixels", 5))
+def test_poolpixels(rng, name):
+    model = Model(name, rng)
+    factors = np.array([3, 1 / 3], model.held)
+    for n, pixels in ((1, 3), (model.lanes, 1), (5 * model.lanes + 1, 5), (3, 1030)):
+        x = model.draw(pixels, n + 2)
+        if "root" in model.words or "powerroot" in model.words:
+            pixels = min(pixels, 100)  # float16 has no larger norms
+        y, indices = model.out(n)
+        call(microkernel(name), x, pixels, x.strides[0], n, y, factors, model.exponents,
+             0 if indices is None else indices)  # fmt: skip
+        windows = [model.reduced(model.loaded(x[:pixels, j], x[:pixels, j]), range(pixels)) for j in range(n)]
+        model.check(y, indices, [model.finished(value, 3, 1 / 3, 0) for value, _ in windows], [i for _, i in windows])
+
+
+@pytest.mark.parametrize("name", some("poolfill"))
+def test_poolfill(rng, name):
+    model = Model(name, rng)
+    for lines, n in ((1, 1), (3, model.lanes), (2, 2 * model.lanes + 3)):
+        x, y = model.draw(lines), np.full(lines * n + 3, 77, model.stored)
+        call(microkernel(name), x, lines, n, y, np.array([3, 1 / 3], model.held))
+        model.check(y, None, np.repeat(x.astype(float) / 3, n), None)
+
+
+@pytest.mark.parametrize("name", some("poolrepeat"))
+def test_poolrepeat(rng, name):
+    model = Model(name, rng)
+    pixels, first, plane, wrong = 4, 2, 9, np.zeros(1, np.int64)
+    for n in (1, model.lanes, 5 * model.lanes - 1):
+        x, index = model.draw(n), rng.integers(-1, plane, n)
+        y = np.full((pixels, n + 3), 77, model.stored)
+        call(microkernel(name), x, y, y.strides[0], n, first, pixels, np.array([3, 1 / 3], model.held), index, plane,
+             wrong)  # fmt: skip
+        here = index == np.arange(first, first + pixels)[:, None]
+        wide = x.astype(float)
+        model.check(y, None, np.where(here, wide, 0) if model.maximum else np.tile(wide / 3, (pixels, 1)), None)
+        if model.maximum:
+            assert not wrong[0]
+            for bad in (plane, -2, 2**40 + first):
+                index[-1] = bad
+                call(microkernel(name), x, y, y.strides[0], n, first, pixels, 0, index, plane, wrong)
+                assert wrong[0]
+                wrong[0] = 0
+
+
+@pytest.mark.parametrize("name", some("poolspread"))
+def test_poolspread(rng, name):
+    model = Model(name, rng)
+    x, y = model.draw(3, 5, kind=model.held), np.full((3, 14), 77, model.held)
+    call(microkernel(name), x, x.strides[0], 3, 4, y, y.strides[0], 3 * model.held.itemsize)
+    expected = np.full((3, 14), 77)
+    expected[:, :12:3] = x[:, :4]
+    np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.parametrize("name", some("poolscatter"))
+def test_poolscatter(rng, name):
+    model = Model(name, rng)
+    n, first, count, positions, wrong = 40, 3, 5, 11, np.zeros(1, np.int64)
+    x, index, item = model.draw(n, kind=model.stored), rng.integers(-1, positions, n), model.held.itemsize
+    y = np.ones((count, n + 1), model.held)
+    call(microkernel(name), x, index, n, first, count, y, y.strides[0], item, positions, wrong)
+    expected = np.ones((count, n + 1))
+    for i, place in enumerate(index - first):
+        if 0 <= place < count:
+            expected[place, i] += float(x[i])
+    np.testing.assert_array_equal(y, expected)
+    assert not wrong[0]
+    for bad in (-2, positions):
+        call(microkernel(name), x, np.full(1, bad), 1, first, count, y, y.strides[0], item, positions, wrong)
+        assert wrong[0]
+        wrong[0] = 0
+
+
+@pytest.mark.parametrize("name", [*some("scatter"), *some("lookup")])
+def test_scatter_and_lookup(rng, name):
+    op, kind = parse(name).op, {"f32": np.uint32, "f64": np.uint64, "bf16": np.uint16}[parse(name).dtype]
+    rows, size, bad = 12, 17, np.zeros(1, np.int64)
+    for run, pitch in ((1, 1), (5, 5), (5, 8)):
+        index = rng.integers(0, size, (rows, pitch))
+        index[:, run:] = size  # which are not looked at
+        x, y = rng.integers(1, 999, (size, pitch)).astype(kind), np.zeros((size, pitch), kind)
+        expected = np.zeros_like(y)
+        call(microkernel(name), x, y, index, rows, run, pitch, size, bad)
+        for i, lane in np.ndindex(rows, run):
+            to, source = (i, index[i, lane]) if op == "lookup" else (index[i, lane], i)
+            expected[to, lane] = x[source, lane]
+        np.testing.assert_array_equal(y, expected)
+        assert not bad[0]
+        for outside in (-1, size):
+            call(microkernel(name), x, y, np.full(1, outside), 1, 1, pitch, size, bad)
+            assert bad[0]
+            bad[0] = 0
+        np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.parametrize("name", some("overlap"))
+def test_overlap(rng, name):
+    model = Model(name, rng)
+    columns, taps = 5 * model.lanes + 3, 3
+    x = rng.integers(-4, 5, (taps, columns)).astype(model.stored)
+    ends = np.sort(rng.integers(0, columns + 1, (taps, 2)), 1)
+    ends[0] = 0, columns
+    pieces = np.column_stack([x.ctypes.data + np.arange(taps) * x.strides[0], ends]).astype(np.int64)
+    for count in (0, 1, taps):
+        y = np.full(columns + 3, 77, model.stored)
+        inner = (ends[:count, 0].max(initial=0), ends[:count, 1].min(initial=columns))
+        call(microkernel(name), pieces, count, y, columns, *inner)
+        there = (ends[:, :1] <= np.arange(columns)) & (np.arange(columns) < ends[:, 1:])
+        model.check(y, None, np.where(there, x, 0)[:count].astype(float).sum(0), None)
+
+
+def problems(drawn, norm):
+    """Pools and gradients of a random geometry, sliding and adaptive."""
+    first = drawn.layout == "channels_first"
+    shape = (drawn.n, drawn.c, *drawn.sizes) if first else (drawn.n, *drawn.sizes, drawn.c)
+    op, options = f"{drawn.kind}_pool{drawn.dims}d", {"dtype": drawn.dtype, "layout": drawn.layout}
+    norm, indices = norm if drawn.kind == "lp" else None, drawn.kind == "max"
+    sliding = (shape, drawn.kernel, drawn.stride, drawn.pads, drawn.dilation, drawn.ceil)
+    found = [pool_problem(op, *sliding, norm=norm, convention=drawn.convention, indices=indices, **options)]
+    if drawn.kind in ("max", "avg"):
+        for size in (1, [min(3, s) for s in drawn.sizes], [2 * s + 1 for s in drawn.sizes]):
+            found.append(adaptive_problem(f"adaptive_{op}", shape, size, indices=indices, **options))
+    found += [replace(problem, indices=False) for problem in found if indices]
+    return found + [gradient_of(replace(problem, indices=False)) for problem in found if differentiable(problem)]
+
+
+def differentiable(problem):
+    """Whether there is a gradient by the problem's own windows; a max pool's takes any, of floats."""
+    return "int" not in problem.dtype and problem.convention == "torch" and not np.isinf(problem.norm)
+
+
+@pytest.mark.parametrize("isa", ["avx512", "avx2", "neon", "generic"])
+@pytest.mark.parametrize("kind", ["max", "avg", "lp", "weighted_avg"])
+def test_every_kernel_that_pools_ask_for_is_listed(monkeypatch, kind, isa):
+    """Plans of random problems name no other."""
+    target, asked = Target(isa), set()
+
+    class Asked:
+        address = 1
+
+        def __init__(self, name):
+            asked.add(name)
+
+    for file in (channels_first, channels_last, scatter, weighted, whole):
+        monkeypatch.setattr(file, "microkernel", Asked)
+    rng = np.random.default_rng(7)
+    for _ in range(60):
+        drawn, norm = Drawn(rng, kind), float(rng.choice([1, 2, 2.5, np.inf]))
+        for problem in problems(drawn, norm):
+            for candidate in dispatch.CANDIDATES[problem.op, problem.pass_]:
+                steps = contiguous_steps(problem)
+                if candidate.supports(problem, steps, target) is None:
+                    candidate.build(problem, steps, target, 2, False)
+    assert len(asked) > 8
+    assert asked <= set(names(target))
