@@ -115,7 +115,7 @@ class Rows:
         words, backward = recipe(problem), problem.pass_ == "backward"
         _, held = dtypes(problem)
         item, lanes = held.itemsize, target.lanes(held.itemsize)
-        row = row_of(problem.axes[2], backward)
+        row = row_of(problem.axes[2].trimmed(), backward)
         segments, elements = segments_of(row, lanes)
         pitch = elements * item
         depths, rows = ((a.size if backward else a.out) for a in problem.axes[:2])
