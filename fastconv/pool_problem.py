@@ -56,6 +56,18 @@ class Axis:
         last = (self.out - 1) * self.stride - self.before + (self.kernel - 1) * self.dilation
         return self.before == 0 and last < self.size
 
+    def trimmed(self) -> Axis:
+        """This axis without the taps that no window has inside: then a kernel is no longer than the axis needs."""
+        inside = self.inside()
+        windows = inside > 0
+        if not windows.any():
+            return replace(self, kernel=1, dilation=1)
+        first = self.first_tap()[windows]
+        skipped = int(first.min())
+        kernel = int((first + inside[windows]).max()) - skipped
+        step = self.dilation if kernel > 1 else 1
+        return replace(self, kernel=kernel, dilation=step, before=self.before - skipped * self.dilation)
+
 
 @dataclass(frozen=True, slots=True)
 class Parts(Axis):
@@ -277,7 +289,7 @@ def pool_problem(
         op, n, c, (ONE,) * (3 - dims) + axes, layout, name, bool(indices),
         # Where no window leaves the axis, both ways to count are one problem.
         bool(include_pad) or all(axis.whole for axis in axes), divisor,
-        0.0 if norm is None else _norm(f"{op}: norm_type", norm),
+        _norm(f"{op}: norm_type", norm) if kind == "lp" else 0.0,
         convention if kind == "lp" or indices else "torch",
     )  # fmt: skip
     return check_addressable(problem)
@@ -338,9 +350,12 @@ def _norm(name: str, value: Any) -> float:
     """A norm's exponent: any real number but zero and NaN."""
     if isinstance(value, bool) or not hasattr(value, "__float__") or hasattr(value, "__len__"):
         raise TypeError(f"{name} must be a real number, not {shown(value)}")
-    norm = float(value)
+    try:
+        norm = float(value)
+    except OverflowError:
+        norm = math.nan
     if norm == 0 or math.isnan(norm) or norm == -math.inf:
-        raise ValueError(f"{name} must be a number other than zero, or inf, got {norm}")
+        raise ValueError(f"{name} must be a number other than zero, or inf, got {shown(value)}")
     return norm
 
 
@@ -349,7 +364,7 @@ def _axis(op: str, convention: str, kind: str, ceil: bool, name: str, size: int,
     """One axis with its number of windows, as both conventions have it."""
     before, after = pads
     span = (kernel - 1) * dilation + 1
-    if size + before + after > sys.maxsize or span > sys.maxsize:
+    if max(size + before + after, span) * 64 > sys.maxsize:  # with room for the bytes of an element and of a vector
         raise ValueError(f"{op}: a window of {span} on {size} and padding {pads} is too large to address")
     if convention == "torch" and kind != "weighted_avg" and max(pads) > span // 2:
         raise ValueError(

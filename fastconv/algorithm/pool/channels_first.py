@@ -145,7 +145,7 @@ def _row(problem: PoolProblem, backward: bool, lanes: int, item: int) -> _Row:
         row = PartsOfRow(axis, backward, lanes)
         segments = np.column_stack([row.segments, [table.ctypes.data for table in row.tables]])
         return _Row(row.op, (), row.out, segments, row.elements, row.tables, 0, 4 * row.outputs, row.most, 1)
-    row = row_of(axis, backward)
+    row = row_of(axis.trimmed(), backward)
     segments, elements = segments_of(row, lanes)
     segments = np.column_stack([segments, np.zeros(len(segments), np.int64)])
     step, stride = row.step * item, row.stride * item

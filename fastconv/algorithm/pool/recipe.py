@@ -125,4 +125,5 @@ def exponents(problem: PoolProblem) -> np.ndarray:
     p = problem.norm
     if p == 0 or math.isinf(p):
         return np.zeros(4)
-    return np.array([p, 1 / p, 1 - p, p - 1], np.float64 if problem.dtype == "float64" else np.float32)
+    with np.errstate(over="ignore"):  # a norm beyond float32
+        return np.array([p, 1 / p, 1 - p, p - 1]).astype(np.float64 if problem.dtype == "float64" else np.float32)

@@ -21,14 +21,13 @@ class Groups(NamedTuple):
 def groups(kernel: int, step: int, whole: bool, lines: int, pitch: int, apart: int) -> Groups:
     """The tables of rows `pitch` bytes apart, their taps `step`; `whole`: no element is in two groups of a window."""
 
-    def split(size: int) -> tuple[list[int], list[int]]:
-        """Where groups of this size begin, and the elements in none."""
-        count = kernel // size if whole else -(-kernel // size)
-        starts = [min(i * size, kernel - size) for i in range(count)]
-        return starts, list(range(count * size, kernel))
+    def count(size: int) -> int:
+        """How many groups of this size a window has."""
+        return kernel // size if whole else -(-kernel // size)
 
-    size = min(range(2, kernel), key=lambda size: size + sum(map(len, split(size))))
-    starts, single = split(size)
+    size = min(range(2, kernel), key=lambda size: size + count(size) + max(0, kernel - count(size) * size))
+    starts = [min(i * size, kernel - size) for i in range(count(size))]
+    single = list(range(count(size) * size, kernel))  # the elements in none
     offsets = np.array([apart + at * step for at in starts] + [at * step for at in single])
     table = (np.arange(lines)[:, None] * pitch + offsets).reshape(-1)
     begins = np.arange(lines + 1, dtype=np.int64) * len(offsets)
