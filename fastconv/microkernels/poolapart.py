@@ -15,6 +15,7 @@ from fastconv.codegen.vector import I64, Vectors, integer
 from fastconv.microkernels.names import parse
 from fastconv.microkernels.pack import each, narrow
 from fastconv.microkernels.pool import TAP
+from fastconv.microkernels.poolparts import store_first
 from fastconv.microkernels.reducer import Reducer
 
 TIMES = (2, 3, 4)
@@ -120,7 +121,7 @@ def poolchoose(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             block(whole, left)
         with b.if_then(odd):
             for row in (top, bottom):
-                v.store_masked(v.zero(), v.offset(row, b.mul(n, integer(2 * v.size))), v.first_lanes(integer(1)))
+                store_first(b, v.zero(), v.offset(row, b.mul(n, integer(2 * v.size))))
     bits = b.bitcast(b.load(strayed), ir.IntType(v.lanes))
     with b.if_then(b.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0)), likely=False):
         b.store(integer(1), b.bitcast(v.pointer(elsewhere), I64.as_pointer()), align=8)

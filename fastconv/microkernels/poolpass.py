@@ -11,7 +11,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
-from fastconv.codegen.vector import SIZE, Vectors, integer
+from fastconv.codegen.vector import I32, SIZE, Vectors, integer
 from fastconv.microkernels.pack import each
 from fastconv.microkernels.pool import TAP
 from fastconv.microkernels.reducer import Reducer
@@ -85,14 +85,19 @@ def poolpass(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
 
 def _vector(r: Reducer, pointer, covered, k: int):
     """Vector number k of a row of which so many elements are there: a number, or (a number, vectors that it takes)."""
-    lanes, mask = r.v.lanes, None
+    v, mask = r.v, None
     if isinstance(covered, int):
-        if (k + 1) * lanes > covered:
-            mask = r.v.first_lanes(integer(covered - k * lanes))
+        here = covered - k * v.lanes
+        if here == 1:
+            # Not by a mask: LLVM 22 makes of one constant lane of 16 bits an access of 32.
+            x = r.b.insert_element(v.zero(), r.source.scalar(pointer), ir.Constant(I32, 0))
+            return r.transformed(x, pointer, None, None, None)
+        if here < v.lanes:
+            mask = v.first_lanes(integer(here))
     elif k >= covered[1]:
-        return r.v.zero()
+        return v.zero()
     elif k == covered[1] - 1:
-        mask = r.v.first_lanes(r.b.sub(covered[0], integer(k * lanes)))
+        mask = v.first_lanes(r.b.sub(covered[0], integer(k * v.lanes)))
     return r.transformed(r.load(pointer, mask), pointer, mask, None, None)
 
 

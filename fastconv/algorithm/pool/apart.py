@@ -9,7 +9,7 @@ import numpy as np
 
 from fastconv.algorithm.common import Execution
 from fastconv.algorithm.pool.plan import LAST, Plan
-from fastconv.algorithm.pool.recipe import kernel_name, one_factor, recipe, stores_narrow
+from fastconv.algorithm.pool.recipe import kernel_name, one_factor, recipe
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
 from fastconv.cost import pool_apart_cycles
@@ -73,8 +73,6 @@ class Apart:
         d, _, w = problem.axes
         if problem.layout == LAST:
             return "channels last"
-        if not stores_narrow(problem, target):
-            return "narrow types of 128-bit vectors"
         if problem.pass_ != "backward" or problem.kind != "avg":
             return "not the gradient of an average"
         if problem.in_parts or not all(

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastconv.algorithm.common import Execution
 from fastconv.algorithm.pool.plan import LAST, Plan, index_word, tap_indices
-from fastconv.algorithm.pool.recipe import kernel_name, one_factor, recipe, stores_narrow
+from fastconv.algorithm.pool.recipe import kernel_name, one_factor, recipe
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
 from fastconv.cost import pool_pass_cycles
@@ -66,8 +66,6 @@ class OnePass:
         d, h, w = problem.axes
         if problem.layout == LAST:
             return "channels last"
-        if not stores_narrow(problem, target):
-            return "narrow types of 128-bit vectors"
         if problem.pass_ != "forward" or problem.kind == "weighted_avg":
             return "not a forward pass without weights"
         if problem.in_parts or not all(axis.whole and axis.dilation == 1 for axis in problem.axes):

@@ -89,11 +89,6 @@ def _alike(numbers: np.ndarray) -> np.ndarray:
     return numbers[:1, :1, :1] if (numbers == numbers.flat[0]).all() else numbers
 
 
-def stores_narrow(problem: PoolProblem, target: Target) -> bool:
-    """Whether a part of a vector of this type can be stored: of bfloat16 without AVX, LLVM stored an element more."""
-    return target.isa != "generic" or problem.itemsize >= 4
-
-
 def one_factor(problem: PoolProblem, words: Recipe) -> tuple[str, np.ndarray | None]:
     """The word for what becomes of a sum that is divided as all are, and its pair of factors."""
     if words.factor is None:

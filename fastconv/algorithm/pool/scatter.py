@@ -9,7 +9,7 @@ import numpy as np
 
 from fastconv.algorithm.common import Execution
 from fastconv.algorithm.pool.plan import LAST, Plan
-from fastconv.algorithm.pool.recipe import dtypes, kernel_name, stores_narrow
+from fastconv.algorithm.pool.recipe import dtypes, kernel_name
 from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import helper, native
 from fastconv.cost import pool_scatter_cycles
@@ -136,12 +136,7 @@ class Scatter:
         parts = -(-problem.plane // part)
         d, h, w = problem.axes
         # The windows are not known, but may be guessed; indices tell whether that was right.
-        choose = (
-            not last
-            and parts == 1
-            and stores_narrow(problem, target)
-            and (d.size, d.out, h.size // h.out, w.size // w.out) == (1, 1, 2, 2)
-        )
+        choose = not last and parts == 1 and (d.size, d.out, h.size // h.out, w.size // w.out) == (1, 1, 2, 2)
         name = "_".join(["poolscatter", dtypes(problem)[0], target.isa])
         finish = microkernel("_".join(["finish", dtypes(problem)[0], target.isa, "none"])).address if wide else 0
         nothing = np.zeros(max(2, part + 1 if last else 2), np.int64)
