@@ -148,6 +148,14 @@ class Vectors:
         limit = self.shuffle(start, None, [0] * self.lanes)
         return self.b.icmp_signed("<", ir.Constant(wide, list(range(self.lanes))), limit)
 
+    def hidden(self, number: ir.Value) -> ir.Value:
+        """The same 64-bit integer, of which LLVM can conclude nothing.
+
+        It finds out that a rest of lanes can only be one, say; and LLVM 22 makes of one lane of 16 bits, if that is known
+        when it compiles, a store of 32 without AVX.
+        """
+        return self.b.asm(ir.FunctionType(I64, [I64]), "", "=r,0", [number], False)
+
     @contextmanager
     def loop(self, count: ir.Value, *state: ir.Value):
         """A loop that runs `count` >= 1 times; yields (index, phis, following), and the body appends the new state.
