@@ -59,10 +59,14 @@ class Vectors:
     def _at(self, pointer: ir.Value, kind: ir.Type) -> ir.Value:
         return self.b.bitcast(pointer, kind.as_pointer())
 
-    def opaque(self, pointer: ir.Value) -> ir.Value:
-        """`pointer`, but LLVM may not look behind it: it stops hoisted sums from filling all registers."""
-        kind = ir.FunctionType(pointer.type, [pointer.type])
-        return self.b.call(ir.InlineAsm(kind, "", "=r,0"), [pointer])
+    def opaque(self, value: ir.Value) -> ir.Value:
+        """A pointer, but LLVM may not look behind it: it stops hoisted sums from filling all registers.
+
+        Or an integer of which nothing may be concluded: where LLVM 22 knows a mask to be one lane of 16 bits, it stores
+        32 without AVX.
+        """
+        kind = ir.FunctionType(value.type, [value.type])
+        return self.b.call(ir.InlineAsm(kind, "", "=r,0"), [value])
 
     def align_stack(self) -> None:
         """Let vectors that find no register lie on whole cache lines: LLVM aligns a stack for variables only."""
@@ -147,14 +151,6 @@ class Vectors:
         start = self.b.insert_element(ir.Constant(wide, ir.Undefined), self.b.trunc(count, I32), ir.Constant(I32, 0))
         limit = self.shuffle(start, None, [0] * self.lanes)
         return self.b.icmp_signed("<", ir.Constant(wide, list(range(self.lanes))), limit)
-
-    def hidden(self, number: ir.Value) -> ir.Value:
-        """The same 64-bit integer, of which LLVM can conclude nothing.
-
-        It finds out that a rest of lanes can only be one, say; and LLVM 22 makes of one lane of 16 bits, if that is known
-        when it compiles, a store of 32 without AVX.
-        """
-        return self.b.asm(ir.FunctionType(I64, [I64]), "", "=r,0", [number], False)
 
     @contextmanager
     def loop(self, count: ir.Value, *state: ir.Value):

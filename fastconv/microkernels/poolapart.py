@@ -30,7 +30,7 @@ def poolapart(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     src, src_pitch, lines, n, fixed, rows, dst, step, rest, factors = args
     times, zero = next(t for t in TIMES if f"t{t}" in r.words), integer(0)
     whole = b.sub(n, b.srem(n, integer(v.lanes)))
-    left = v.hidden(b.sub(n, whole))
+    left = v.opaque(b.sub(n, whole))
 
     def pair():
         at = v.pointer(factors)
@@ -74,7 +74,7 @@ def poolchoose(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     zero, size = integer(0), integer(v.size)
     number, small = Vectors(b, "i64", v.lanes), Vectors(b, "i32", v.lanes)
     whole = b.sub(n, b.srem(n, integer(v.lanes)))
-    left = v.hidden(b.sub(n, whole))
+    left = v.opaque(b.sub(n, whole))
     odd = b.icmp_signed(">", width, b.mul(n, integer(2)))
     reach = number.broadcast(b.add(width, integer(1)))
     low = b.trunc(width, small.scalar)

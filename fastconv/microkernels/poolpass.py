@@ -39,7 +39,7 @@ def poolpass(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         return v.broadcast(v.load_scalar(at)), v.broadcast(v.load_scalar(v.offset(at, v.size)))
 
     whole = b.sub(n, b.srem(n, integer(v.lanes)))
-    left = v.hidden(b.sub(n, whole))
+    left = v.opaque(b.sub(n, whole))
     seen = b.add(b.mul(b.sub(left, integer(1)), integer(stride)), integer(taps))  # elements of the last windows
     with each(v, zero, lines, 1) as i:
         first = v.offset(v.pointer(src), b.mul(i, line_step))
