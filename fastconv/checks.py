@@ -174,7 +174,7 @@ def check_indices(name: str, value: object, shape: tuple[int, ...]) -> np.ndarra
 def _dtype_advice(name: str, dtype: np.dtype, integers: bool = False) -> str:
     """What is wrong with an array's dtype, and what to do."""
     supported = _supported(integers)
-    if not dtype.isnative and dtype.newbyteorder("=") in _NAMES:
+    if not dtype.isnative and _lookup(dtype.newbyteorder("="), integers) is not None:
         return (
             f"{name} has dtype {dtype}, which is not this machine's byte order: "
             f'use {name}.astype({name}.dtype.newbyteorder("="))'

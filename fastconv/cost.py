@@ -239,6 +239,12 @@ def pool_taps_cycles(problem, target: Target) -> float:
     return vectors * (problem.taps + 2) + moved_cycles(problem)
 
 
+def pool_glide_cycles(problem, target: Target) -> float:
+    """A pool of large windows with channels in the lanes: about as much for any size of them."""
+    lanes = target.lanes(max(4, problem.itemsize))
+    return 30 * problem.n * problem.outputs * -(-problem.c // lanes) + moved_cycles(problem)
+
+
 def pool_whole_cycles(problem, target: Target) -> float:
     """A pool of whole planes, or its gradient: every element once, and joining the lanes."""
     lanes = target.lanes(max(4, problem.itemsize))
@@ -253,6 +259,20 @@ def pool_rows_cycles(problem, target: Target) -> float:
     (d, h, w), planes = problem.axes, problem.n * problem.c
     columns = planes * d.out * h.out * -(-w.size // lanes)
     return columns * (2 * d.kernel * h.kernel + 4) + planes * d.out * h.out * -(-w.out // lanes) * (2 * w.kernel + 4)
+
+
+def pool_pass_cycles(problem, target: Target) -> float:
+    """A pool in one pass, pixels in the lanes: every tap of the rows, and whole vectors of outputs."""
+    lanes = target.lanes(max(4, problem.itemsize))
+    (d, h, w), lines = problem.axes, problem.n * problem.c * problem.axes[0].out * problem.axes[1].out
+    return lines * -(-w.out // lanes) * (d.kernel * h.kernel * w.stride + w.kernel + 1)
+
+
+def pool_apart_cycles(problem, target: Target) -> float:
+    """A gradient whose windows lie side by side: whole vectors are written."""
+    lanes = target.lanes(max(4, problem.itemsize))
+    (d, h, w), lines = problem.axes, problem.n * problem.c * problem.axes[0].out * problem.axes[1].out
+    return lines * -(-w.out // lanes) * (d.kernel * h.kernel * w.stride + w.kernel)
 
 
 def pool_scatter_cycles(problem) -> float:

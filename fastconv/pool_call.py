@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -40,6 +41,7 @@ class PoolCall:
         self.shape = problem.result_shape if batched else problem.result_shape[1:]
         self._new = workspace.allocator(self.shape, self.dtype)
         self._new_indices = workspace.allocator(self.shape, INT64)
+        self._new(self.shape, self.dtype)  # a result too large for memory is not planned for minutes first
         steps, self._odd = steps_of(problem, source, dispatch.pool_reads)
         self.algorithm, self.execution = dispatch.execution(problem, steps, "auto", threads.get_num_threads(), False)
 
@@ -76,6 +78,9 @@ class PoolCall:
     def _weighted(self, source, others, indices, y):
         """A weighted average."""
         (window,) = others
+        if self.problem.layout == "channels_first" and not np.isfinite(window).all():
+            self._run_channels_last(source, window, y)
+            return
         if self.problem.pass_ == "backward" and self.problem.layout == "channels_first":
             window = window[..., ::-1]  # a row of dx is read from left to right, so its taps come backwards
         self.execution.run(source, np.ascontiguousarray(window, self._wide), None, None, y)
@@ -93,7 +98,17 @@ class PoolCall:
             indices = np.where(indices < 0, indices, indices - whole_tensor(problem, indices.ndim))
         self.execution.run(source, indices, None, wrong, y)
         if wrong[0]:
-            raise ValueError(f"indices must be in [0, {problem.plane}), positions in a plane of the input, or -1")
+            counted = ", counted from where the plane begins in the tensor (convention='onnx')" if whole else ""
+            raise ValueError(
+                f"indices must be in [0, {problem.plane}), positions in a plane of the input{counted}, or -1"
+            )
+
+    def _run_channels_last(self, source, window, y):
+        """There no border is multiplied: a weight that is not finite would make its zeros NaN."""
+        at = -self.problem.dims - 1
+        source = np.ascontiguousarray(np.moveaxis(source, at, -1))
+        call = PoolCall(replace(self.problem, layout="channels_last"), source)
+        np.copyto(y, np.moveaxis(call(source, window), -1, at))
 
     def _log(self, seconds: float) -> None:
         print(f"fastconv: {self.problem.label} {self.algorithm} {seconds * 1e3:.3f} ms", file=sys.stderr)

@@ -7,9 +7,8 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from fastconv.checks import ITEMSIZE, as_shape, as_size, as_sizes, check_bool, check_choice, dtype_name, shown
+from fastconv.pool_axes import ONE, Axis, Parts, axis_in_parts
 from fastconv.problem import LAYOUTS, SHORT_DTYPE, resolve_padding
 
 CONVENTIONS = ("torch", "onnx")
@@ -18,80 +17,6 @@ KINDS = ("max", "avg", "lp", "weighted_avg")  # of pools whose windows slide
 KINDS_IN_PARTS = ("adaptive_max", "adaptive_avg")  # of those that divide their axes
 OPS = tuple(f"{kind}_pool{dims}d" for kind in (*KINDS, *KINDS_IN_PARTS) for dims in (1, 2, 3))
 Triple = tuple[int, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """One spatial axis: `out` windows of `kernel` taps that lie `dilation` apart on `size` elements with borders."""
-
-    size: int
-    out: int
-    kernel: int = 1
-    stride: int = 1
-    dilation: int = 1
-    before: int = 0
-    after: int = 0
-
-    def starts(self) -> np.ndarray:
-        """Where each window's first tap would lie, inside the axis or not."""
-        return np.arange(self.out, dtype=np.int64) * self.stride - self.before
-
-    def first_tap(self) -> np.ndarray:
-        """The first tap of each window that does not lie before the axis."""
-        return np.maximum(0, -(self.starts() // self.dilation))
-
-    def inside(self) -> np.ndarray:
-        """How many taps of each window lie on the axis."""
-        last = np.minimum(self.kernel, -((self.starts() - self.size) // self.dilation))
-        return np.maximum(0, last - self.first_tap())
-
-    def counted(self) -> np.ndarray:
-        """How many taps lie on the axis or its borders: all but those that ceil mode adds beyond."""
-        beyond = self.size + self.after
-        return np.maximum(0, np.minimum(self.kernel, -((self.starts() - beyond) // self.dilation)))
-
-    @property
-    def whole(self) -> bool:
-        """Whether every window lies inside the axis."""
-        last = (self.out - 1) * self.stride - self.before + (self.kernel - 1) * self.dilation
-        return self.before == 0 and last < self.size
-
-
-@dataclass(frozen=True, slots=True)
-class Parts(Axis):
-    """One spatial axis divided into `out` parts, as alike as can be, of up to `kernel` elements; some may overlap."""
-
-    def starts(self) -> np.ndarray:
-        """Where each part begins."""
-        return np.arange(self.out, dtype=np.int64) * self.size // self.out
-
-    def first_tap(self) -> np.ndarray:
-        """Parts lie on the axis."""
-        return np.zeros(self.out, np.int64)
-
-    def inside(self) -> np.ndarray:
-        """How many elements each part has."""
-        return -(np.arange(1, self.out + 1, dtype=np.int64) * -self.size // self.out) - self.starts()
-
-    def counted(self) -> np.ndarray:
-        """The same."""
-        return self.inside()
-
-    @property
-    def whole(self) -> bool:
-        """They do not leave the axis."""
-        return True
-
-
-def axis_in_parts(size: int, out: int) -> Axis:
-    """An axis divided into parts; into windows that slide, if they are all alike."""
-    if size % out == 0:
-        return Axis(size, out, size // out, size // out)
-    most = int(Parts(size, out).inside().max())
-    return Parts(size, out, most)
-
-
-ONE = Axis(1, 1)  # the axes that one- and two-dimensional pools lack
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +63,11 @@ class PoolProblem:
     def one_window(self) -> bool:
         """Whether a single window has all elements of a plane."""
         return all(axis.out == 1 and axis.inside()[0] == axis.size for axis in self.axes)
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether windows along some axis are not alike."""
+        return any(isinstance(axis, Parts) for axis in self.axes)
 
     @property
     def x_shape(self) -> tuple[int, ...]:
@@ -272,7 +202,7 @@ def pool_problem(
         op, n, c, (ONE,) * (3 - dims) + axes, layout, name, bool(indices),
         # Where no window leaves the axis, both ways to count are one problem.
         bool(include_pad) or all(axis.whole for axis in axes), divisor,
-        0.0 if norm is None else _norm(f"{op}: norm_type", norm),
+        _norm(f"{op}: norm_type", norm) if kind == "lp" else 0.0,
         convention if kind == "lp" or indices else "torch",
     )  # fmt: skip
     return check_addressable(problem)
@@ -333,9 +263,12 @@ def _norm(name: str, value: Any) -> float:
     """A norm's exponent: any real number but zero and NaN."""
     if isinstance(value, bool) or not hasattr(value, "__float__") or hasattr(value, "__len__"):
         raise TypeError(f"{name} must be a real number, not {shown(value)}")
-    norm = float(value)
+    try:
+        norm = float(value)
+    except OverflowError:
+        norm = math.nan
     if norm == 0 or math.isnan(norm) or norm == -math.inf:
-        raise ValueError(f"{name} must be a number other than zero, or inf, got {norm}")
+        raise ValueError(f"{name} must be a number other than zero, or inf, got {shown(value)}")
     return norm
 
 
@@ -344,7 +277,7 @@ def _axis(op: str, convention: str, kind: str, ceil: bool, name: str, size: int,
     """One axis with its number of windows, as both conventions have it."""
     before, after = pads
     span = (kernel - 1) * dilation + 1
-    if size + before + after > sys.maxsize or span > sys.maxsize:
+    if max(size + before + after, span) * 64 > sys.maxsize:  # with room for the bytes of an element and of a vector
         raise ValueError(f"{op}: a window of {span} on {size} and padding {pads} is too large to address")
     if convention == "torch" and kind != "weighted_avg" and max(pads) > span // 2:
         raise ValueError(

@@ -40,6 +40,14 @@ def call_eight(plan, call, scratch, task):
                            peek(plan, 7), peek(plan, 8)))  # fmt: skip
 
 
+@native("call_the_twelve", 4)
+def call_twelve(plan, call, scratch, task):
+    """Call the kernel at plan[0] with the operands plan[1:13]."""
+    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
+                           peek(plan, 7), peek(plan, 8), peek(plan, 9), peek(plan, 10), peek(plan, 11),
+                           peek(plan, 12)))  # fmt: skip
+
+
 @native("call_the_eighteen", 4)
 def call_eighteen(plan, call, scratch, task):
     """Call the kernel at plan[0] with the operands plan[1:19]."""
@@ -49,7 +57,7 @@ def call_eighteen(plan, call, scratch, task):
                            peek(plan, 17), peek(plan, 18)))  # fmt: skip
 
 
-CALLS.update({5: call_five, 6: call_six, 7: call_seven, 8: call_eight, 18: call_eighteen})
+CALLS.update({5: call_five, 6: call_six, 7: call_seven, 8: call_eight, 12: call_twelve, 18: call_eighteen})
 
 
 class Model:

@@ -31,7 +31,7 @@ ORDER = [
     ("codegen",),
     ("job", "grid"),
     ("problem", "pool_problem", "transposed", "target", "networks", "workspace"),
-    ("trunk", "adaptive_docs"),
+    ("trunk", "adaptive_docs", "pool_axes"),
     ("checks", "docs", "docs_transposed", "pool_docs", "version"),
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}

@@ -85,6 +85,47 @@ def test_windows_without_elements():
     np.testing.assert_array_equal(dx, [[[1, 0, 0]]])
 
 
+def test_of_several_nan_the_last_in_scan_order_has_the_index():
+    x = np.zeros((1, 35, 3, 3), np.float32)
+    x[:, :, [0, 1, 2], [2, 0, 1]] = np.nan  # columns from left to right end with the first of them
+    for _, indices in both("max_pool2d", x, 3, return_indices=True):
+        assert (indices == 7).all()
+
+
+@pytest.mark.parametrize("kernel", [100, 2**31, 2**56])
+def test_windows_far_larger_than_the_input(kernel):
+    x = np.arange(84, dtype=np.float32).reshape(1, 2, 6, 7)
+    for y, indices in both("max_pool2d", x, kernel, 1, kernel // 2, return_indices=True):
+        assert y.shape == (1, 2, 7, 8) and (indices == 41).all() and (y[0, :, 3, 3] == [41, 83]).all()
+    for y in both("avg_pool2d", x, kernel, 1, kernel // 2, False, False):
+        np.testing.assert_array_equal(y[0, :, 0, 0], [20.5, 62.5])
+    with pytest.raises(ValueError, match="too large to address"):
+        fc.avg_pool2d(x, 2**62, 1, 2**61)
+
+
+def test_dilation_and_norm_beyond_any_use():
+    x = np.arange(1, 85, dtype=np.float32).reshape(1, 2, 6, 7)
+    for y in both("max_pool2d", x, 1, 1, 0, 2**62):
+        np.testing.assert_array_equal(y, x)
+    assert fc.lp_pool2d(x, 1e300, 2).shape == (1, 2, 3, 3)  # and no warning
+
+
+@pytest.mark.parametrize("weight", [INF, -INF, np.nan])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_borders_are_not_multiplied_by_weights_that_are_not_finite(rng, weight, stride):
+    x, window = rng.integers(1, 5, (2, 3, 6, 7)).astype(np.float32), rng.integers(1, 4, (3, 2)).astype(np.float32)
+    window[0, 0] = weight
+    expected = pools.weighted_pool(x, window, stride, 1)
+    for y in both("weighted_avg_pool2d", x, window, stride, 1):
+        np.testing.assert_array_equal(y, expected)
+    dy = rng.integers(1, 5, expected.shape).astype(np.float32)
+    exact = pools.weighted_gradient(dy, (6, 7), window, stride, 1)
+    for layout in LAYOUTS:
+        shape = laid(x, layout).shape
+        dx = fc.weighted_avg_pool2d_backward(laid(dy, layout), shape, window, stride, 1, layout=layout)
+        np.testing.assert_array_equal(pools_first(dx, layout), exact)
+
+
 # Arrays
 
 
@@ -192,6 +233,11 @@ def test_long_rows_are_cut(rng, dtype):
         (lambda x: fc.avg_pool2d(x, 2, divisor_override=0), ValueError, "divisor_override"),
         (lambda x: fc.lp_pool2d(x, 0, 2), ValueError, "norm_type"),
         (lambda x: fc.lp_pool2d(x, "2", 2), TypeError, "norm_type"),
+        (lambda x: fc.lp_pool2d(x, None, 2), TypeError, "norm_type"),
+        (lambda x: fc.lp_pool2d(x, 10**400, 2), ValueError, "norm_type"),
+        (lambda x: fc.max_pool2d(x.astype(">i4"), 2), TypeError, "byte order"),
+        (lambda x: fc.max_pool2d_backward(x, np.zeros(x.shape, np.int64), x.shape, convention="onnx"), ValueError,
+         "indices .* in the tensor"),
         (lambda x: fc.weighted_avg_pool2d(x, np.ones((2, 2))), TypeError, "window"),
         (lambda x: fc.weighted_avg_pool2d(x, np.ones(2, np.float32)), ValueError, "window"),
         (lambda x: fc.max_pool2d(x, 2, out=np.zeros((1, 2, 2, 3), np.float32)), ValueError, "out"),

@@ -1,20 +1,23 @@
 """The kernels of pools, of unpooling and of `fold` against NumPy, on every instruction set this CPU can run."""
 
-from dataclasses import replace
+import itertools
+import sys
 
 import numpy as np
 import pytest
-from poolmodel import Model
+from poolmodel import KINDS, Model
+from pools import assert_close
 from test_depthwise_grad_kernels import all_of, call
 from test_microkernels import ISAS
-from test_pool_random import Drawn
 
-from fastconv import dispatch
-from fastconv.algorithm.pool import channels_first, channels_last, scatter, weighted, whole
-from fastconv.microkernels.inventory import microkernel, names
+from fastconv import workspace
+from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.names import parse
-from fastconv.pool_problem import adaptive_problem, contiguous_steps, gradient_of, pool_problem
-from fastconv.target import Target
+from fastconv.microkernels.poolglide import SPACE
+
+needs_guard = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs mprotect")
+if sys.platform.startswith("linux"):
+    from guard import guarded
 
 
 def some(op, every=1):
@@ -187,6 +190,98 @@ def test_poolrepeat(rng, name):
                 wrong[0] = 0
 
 
+def word_of(name, kind):
+    """The number in a word like s2."""
+    return next(int(w[1:]) for w in parse(name).variants if w[0] == kind and w[1:].isdecimal())
+
+
+@needs_guard
+@pytest.mark.parametrize("name", some("poolpass", 5))
+def test_poolpass(rng, name):
+    """Nothing is read or written beyond the arrays, which end where a page does."""
+    model, (rows, taps, stride) = Model(name, rng), (word_of(name, kind) for kind in "rts")
+    lines, gap, first, step, item = 3, 2, 5, 1000, model.stored.itemsize
+    for n in (1, 2, model.lanes - 1, model.lanes, model.lanes + 1, 2 * model.lanes + 3):
+        width = (n - 1) * stride + taps
+        x = guarded(model.draw(lines * gap + rows - gap, width), True)
+        fixed = np.stack([np.arange(rows) * width * item, np.arange(rows) * 50], 1).astype(np.int64)
+        indexed = model.number is not None
+        y, indices = guarded(np.full((lines, n), 77, model.stored), True), guarded(np.full((lines, n), -7), True)
+        call(microkernel(name), x, fixed, lines, gap * width * item, y, n * item, n, np.array([3, 1 / 3], model.held),
+             indices if indexed else 0, 8 * n, first, step)  # fmt: skip
+        expected, found = np.empty((lines, n)), np.full((lines, n), -7)
+        for i, j in np.ndindex(lines, n):
+            window = x[i * gap : i * gap + rows, j * stride : j * stride + taps].ravel()
+            numbers = (np.arange(rows)[:, None] * 50 + np.arange(taps) + first + i * step + j * stride).ravel()
+            value, number = model.reduced(model.loaded(window, window), numbers if indexed else None)
+            expected[i, j] = model.finished(value, 3, 1 / 3, 0)
+            found[i, j] = number if indexed else -7
+        if model.maximum:
+            np.testing.assert_array_equal(y.astype(np.float64), expected)
+        else:
+            assert_close(y, expected, name)
+        np.testing.assert_array_equal(indices, found)
+
+
+@pytest.mark.parametrize("name", some("poolglide"))
+def test_poolglide(rng, name):
+    model = Model(name, rng)
+    size, cells, item = 23, 13, model.source.itemsize
+    for n in (1, model.lanes, 5 * model.lanes - 1):
+        for kernel, first in ((1, 0), (5, -3), (13, -6), (30, -9)):
+            x, (y, _) = model.draw(size, n), model.out(cells, n)
+            space = workspace.aligned(kernel * SPACE)
+            call(microkernel(name), x, n * item, size, first, kernel, cells, y, y.strides[0], n, space)
+            expected = np.full((cells, n), float(model.lowest) if model.maximum else 0.0)
+            for i in range(cells):
+                here = x[max(0, first + i) : max(0, first + i + kernel)].astype(np.float64)
+                if len(here):
+                    terms = model.loaded(here, here)
+                    expected[i] = terms.max(0) if model.maximum else terms.sum(0)
+            model.check(y, None, expected, None)
+
+
+@needs_guard
+@pytest.mark.parametrize("name", some("poolapart"))
+def test_poolapart(rng, name):
+    model, times = Model(name, rng), word_of(name, "t")
+    lines, item = 3, model.stored.itemsize
+    for n, rest in itertools.product((1, model.lanes, 2 * model.lanes + 1), (0, 1, model.lanes + 1)):
+        width = n * times + rest
+        x, y = guarded(model.draw(lines, n, kind=model.stored), True), guarded(np.full((2 * lines, width), 77,
+                                                                                      model.stored), True)  # fmt: skip
+        fixed = np.array([[0, 0], [width * item, 0]], np.int64)
+        call(microkernel(name), x, n * item, lines, n, fixed, 2, y, 2 * width * item, rest,
+             np.array([3, 1 / 3], model.held))  # fmt: skip
+        expected = np.zeros((2 * lines, width))
+        expected[:, : n * times] = np.repeat(np.repeat(x.astype(np.float64) / 3, 2, 0), times, 1)
+        assert_close(y, expected, name)
+
+
+@needs_guard
+@pytest.mark.parametrize("name", some("poolchoose"))
+def test_poolchoose(rng, name):
+    """Indices outside their windows are told of, and nothing is written beyond y."""
+    kind, lanes, lines = KINDS[parse(name).source], parse(name).lanes, 3
+    for n, odd in itertools.product((1, lanes - 1, lanes, 2 * lanes + 1), (0, 1)):
+        width, wrong = 2 * n + odd, np.zeros(1, np.int64)
+        corners = 2 * np.arange(lines)[:, None] * width + 2 * np.arange(n)
+        index = corners + rng.integers(0, 2, (lines, n)) * width + rng.integers(0, 2, (lines, n))
+        x, index = guarded(rng.integers(1, 9, (lines, n)).astype(kind), True), guarded(index, True)
+        y = guarded(np.full(2 * lines * width, 77, kind), True)
+        call(microkernel(name), x, index, lines, n, y, width, wrong)
+        expected = np.zeros(y.size)
+        expected[index.ravel()] = x.ravel()
+        np.testing.assert_array_equal(y.astype(np.float64), expected)
+        assert not wrong[0]
+        for stray in (-1, 2, width - 1, width + 2, 2**40):
+            there = index.copy()
+            there[-1, -1] = corners[-1, -1] + stray
+            wrong[0] = 0
+            call(microkernel(name), x, there, lines, n, y, width, wrong)
+            assert wrong[0]
+
+
 @pytest.mark.parametrize("name", some("poolspread"))
 def test_poolspread(rng, name):
     model = Model(name, rng)
@@ -252,49 +347,3 @@ def test_overlap(rng, name):
         call(microkernel(name), pieces, count, y, columns, *inner)
         there = (ends[:, :1] <= np.arange(columns)) & (np.arange(columns) < ends[:, 1:])
         model.check(y, None, np.where(there, x, 0)[:count].astype(float).sum(0), None)
-
-
-def problems(drawn, norm):
-    """Pools and gradients of a random geometry, sliding and adaptive."""
-    first = drawn.layout == "channels_first"
-    shape = (drawn.n, drawn.c, *drawn.sizes) if first else (drawn.n, *drawn.sizes, drawn.c)
-    op, options = f"{drawn.kind}_pool{drawn.dims}d", {"dtype": drawn.dtype, "layout": drawn.layout}
-    norm, indices = norm if drawn.kind == "lp" else None, drawn.kind == "max"
-    sliding = (shape, drawn.kernel, drawn.stride, drawn.pads, drawn.dilation, drawn.ceil)
-    found = [pool_problem(op, *sliding, norm=norm, convention=drawn.convention, indices=indices, **options)]
-    if drawn.kind in ("max", "avg"):
-        for size in (1, [min(3, s) for s in drawn.sizes], [2 * s + 1 for s in drawn.sizes]):
-            found.append(adaptive_problem(f"adaptive_{op}", shape, size, indices=indices, **options))
-    found += [replace(problem, indices=False) for problem in found if indices]
-    return found + [gradient_of(replace(problem, indices=False)) for problem in found if differentiable(problem)]
-
-
-def differentiable(problem):
-    """Whether there is a gradient by the problem's own windows; a max pool's takes any, of floats."""
-    return "int" not in problem.dtype and problem.convention == "torch" and not np.isinf(problem.norm)
-
-
-@pytest.mark.parametrize("isa", ["avx512", "avx2", "neon", "generic"])
-@pytest.mark.parametrize("kind", ["max", "avg", "lp", "weighted_avg"])
-def test_every_kernel_that_pools_ask_for_is_listed(monkeypatch, kind, isa):
-    """Plans of random problems name no other."""
-    target, asked = Target(isa), set()
-
-    class Asked:
-        address = 1
-
-        def __init__(self, name):
-            asked.add(name)
-
-    for file in (channels_first, channels_last, scatter, weighted, whole):
-        monkeypatch.setattr(file, "microkernel", Asked)
-    rng = np.random.default_rng(7)
-    for _ in range(60):
-        drawn, norm = Drawn(rng, kind), float(rng.choice([1, 2, 2.5, np.inf]))
-        for problem in problems(drawn, norm):
-            for candidate in dispatch.CANDIDATES[problem.op, problem.pass_]:
-                steps = contiguous_steps(problem)
-                if candidate.supports(problem, steps, target) is None:
-                    candidate.build(problem, steps, target, 2, False)
-    assert len(asked) > 8
-    assert asked <= set(names(target))

@@ -186,7 +186,8 @@ def test_norm(part):
             exact = gradient(expected, x, dy)
         known = np.isfinite(exact)  # NaN where y is 0, which has no derivative: here it is 0
         dx = drawn.first(dx)
-        assert np.isfinite(dx[~known].astype(np.float64)).all(), drawn
+        if not np.isnan(value).any():  # roots of negative sums are
+            assert np.isfinite(dx[~known].astype(np.float64)).all(), str(drawn)
         assert_close(np.where(known, dx, 0).astype(drawn.dtype), np.where(known, exact, 0), f"{norm} {drawn}", 64)
 
 

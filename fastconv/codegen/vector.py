@@ -59,10 +59,14 @@ class Vectors:
     def _at(self, pointer: ir.Value, kind: ir.Type) -> ir.Value:
         return self.b.bitcast(pointer, kind.as_pointer())
 
-    def opaque(self, pointer: ir.Value) -> ir.Value:
-        """`pointer`, but LLVM may not look behind it: it stops hoisted sums from filling all registers."""
-        kind = ir.FunctionType(pointer.type, [pointer.type])
-        return self.b.call(ir.InlineAsm(kind, "", "=r,0"), [pointer])
+    def opaque(self, value: ir.Value) -> ir.Value:
+        """A pointer, but LLVM may not look behind it: it stops hoisted sums from filling all registers.
+
+        Or an integer of which nothing may be concluded: where LLVM 22 knows a mask to be one lane of 16 bits, it stores
+        32 without AVX.
+        """
+        kind = ir.FunctionType(value.type, [value.type])
+        return self.b.call(ir.InlineAsm(kind, "", "=r,0"), [value])
 
     def align_stack(self) -> None:
         """Let vectors that find no register lie on whole cache lines: LLVM aligns a stack for variables only."""

@@ -58,7 +58,10 @@ poolspans_, poolpicks_, poolpixels_, poolfill_, poolrepeat_<dtype>_<isa>_<words>
 total_<dtype>_<isa>_<across|down>                  sums of a row, of columns; <source><dtype> also widens
 finish_<dtype>_<isa>_<activation>                  dst = round(act(src + residual)); <stored><dtype> also narrows
 pooltaps_, poolrow_<dtype>_<isa>_<load>_<op>_<finish>...   windows of pools (`pool`, `reducer`)
-poolspread_, poolscatter_<dtype>_<isa>             moves of their gradients
+poolpass_<dtype>_<isa>_<load>_<op>_<finish>...    those inside x, in one pass (`poolpass`)
+poolglide_<dtype>_<isa>_<load>_<op>_keep            many rows at the cost of three (`poolglide`)
+poolspread_, poolscatter_, poolchoose_<dtype>_<isa>, poolapart_<dtype>_<isa>_<finish>_<times>
+    moves of their gradients (`pool`, `poolapart`)
 fmapeak_<dtype>_<isa>                              multiply-adds in registers, the yardstick
 
 Alignment: packed panels start on 64 bytes; every other operand needs no more than one element's alignment.

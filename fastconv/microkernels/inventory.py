@@ -18,8 +18,11 @@ from fastconv.microkernels import (  # noqa: F401  each registers its emitter
     overlap,
     pack,
     pool,
+    poolapart,
+    poolglide,
     poolnames,
     poolparts,
+    poolpass,
     regroup,
     scatter,
     stencil,
@@ -95,6 +98,13 @@ def _fifteen(name):
     return native(name, 15)(kernel)
 
 
+def _twelve(name):
+    def kernel(a, b, c, d, e, f, g, h, i, j, k, m):
+        emit(name, (a, b, c, d, e, f, g, h, i, j, k, m))
+
+    return native(name, 12)(kernel)
+
+
 def _seventeen(name):
     def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q):  # noqa: E741
         emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q))
@@ -133,6 +143,10 @@ OPERANDS = {
     "lookup": _eight,
     "pooltaps": _seventeen,
     "poolrow": _eighteen,
+    "poolpass": _twelve,
+    "poolapart": _ten,
+    "poolchoose": _seven,
+    "poolglide": _ten,
     "poolspread": _seven,
     "poolscatter": _ten,
     "poolspans": _eighteen,

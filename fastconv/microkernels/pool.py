@@ -67,9 +67,12 @@ class States:
         with b.goto_entry_block():
             for _ in range(count):
                 self.places.append([b.alloca(part.type) for part in reducer.identity()])
-        for places in self.places:
-            for place, value in zip(places, reducer.identity(), strict=True):
-                b.store(value, place)
+        self.clear()
+
+    def clear(self):
+        """Nothing has been taken in."""
+        for i in range(len(self.places)):
+            self.put(i, self.reducer.identity())
 
     def get(self, i):
         return [self.reducer.b.load(place) for place in self.places[i]]

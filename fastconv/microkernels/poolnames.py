@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Iterator
 
 from fastconv.microkernels.pool import STRIDES, UNROLLED
+from fastconv.microkernels.poolapart import TIMES
+from fastconv.microkernels.poolpass import ALONG, ROWS
 
 FLOATS = ("f32", "f64", "f16f32", "bf16f32")
 INTEGERS = ("i32", "i8i32", "u8i32")
@@ -15,6 +17,7 @@ NORMS = (
     ("abs", "max", "round"), ("plain", "sum", "scale"), ("abs", "sum", "scale"), ("square", "sum", "root"),
     ("power", "sum", "powerroot"), ("abspower", "sum", "powerroot"),
 )  # fmt: skip
+PLAIN = ("plain", "abs", "square")  # loads that are quick: windows may share rows, or be taken in one pass
 GRADIENTS = (SUM, ("ratio", "sum", "timesx"), ("powerratio", "sum", "timespower"))  # their terms may have weights
 
 
@@ -40,6 +43,13 @@ def _words(floats: bool) -> Iterator[tuple[str, ...]]:
             if words not in GRADIENTS:
                 yield "poolspans", *words, index
                 yield "poolpixels", *words, index
+            if words not in GRADIENTS and load in PLAIN:
+                for rows, (taps, stride) in itertools.product(ROWS, ALONG):
+                    yield "poolpass", *words, index, f"r{rows}", f"t{taps}", f"s{stride}"
+                yield "poolglide", load, op, "keep"
+                yield "pooltaps", "plain", op, finish, "held"
+        yield "poolglide", "plain", op, "keep", "held"
+        yield "pooltaps", "plain", op, "keep", "held"
         if words in GRADIENTS:
             yield "pooltaps", *words, "weights"
             yield "pooltaps", load, op, "keep", "across", "rowweights"
@@ -49,7 +59,8 @@ def _words(floats: bool) -> Iterator[tuple[str, ...]]:
         yield "poolrepeat", *AVERAGE
         yield from (("poolrepeat", *MAX, index) for index in ("indices", "far"))
         yield from (("poolrow", *SUM, "held", "weights", *strided) for strided in along)
-        yield from (("poolspread",), ("poolscatter",))
+        yield from (("poolspread",), ("poolscatter",), ("poolchoose",))
+        yield from (("poolapart", finish, f"t{times}") for finish in ("divide", "scale") for times in TIMES)
 
 
 def names(isa: str) -> Iterator[str]:

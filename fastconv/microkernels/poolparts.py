@@ -76,13 +76,13 @@ def poolspans(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             state = _joined(r, [states.get(k) for k in range(CHAINS)])
             rows = _factors_of(v, factors, reciprocals, i, j)
             result = r.finished(state[0], rows, exponents, None)
-            _store_first(b, narrow(v, result, r.stored), v.offset(line, b.mul(j, integer(r.width))))
+            store_first(b, narrow(v, result, r.stored), v.offset(line, b.mul(j, integer(r.width))))
             if r.indexed:
                 to = b.add(b.mul(i, index_pitch), b.mul(j, integer(8)))
-                _store_first(b, _wide(r, state[1]), v.offset(v.pointer(index_dst), to))
+                store_first(b, _wide(r, state[1]), v.offset(v.pointer(index_dst), to))
 
 
-def _store_first(b, values, pointer) -> None:
+def store_first(b, values, pointer) -> None:
     """Lane 0 to memory. Not by a mask: LLVM 22 makes of one constant lane of 16 bits a store of 32."""
     first = b.extract_element(values, ir.Constant(I32, 0))
     b.store(first, b.bitcast(pointer, first.type.as_pointer()), align=1)

@@ -16,22 +16,25 @@ from fastconv.algorithm.pool.plan import LAST, Plan, factor_rows, index_word, ta
 from fastconv.algorithm.pool.recipe import dtypes, exponents, kernel_name, recipe
 from fastconv.algorithm.pool.row import HEAD, row_of, segments_of
 from fastconv.algorithm.pool.taps import each_alone, stacked, taps_of
+from fastconv.algorithm.pool.wide import MANY, groups
 from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import native
 from fastconv.cost import pool_rows_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
+from fastconv.microkernels.poolglide import SPACE
 from fastconv.pool_problem import PoolProblem, PoolSteps
 from fastconv.target import Target
 
 X, W, BIAS, RESIDUAL, Y = range(5)
 BATCH_BYTES = 16 << 10  # of rows in scratch: they stay in L1, and are no longer in the store queue when read
+GLIDING_BYTES = 512 << 10  # of rows in scratch at most, where windows share their rows
 
 PLAN = Plan(
     "down along spread units lines a_task chunks batches batch channels stored item depths rows width x_n x_c "
     "depth_begins depth_taps row_begins row_taps line_begins line_taps nothing segments pitch pitch_elements "
     "step stride tap_count index_item index_at spread_step spread_at factors reciprocals weights exponents paired "
-    "beside indexed"
+    "beside indexed glide first size x_h kernel space_at group group_count one groups_at together"
 )
 (
     DOWN, ALONG, SPREAD, UNITS, LINES, A_TASK,
@@ -39,6 +42,7 @@ PLAN = Plan(
     DEPTH_BEGINS, DEPTH_TAPS, ROW_BEGINS, ROW_TAPS, LINE_BEGINS, LINE_TAPS, NOTHING, SEGMENTS, PITCH,
     PITCH_ELEMENTS, STEP, STRIDE, TAP_COUNT, INDEX_ITEM, INDEX_AT, SPREAD_STEP, SPREAD_AT, FACTORS, RECIPROCALS,
     WEIGHTS, EXPONENTS, PAIRED, BESIDE, INDEXED,
+    GLIDE, FIRST_ROW, SIZE, X_H, KERNEL, SPACE_AT, GROUP, GROUP_COUNT, ONE, GROUPS_AT, TOGETHER,
 ) = range(len(PLAN.fields))  # fmt: skip
 # The words of a segment of a row.
 FIRST, OUTPUTS, COLUMN, COLUMNS, LEFT, TABLE, SEGMENT_WORDS = range(7)
@@ -75,17 +79,34 @@ def pool_channels_first(plan, call, scratch, task):
         plane, depth = group // depths, group % depths
         n, c = plane // channels, plane % channels
         a, b = peek(peek(plan, DEPTH_BEGINS), depth), peek(peek(plan, DEPTH_BEGINS), depth + 1)
-        invoke(
-            peek(plan, DOWN),
-            (
-                peek(call, X) + n * peek(plan, X_N) + c * peek(plan, X_C) + column * stored,
-                peek(plan, DEPTH_TAPS) + 16 * a, b - a, peek(plan, ROW_BEGINS) + 8 * row, peek(plan, ROW_TAPS), some,
-                to, to_pitch, columns, 0, peek(plan, WEIGHTS), peek(plan, EXPONENTS), beyond, 0,
-                index_held + left * index_item, index_pitch, column,
-            ),
-        )  # fmt: skip
+        source = peek(call, X) + n * peek(plan, X_N) + c * peek(plan, X_C) + column * stored
+        if peek(plan, GLIDE) != 0:
+            invoke(
+                peek(plan, GLIDE),
+                (
+                    source, peek(plan, X_H), peek(plan, SIZE), peek(plan, FIRST_ROW) + row, peek(plan, KERNEL), some,
+                    to, to_pitch, columns, scratch + peek(plan, SPACE_AT),
+                ),
+            )  # fmt: skip
+        else:
+            invoke(
+                peek(plan, DOWN),
+                (
+                    source, peek(plan, DEPTH_TAPS) + 16 * a, b - a, peek(plan, ROW_BEGINS) + 8 * row,
+                    peek(plan, ROW_TAPS), some, to, to_pitch, columns, 0, peek(plan, WEIGHTS), peek(plan, EXPONENTS),
+                    beyond, 0, index_held + left * index_item, index_pitch, column,
+                ),
+            )  # fmt: skip
         if spread != 0:
             invoke(spread, (apart, to_pitch, some, columns, held + left * item, pitch, peek(plan, SPREAD_STEP)))
+        if peek(plan, TOGETHER) != 0:
+            invoke(
+                peek(plan, TOGETHER),
+                (
+                    held, peek(plan, GROUP), peek(plan, GROUP_COUNT), peek(plan, ONE), peek(plan, ONE), 1,
+                    scratch + peek(plan, GROUPS_AT), 0, some * elements, 0, 0, 0, 0, 0, 0, 0, 0,
+                ),
+            )  # fmt: skip
         line = depth * rows + row
         place = (group * rows + row) * width + first
         factors = peek(plan, FACTORS)
@@ -124,7 +145,7 @@ def _row(problem: PoolProblem, backward: bool, lanes: int, item: int) -> _Row:
         row = PartsOfRow(axis, backward, lanes)
         segments = np.column_stack([row.segments, [table.ctypes.data for table in row.tables]])
         return _Row(row.op, (), row.out, segments, row.elements, row.tables, 0, 4 * row.outputs, row.most, 1)
-    row = row_of(axis, backward)
+    row = row_of(axis.trimmed(), backward)
     segments, elements = segments_of(row, lanes)
     segments = np.column_stack([segments, np.zeros(len(segments), np.int64)])
     step, stride = row.step * item, row.stride * item
@@ -155,12 +176,21 @@ class Rows:
         lines = planes * depths * rows
         # Small planes that follow each other are a stack, one image with all their rows: 512 of 14x14 took twice as
         # long one by one.
+        # Windows of many rows share what they have in common, over batches of two windows at least.
+        down_row = row_of(problem.axes[1], backward)
+        plain = not (problem.indices or words.weights is not None or words.load in ("ratio", "powerratio"))
+        glides = (
+            plain and not problem.in_parts and words.load in ("plain", "abs", "square")
+            and MANY <= down_row.kernel <= rows
+            and (down_row.stride, down_row.step, down_row.spread, problem.axes[0].size, problem.axes[0].whole)
+            == (1, 1, 1, 1, True) and 2 * down_row.kernel * pitch <= GLIDING_BYTES and fit < 2 * rows
+        )  # fmt: skip
         follow = depths == 1 and (x.n == channels * x.c or problem.n == 1)
         stack = max(1, min(planes, fit // rows)) if follow else 1
         if stack > 1:
             rows, planes, x_c = stack * rows, -(-planes // stack), stack * x.c
             channels = planes
-        batch = max(1, min(rows, fit))
+        batch = max(1, min(rows, max(fit, 2 * down_row.kernel) if glides else fit))
         batches = -(-rows // batch)
         units = planes * depths * batches
         a_task = max(1, min(-(-units // (4 * threads)), -(-(1 << 15) // (batch * row.elements))))
@@ -170,7 +200,11 @@ class Rows:
         ]
         if stack > 1:
             tables[1] = stacked(tables[1], stack, x.c)
-        alone = each_alone(batch, pitch)
+        alone, row_words, tap_count, together = each_alone(batch, pitch), row.words, row.taps, None
+        groups_at = HEAD + batch * pitch
+        if plain and row.op == "poolrow" and row.taps >= MANY:
+            together = groups(row.taps, row.step, words.op == "sum", batch, pitch, groups_at - HEAD)
+            alone, row_words, tap_count = together.windows, (row.words[0], "t1"), 1
         numbers = index_word(problem)
         index_item = {"": 0, "indices": 4, "far": 8}[numbers]
         factors, factor_table = factor_rows(words.factor, [depths, rows // stack, row.out], held, False) if (
@@ -186,11 +220,15 @@ class Rows:
         )
         down = kernel_name("pooltaps", problem, target, words.load, words.op, "keep", numbers, "across",
                            "rowweights" if weights is not None else "")  # fmt: skip
-        along = kernel_name(row.op, problem, target, "plain", words.op, words.finish, "held", numbers, *row.words)
+        along = kernel_name(row.op, problem, target, "plain", words.op, words.finish, "held", numbers, *row_words)
         spread = microkernel("_".join(["poolspread", dtypes(problem)[0], target.isa])) if row.spread > 1 else None
-        index_at = HEAD + batch * pitch
+        index_at = groups_at + (batch * pitch if together else 0)
         spread_at = index_at + batch * row.elements * index_item
-        scratch = spread_at + (batch * int(segments[:, COLUMNS].max()) * item if spread else 0)
+        space_at = -(-(spread_at + (batch * int(segments[:, COLUMNS].max()) * item if spread else 0)) // 64) * 64
+        scratch = space_at + (down_row.kernel * SPACE if glides else 0)
+        one = np.array([0, 1], np.int64)  # where the one cell begins and ends, and its one tap, 0 bytes away
+        glide = kernel_name("poolglide", problem, target, words.load, words.op, "keep")
+        grouping = kernel_name("pooltaps", problem, target, "plain", words.op, "keep", "held")
         (depth_begins, depth_taps), (row_begins, row_taps) = tables
         plan = PLAN.array(
             down=microkernel(down).address, along=microkernel(along).address, spread=spread.address if spread else 0,
@@ -199,13 +237,28 @@ class Rows:
             stored=problem.itemsize, item=item, depths=depths, rows=rows, width=row.out, x_n=x.n, x_c=x_c,
             depth_begins=depth_begins, depth_taps=depth_taps, row_begins=row_begins, row_taps=row_taps,
             line_begins=alone.begins, line_taps=alone.table, nothing=nothing, segments=segment_words,
-            pitch=pitch, pitch_elements=row.elements, step=row.step, stride=row.stride, tap_count=row.taps,
+            pitch=pitch, pitch_elements=row.elements, step=row.step, stride=row.stride, tap_count=tap_count,
             index_item=index_item, index_at=index_at, spread_step=row.spread * item, spread_at=spread_at,
             factors=factors, reciprocals=(row.out + 64) * item, weights=weights, exponents=powers,
             paired=words.load in ("ratio", "powerratio"), beside=words.finish in ("timesx", "timespower"),
-            indexed=problem.indices,
+            indexed=problem.indices, glide=microkernel(glide).address if glides else 0, first=-down_row.before,
+            size=down_row.size, x_h=x.h, kernel=down_row.kernel, space_at=space_at,
+            group=together and together.group, group_count=len(together.group) if together else 0, one=one,
+            groups_at=groups_at, together=microkernel(grouping).address if together else 0,
         )  # fmt: skip
-        keep = [tables, alone, factors, factor_table, weights, powers, nothing, segment_words, row.tables]
+        keep = [
+            tables,
+            alone,
+            factors,
+            factor_table,
+            weights,
+            powers,
+            nothing,
+            segment_words,
+            row.tables,
+            together,
+            one,
+        ]
         tasks = len(segments) * -(-units // a_task)
         moved = 32 * problem.n * problem.c * (problem.plane + problem.outputs)
         return Execution([Job(pool_channels_first.address, plan, tasks, scratch, moved, keep)], None, 0, ())

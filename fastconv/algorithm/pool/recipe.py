@@ -89,6 +89,16 @@ def _alike(numbers: np.ndarray) -> np.ndarray:
     return numbers[:1, :1, :1] if (numbers == numbers.flat[0]).all() else numbers
 
 
+def one_factor(problem: PoolProblem, words: Recipe) -> tuple[str, np.ndarray | None]:
+    """The word for what becomes of a sum that is divided as all are, and its pair of factors."""
+    if words.factor is None:
+        return words.finish, None
+    divisor = words.factor.item()
+    # Times a power of two is as exact as a division by one.
+    exact = words.finish == "divide" and abs(math.frexp(divisor)[0]) == 0.5
+    return "scale" if exact else words.finish, np.array([divisor, 1 / divisor], dtypes(problem)[1])
+
+
 WIDE = {"float16": ("f32", np.float32), "bfloat16": ("f32", np.float32), "int8": ("i32", np.int32),
         "uint8": ("i32", np.int32)}  # fmt: skip
 
@@ -110,4 +120,5 @@ def exponents(problem: PoolProblem) -> np.ndarray:
     p = problem.norm
     if p == 0 or math.isinf(p):
         return np.zeros(4)
-    return np.array([p, 1 / p, 1 - p, p - 1], np.float64 if problem.dtype == "float64" else np.float32)
+    with np.errstate(over="ignore"):  # a norm beyond float32
+        return np.array([p, 1 / p, 1 - p, p - 1]).astype(np.float64 if problem.dtype == "float64" else np.float32)

@@ -1,0 +1,116 @@
+"""Pools of few taps whose windows lie inside x, pixels in the lanes: one pass from x to y.
+
+Every line of outputs is read from its rows of x and written at once. Where all rows of x belong to windows, and planes
+follow each other, a batch is one image with all their lines.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastconv.algorithm.common import Execution
+from fastconv.algorithm.pool.plan import LAST, Plan, index_word, tap_indices
+from fastconv.algorithm.pool.recipe import kernel_name, one_factor, recipe
+from fastconv.codegen.emit import invoke, peek
+from fastconv.codegen.jit import native
+from fastconv.cost import pool_pass_cycles
+from fastconv.job import Job
+from fastconv.microkernels.inventory import microkernel
+from fastconv.microkernels.poolpass import ALONG, ROWS
+from fastconv.pool_problem import PoolProblem, PoolSteps
+from fastconv.target import Target
+
+X, W, BIAS, RESIDUAL, Y = range(5)
+TASK_ELEMENTS = 1 << 14  # read by a task at least: it takes a microsecond
+FLOPS = 6  # that an element counts as: a core moves more than 8 in a nanosecond, so that few are soon done
+
+PLAN = Plan(
+    "kernel units a_task batches batch channels stored depths rows width x_n x_c x_d line_step fixed factors indexed "
+    "index_depth index_step"
+)
+(
+    KERNEL, UNITS, A_TASK, BATCHES, BATCH, CHANNELS, STORED, DEPTHS, ROW_COUNT, WIDTH, X_N, X_C, X_D, LINE_STEP, FIXED,
+    FACTORS, INDEXED, INDEX_DEPTH, INDEX_STEP,
+) = range(len(PLAN.fields))  # fmt: skip
+
+
+@native("pool_pass", 4)
+def pool_pass(plan, call, scratch, task):
+    """Some batches of lines."""
+    start, rows, depths, width = (
+        task * peek(plan, A_TASK), peek(plan, ROW_COUNT), peek(plan, DEPTHS), peek(plan, WIDTH)
+    )  # fmt: skip
+    batches, batch, channels, stored = peek(plan, BATCHES), peek(plan, BATCH), peek(plan, CHANNELS), peek(plan, STORED)
+    for unit in range(start, min(start + peek(plan, A_TASK), peek(plan, UNITS))):
+        group, row = unit // batches, unit % batches * batch
+        plane, depth = group // depths, group % depths
+        place = (group * rows + row) * width
+        source = peek(call, X) + plane // channels * peek(plan, X_N) + plane % channels * peek(plan, X_C)
+        invoke(
+            peek(plan, KERNEL),
+            (
+                source + depth * peek(plan, X_D) + row * peek(plan, LINE_STEP), peek(plan, FIXED),
+                min(batch, rows - row), peek(plan, LINE_STEP), peek(call, Y) + place * stored, width * stored, width,
+                peek(plan, FACTORS), peek(call, RESIDUAL) + place * 8 if peek(plan, INDEXED) != 0 else 0, width * 8,
+                depth * peek(plan, INDEX_DEPTH) + row * peek(plan, INDEX_STEP), peek(plan, INDEX_STEP),
+            ),
+        )  # fmt: skip
+
+
+class OnePass:
+    """Few taps, none outside x, pixels in the lanes."""
+
+    name = "pass"
+
+    def supports(self, problem: PoolProblem, x: PoolSteps, target: Target) -> str | None:
+        d, h, w = problem.axes
+        if problem.layout == LAST:
+            return "channels last"
+        if problem.pass_ != "forward" or problem.kind == "weighted_avg":
+            return "not a forward pass without weights"
+        if problem.in_parts or not all(axis.whole and axis.dilation == 1 for axis in problem.axes):
+            return "windows leave x, are dilated, or unlike"
+        if (w.kernel, w.stride) not in ALONG or d.kernel * h.kernel not in ROWS:
+            return f"a window of {d.kernel * h.kernel} rows of {w.kernel}, stride {w.stride}"
+        words = recipe(problem)
+        if words.load not in ("plain", "abs", "square") or words.finish == "powerroot":
+            return "powers"
+        return None
+
+    def cost(self, problem: PoolProblem, x: PoolSteps, target: Target, packed: bool) -> float:
+        return pool_pass_cycles(problem, target)
+
+    def build(self, problem: PoolProblem, x: PoolSteps, target: Target, threads: int, packed: bool) -> Execution:
+        words = recipe(problem)
+        d, h, w = problem.axes
+        finish, factors = one_factor(problem, words)
+        # A stride along an axis with one window has no meaning, but could be huge; then planes are lines.
+        line_step, depth_step = h.stride * x.h if h.out > 1 else x.c, d.stride * x.d if d.out > 1 else 0
+        indices = [position for position, _ in tap_indices(problem)]
+        planes, channels, depths, rows = problem.n * problem.c, problem.c, d.out, h.out
+        follow = x.c == h.out * line_step and (problem.n == 1 or x.n == problem.c * x.c)
+        if depths == 1 and follow and not problem.indices:
+            rows, planes = planes * rows, 1
+        read = d.kernel * h.kernel * w.size
+        # A task is some planes, or some lines of one.
+        lines = max(1, min(-(-planes * depths * rows // (4 * threads)), -(-TASK_ELEMENTS // read)))
+        batch = min(rows, lines)
+        batches = -(-rows // batch)
+        units, a_task = planes * depths * batches, max(1, lines // rows)
+        fixed = np.array(
+            [(a * x.d + b * x.h, a * indices[0] + b * indices[1]) for a in range(d.kernel) for b in range(h.kernel)],
+            np.int64,
+        )
+        name = kernel_name(
+            "poolpass", problem, target, words.load, words.op, finish, index_word(problem), f"r{len(fixed)}",
+            f"t{w.kernel}", f"s{w.stride}",
+        )  # fmt: skip
+        plan = PLAN.array(
+            kernel=microkernel(name).address, units=units, a_task=a_task, batches=batches, batch=batch,
+            channels=channels, stored=problem.itemsize, depths=depths, rows=rows, width=w.out, x_n=x.n, x_c=x.c,
+            x_d=depth_step, line_step=line_step, fixed=fixed, factors=factors, indexed=problem.indices,
+            index_depth=d.stride * indices[0] if depths > 1 else 0,
+            index_step=h.stride * indices[1] if h.out > 1 else 0,
+        )  # fmt: skip
+        moved = FLOPS * problem.n * problem.c * (problem.plane + problem.outputs)
+        return Execution([Job(pool_pass.address, plan, -(-units // a_task), 0, moved, [fixed, factors])], None, 0, ())

@@ -1,0 +1,124 @@
+"""Pools of few taps whose windows all lie inside x: one pass from x to y, nothing in scratch.
+
+poolpass   dst[i, j] = finish( over f < rows, t < taps of load(src[i * line_step + fixed[f] + j * stride + t]) )
+
+Whole vectors of the rows are reduced first, then the taps of every window are picked out of what is left. Words of the
+name besides those of `pool`: r1..r9 so many rows, t2.. so many taps of each, s2.. the stride along it.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from fastconv.codegen.emit import emitter
+from fastconv.codegen.vector import I32, SIZE, Vectors, integer
+from fastconv.microkernels.pack import each
+from fastconv.microkernels.pool import TAP
+from fastconv.microkernels.reducer import Reducer
+
+ROWS = (1, 2, 3, 4, 8, 9)
+ALONG = ((2, 2), (3, 2), (3, 3), (4, 4))  # (taps, stride)
+
+
+@emitter("poolpass")
+def poolpass(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: src, fixed (table), lines, line_step (bytes), dst, dst_pitch, n, factors (one pair), index_dst,
+    index_pitch, index (of the first line's first element), index_step (from a line to the next)."""
+    r = Reducer(b, name)
+    v = r.v
+    src, fixed, lines, line_step, dst, dst_pitch, n, factors, index_dst, index_pitch, index, index_step = args
+    rows, taps, stride = (next(int(word[1:]) for word in r.spec.variants if word[0] == kind and word[1:].isdecimal())
+                          for kind in "rts")  # fmt: skip
+    zero, width = integer(0), SIZE[r.source.source]
+    table = v.pointer(fixed)
+    offsets, numbers = ([v.load_integer(v.offset(table, TAP * f + at)) for f in range(rows)] for at in (0, 8))
+    most = -(-((v.lanes - 1) * stride + taps) // v.lanes)  # vectors that a vector of windows covers
+
+    def pair():
+        at = v.pointer(factors)
+        return v.broadcast(v.load_scalar(at)), v.broadcast(v.load_scalar(v.offset(at, v.size)))
+
+    whole = b.sub(n, b.srem(n, integer(v.lanes)))
+    left = v.opaque(b.sub(n, whole))
+    seen = b.add(b.mul(b.sub(left, integer(1)), integer(stride)), integer(taps))  # elements of the last windows
+    with each(v, zero, lines, 1) as i:
+        first = v.offset(v.pointer(src), b.mul(i, line_step))
+        line, index_line = (v.offset(v.pointer(to), b.mul(i, step)) for to, step in
+                            ((dst, dst_pitch), (index_dst, index_pitch)))  # fmt: skip
+        begin = b.add(index, b.mul(i, index_step))
+
+        def block(j, covered, some, first=first, line=line, index_line=index_line, begin=begin):
+            """The windows from j on, which cover so many elements; `some` of them, or a vector."""
+            loaded = [[] for _ in range(rows)]
+            for f in range(rows):
+                at = v.offset(first, b.add(offsets[f], b.mul(j, integer(stride * width))))
+                for k in range(most):
+                    loaded[f].append(_vector(r, v.offset(at, k * v.lanes * width), covered, k))
+            state = None
+            if r.indexed:
+                for f in range(rows):
+                    for t in range(taps):
+                        place = b.add(b.add(begin, numbers[f]), b.add(b.mul(j, integer(stride)), integer(t)))
+                        x, position = _picked(v, loaded[f], stride, t), _counted(r.number, place, stride)
+                        state = r.absorb(state, x, position) if state else [x, position]
+            else:
+                columns = [[x] for x in loaded[0]]
+                for row in loaded[1:]:
+                    columns = [r.absorb(column, x) for column, x in zip(columns, row, strict=True)]
+                for t in range(taps):
+                    x = _picked(v, [column[0] for column in columns], stride, t)
+                    state = r.absorb(state, x) if state else [x]
+            mask = v.first_lanes(integer(v.lanes) if some is None else some)
+            result = r.finished(state[0], pair, None, None)
+            r.store(result, v.offset(line, b.mul(j, integer(r.width))), mask)
+            if r.indexed:
+                r.store_index(state[1], v.offset(index_line, b.mul(j, integer(8))), mask)
+
+        with each(v, zero, whole, v.lanes) as j:
+            block(j, (v.lanes - 1) * stride + taps, None)
+        for count in range(1, most + 1):
+            more = b.icmp_signed(">", seen, integer((count - 1) * v.lanes))
+            here = b.and_(more, b.icmp_signed("<=", seen, integer(count * v.lanes)))
+            with b.if_then(b.and_(here, b.icmp_signed(">", left, zero))):
+                block(whole, (seen, count), left)
+
+
+def _vector(r: Reducer, pointer, covered, k: int):
+    """Vector number k of a row of which so many elements are there: a number, or (a number, vectors that it takes)."""
+    v, mask = r.v, None
+    if isinstance(covered, int):
+        here = covered - k * v.lanes
+        if here == 1:
+            # Not by a mask: LLVM 22 makes of one constant lane of 16 bits an access of 32.
+            x = r.b.insert_element(v.zero(), r.source.scalar(pointer), ir.Constant(I32, 0))
+            return r.transformed(x, pointer, None, None, None)
+        if here < v.lanes:
+            mask = v.first_lanes(integer(here))
+    elif k >= covered[1]:
+        return v.zero()
+    elif k == covered[1] - 1:
+        mask = v.first_lanes(r.b.sub(covered[0], integer(k * v.lanes)))
+    return r.transformed(r.load(pointer, mask), pointer, mask, None, None)
+
+
+def _picked(v: Vectors, vectors: list, stride: int, tap: int):
+    """Element number lane * stride + tap of the vectors, for every lane."""
+    wanted, result = [lane * stride + tap for lane in range(v.lanes)], None
+    for k, vector in enumerate(vectors):
+        here = [at - k * v.lanes for at in wanted]
+        if not any(0 <= at < v.lanes for at in here):
+            continue
+        if result is None:
+            result = v.shuffle(vector, None, [at if 0 <= at < v.lanes else 0 for at in here])
+        else:
+            picks = [v.lanes + at if 0 <= at < v.lanes else lane for lane, at in enumerate(here)]
+            result = v.shuffle(result, vector, picks)
+    return result
+
+
+def _counted(number: Vectors, first, stride: int):
+    """Integers from `first` on, `stride` apart."""
+    b = number.b
+    first = b.trunc(first, number.scalar) if number.size < 8 else first
+    steps = ir.Constant(number.type, [lane * stride for lane in range(number.lanes)])
+    return b.add(number.broadcast(first), steps)

@@ -1,0 +1,99 @@
+"""Gradients of pools whose windows lie side by side, over all sizes of the last vector and of what is left over."""
+
+import sys
+
+import numpy as np
+import pools
+import pytest
+from arrays import DTYPES
+
+import fastconv as fc
+
+
+def values(rng, shape, dtype):
+    return rng.integers(-9, 9, shape).astype(DTYPES[dtype])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", [2, 3, 4, (3, 2), (1, 4)], ids=str)
+def test_average_of_every_width(rng, kernel, dtype):
+    for width in (*range(4, 14), 31, 32, 33, 47, 64, 71, 133):
+        shape = (2, 3, 8 + width % 5, width)
+        dy = values(rng, fc.avg_pool2d(np.zeros(shape, np.float32), kernel).shape, dtype)
+        dx = fc.avg_pool2d_backward(dy, shape, kernel, out=np.full(shape, 7, dy.dtype))
+        pools.assert_close(dx, pools.avg_gradient(dy, shape[2:], kernel), f"{width}", 1)
+
+
+@pytest.mark.parametrize("sizes, kernel", [((17,), 2), ((6, 7, 9), (2, 3, 2)), ((6, 7, 9), (3, 2, 4)), ((5, 6, 8), 2)])
+def test_average_in_other_dimensions(rng, sizes, kernel):
+    dims = len(sizes)
+    x = values(rng, (3, 2, *sizes), "float32")
+    dy = getattr(fc, f"avg_pool{dims}d")(x, kernel)
+    dx = getattr(fc, f"avg_pool{dims}d_backward")(dy, x.shape, kernel)
+    pools.assert_close(dx, pools.avg_gradient(dy, sizes, kernel))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_maximum_of_every_width(rng, dtype):
+    for width in (*range(2, 14), 31, 32, 33, 47, 64, 71, 133):
+        x = values(rng, (2, 3, 4 + width % 4, width), dtype)
+        y, indices = fc.max_pool2d(x, 2, return_indices=True)
+        dy = values(rng, y.shape, dtype)
+        dx = fc.max_pool2d_backward(dy, indices, x.shape, out=np.full(x.shape, 7, dy.dtype))
+        expected = pools.max_gradient(dy, indices, x.shape[2:])
+        np.testing.assert_array_equal(dx.astype(np.float64), expected, err_msg=f"{width}")
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 14, 14), (1, 2, 5, 67), (1, 4, 3, 33)], ids=str)
+def test_indices_outside_their_windows_are_added_up(rng, shape):
+    dy = values(rng, (*shape[:2], shape[2] // 2, shape[3] // 2), "float32")
+    for _ in range(10):
+        x = rng.standard_normal(shape, np.float32)
+        _, indices = fc.max_pool2d(x, 2, return_indices=True)
+        stray = rng.random(indices.shape) < 0.02
+        indices[stray] = rng.integers(-1, shape[2] * shape[3], np.count_nonzero(stray))
+        expected = pools.max_gradient(dy, indices, shape[2:])
+        np.testing.assert_array_equal(fc.max_pool2d_backward(dy, indices, shape), expected)
+    for wrong in (shape[2] * shape[3], -2, 2**32, 2**32 + 1, -(2**63), 2**63 - 1):
+        indices[0, 1, -1, -1] = wrong
+        with pytest.raises(ValueError, match="indices must be in"):
+            fc.max_pool2d_backward(dy, indices, shape)
+
+
+@pytest.mark.parametrize("shape", [(3, 7, 14, 14), (1, 1, 1024, 66), (2, 300, 13, 13), (1, 64, 56, 56)], ids=str)
+def test_threads_change_no_bit(rng, shape):
+    x = rng.standard_normal(shape, np.float32)
+
+    def gradients(threads):
+        with fc.num_threads(threads):
+            y, indices = fc.max_pool2d(x, 2, return_indices=True)
+            return fc.max_pool2d_backward(y, indices, shape), fc.avg_pool2d_backward(y, shape, 2)
+
+    for threads in (2, 3):
+        for found, alone in zip(gradients(threads), gradients(1), strict=True):
+            np.testing.assert_array_equal(found, alone)
+
+
+def test_views(rng):
+    dy = values(rng, (4, 6, 8, 14), "float32")
+    for view in (dy[::2], dy[:, ::2], dy[:, :, ::2], dy[..., ::2], dy[::-1, ::-1, ::-1], np.asfortranarray(dy)):
+        shape = (*view.shape[:2], 2 * view.shape[2] + 1, 2 * view.shape[3])
+        expected = fc.avg_pool2d_backward(view.copy(), shape, 2)
+        np.testing.assert_array_equal(fc.avg_pool2d_backward(view, shape, 2), expected)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs mprotect")
+@pytest.mark.parametrize("at_end", [True, False], ids=["end", "start"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_no_access_outside(rng, dtype, at_end):
+    from guard import guarded
+
+    for width in (4, 7, 32, 33, 70):
+        for kernel in (2, 3, 4):
+            x = values(rng, (1, 3, 9, width), dtype)
+            y, indices = fc.max_pool2d(x, kernel, return_indices=True)
+            dy, at = guarded(y, at_end), guarded(indices, at_end)
+            out = guarded(np.zeros(x.shape, x.dtype), at_end)
+            found = fc.max_pool2d_backward(dy, at, x.shape, out=out).astype(np.float64)
+            np.testing.assert_array_equal(found, pools.max_gradient(y, indices, x.shape[2:]))
+            fc.avg_pool2d_backward(dy, x.shape, kernel, out=out)

@@ -1,0 +1,141 @@
+"""Large windows: rows that share their sums, and rows in groups."""
+
+import sys
+
+import numpy as np
+import pytest
+from arrays import DTYPES, rounded
+from pools import assert_close, laid
+
+import fastconv as fc
+from fastconv import dispatch, target
+from fastconv.pool_problem import contiguous_steps, pool_problem
+
+LAYOUTS = ("channels_first", "channels_last")
+CASES = [
+    ((2, 3, 60, 70), (31, 31)), ((1, 2, 112, 112), (13, 13)), ((1, 2, 70, 33), (33, 8)), ((1, 1, 30, 2100), (9, 11)),
+    ((1, 1, 200, 100), (101, 64)), ((1, 3, 20, 20), (13, 13)), ((2, 40, 13, 13), (13, 13)), ((1, 3, 48, 48), (3, 20)),
+    ((1, 70, 64, 17), (17, 17)), ((1, 2, 130, 1), (8, 1)),
+]  # fmt: skip
+
+
+def windows(x, kernel, pads, border):
+    """Every window of a padded x, its taps last."""
+    x = np.pad(x.astype(np.float64), ((0, 0), (0, 0), *((p, p) for p in pads)), constant_values=border)
+    return np.lib.stride_tricks.sliding_window_view(x, kernel, (2, 3))
+
+
+def first(y, layout):
+    return np.moveaxis(y, -1, 1) if layout == "channels_last" else y
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape, kernel", CASES, ids=str)
+def test_stride_one(rng, shape, kernel, dtype, layout):
+    x = rng.integers(-1, 2, shape).astype(DTYPES[dtype])
+    pads = [k // 2 for k in kernel]
+    options = {"layout": layout}
+    sums = windows(x, kernel, pads, 0).sum((-1, -2))
+    counts = windows(np.ones(shape), kernel, pads, 0).sum((-1, -2))
+    source = laid(x, layout)
+    for inside, count in ((True, kernel[0] * kernel[1]), (False, counts)):
+        y = fc.avg_pool2d(source, kernel, 1, pads, False, inside, **options)
+        # Small integers add up exactly.
+        expected = rounded(
+            (sums.astype(np.float32) / np.float32(count)) if dtype != "float64" else sums / count, y.dtype
+        )
+        np.testing.assert_array_equal(first(y, layout).astype(np.float64), expected.astype(np.float64))
+    y = fc.lp_pool2d(source, 2, kernel, 1, **options)
+    assert_close(first(y, layout), np.sqrt((windows(x, kernel, (0, 0), 0) ** 2).sum((-1, -2))))
+    x[rng.random(shape) < 0.001] = np.nan
+    x[rng.random(shape) < 0.5] = -np.inf
+    y = fc.max_pool2d(laid(x, layout), kernel, 1, pads, **options)
+    expected = windows(x, kernel, pads, -np.inf).max((-1, -2))
+    np.testing.assert_array_equal(first(y, layout).astype(np.float64), expected)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("stride, dilation", [(2, 1), (1, 2), (3, 2)])
+def test_groups_of_taps_that_step_or_are_dilated(rng, stride, dilation, layout):
+    x = rng.integers(-1, 2, (1, 2, 80, 90)).astype(np.float32)
+    for size in range(8, 24):
+        kernel, span = (size, size + 1), ((size - 1) * dilation + 1, size * dilation + 1)
+        found = windows(x, span, (3, 3), 0)[:, :, ::stride, ::stride, ::dilation, ::dilation]
+        expected = (found.sum((-1, -2)) / (size * (size + 1))).astype(np.float32)
+        y = fc.avg_pool2d(laid(x, layout), kernel, stride, 3, dilation=dilation, layout=layout)
+        np.testing.assert_array_equal(first(y, layout), expected)
+        found = windows(x, span, (3, 3), -np.inf)[:, :, ::stride, ::stride, ::dilation, ::dilation]
+        y = fc.max_pool2d(laid(x, layout), kernel, stride, 3, dilation, layout=layout)
+        np.testing.assert_array_equal(first(y, layout), found.max((-1, -2)))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("kernel, stride", [((31, 31), 1), ((9, 20), 1), ((12, 9), 4)], ids=str)
+def test_gradient_of_an_average(rng, kernel, stride, layout):
+    shape = (2, 3, 70, 60)
+    outs = [(size - k) // stride + 1 for size, k in zip(shape[2:], kernel, strict=True)]
+    dy = rng.integers(-3, 4, (2, 3, *outs)).astype(np.float32)
+    expected = np.zeros(shape)
+    for i, j in np.ndindex(*outs):
+        at = (..., slice(i * stride, i * stride + kernel[0]), slice(j * stride, j * stride + kernel[1]))
+        expected[at] += dy[:, :, i, j, None, None] / (kernel[0] * kernel[1])
+    there = shape if layout == "channels_first" else (2, 70, 60, 3)
+    assert_close(
+        first(fc.avg_pool2d_backward(laid(dy, layout), there, kernel, stride, layout=layout), layout), expected
+    )
+
+
+def test_the_last_tap_of_three_dimensions_is_not_lost(rng):
+    x = rng.integers(-3, 4, (1, 2, 3, 40, 40)).astype(np.float32)
+    for layout in LAYOUTS:
+        y = first(fc.max_pool3d(laid(x, layout), (1, 20, 20), 1, layout=layout), layout)
+        for depth in range(3):
+            np.testing.assert_array_equal(y[:, :, depth], windows(x[:, :, depth], (20, 20), (0, 0), 0).max((-1, -2)))
+
+
+def test_sums_do_not_cancel(rng):
+    x = rng.standard_normal((1, 2, 64, 64), np.float32)
+    x[:, :, :20] *= 1e20
+    expected = windows(x, (15, 15), (7, 7), 0).sum((-1, -2)) / 225
+    for layout in LAYOUTS:
+        y = first(fc.avg_pool2d(laid(x, layout), 15, 1, 7, layout=layout), layout)
+        np.testing.assert_allclose(y[:, :, 28:], expected[:, :, 28:], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_threads_and_batches_change_no_bit(rng, layout):
+    x = laid(rng.standard_normal((3, 70, 100, 40)).astype(np.float32), layout)
+
+    def pooled(x, threads):
+        with fc.num_threads(threads):
+            return fc.avg_pool2d(x, (9, 21), 1, (4, 10), layout=layout)
+
+    alone = pooled(x, 1)
+    for threads in (1, 2, 3, 8):
+        np.testing.assert_array_equal(pooled(x, threads), alone)
+        np.testing.assert_array_equal(pooled(x[1], threads), alone[1])
+
+
+def test_large_windows_with_channels_in_the_lanes_share_their_sums():
+    chosen = {}
+    for size in (3, 31):
+        problem = pool_problem("max_pool2d", (1, 112, 112, 64), size, 1, size // 2, dtype=np.dtype("f4"),
+                               layout="channels_last")  # fmt: skip
+        chosen[size] = dispatch.choose(problem, contiguous_steps(problem), "auto", False, target.host()).name
+    assert chosen == {3: "windows", 31: "glide"}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs mprotect")
+@pytest.mark.parametrize("at_end", [True, False], ids=["end", "start"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("shape, kernel", [c for c in CASES if c[0][1] != 2], ids=str)
+def test_no_access_outside(rng, shape, kernel, layout, at_end):
+    from guard import guarded
+
+    x = laid(rng.integers(-3, 4, shape).astype(np.float32), layout)
+    pads = [k // 2 for k in kernel]
+    for pool in (fc.max_pool2d, fc.avg_pool2d):
+        y = pool(x, kernel, 1, pads, layout=layout)
+        out = guarded(np.zeros(y.shape, x.dtype), at_end)
+        np.testing.assert_array_equal(pool(guarded(x, at_end), kernel, 1, pads, layout=layout, out=out), y)

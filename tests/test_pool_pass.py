@@ -1,0 +1,109 @@
+"""Pools in one pass: windows of few taps that lie inside x, over all sizes of the last vector of a row."""
+
+import sys
+
+import numpy as np
+import pools
+import pytest
+from pools import ALL_DTYPES
+
+import fastconv as fc
+
+WINDOWS = [(2, 2), (3, 2), (3, 3), (4, 4), ((4, 2), (1, 2)), ((1, 3), (5, 2)), ((9, 4), (2, 4))]
+
+
+def values(rng, shape, dtype):
+    kind = ALL_DTYPES[dtype]
+    return rng.integers(0 if dtype == "uint8" else -9, 9, shape).astype(kind)
+
+
+@pytest.mark.parametrize("dtype", ALL_DTYPES)
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+def test_every_width(rng, window, dtype):
+    kernel, stride = window
+    for width in (*range(4, 14), 31, 32, 33, 47, 64, 71, 133):
+        x = values(rng, (2, 3, 9 + width % 4, width), dtype)
+        y, indices = pools.max_pool(x, kernel, stride)
+        found, at = fc.max_pool2d(x, kernel, stride, return_indices=True)
+        np.testing.assert_array_equal(found, y, err_msg=f"{width}")
+        np.testing.assert_array_equal(at, indices)
+        np.testing.assert_array_equal(fc.max_pool2d(x, kernel, stride), y)
+        if x.dtype.kind not in "iu":
+            pools.assert_close(fc.avg_pool2d(x, kernel, stride), pools.avg_pool(x, kernel, stride))
+            for norm in (1, 2):
+                wide = np.abs(x)
+                pools.assert_close(fc.lp_pool2d(wide, norm, kernel, stride), pools.lp_pool(wide, norm, kernel, stride))
+
+
+def test_averages_of_powers_of_two_and_of_others_round_as_divisions(rng):
+    x = rng.standard_normal((1, 3, 12, 24), np.float32)
+    for kernel in (2, 3, 4):
+        parts = [x[:, :, i::kernel, j::kernel] for j in range(kernel) for i in range(kernel)]
+        columns = [sum(parts[j * kernel + 1 : (j + 1) * kernel], parts[j * kernel]) for j in range(kernel)]
+        expected = sum(columns[1:], columns[0]) / np.float32(kernel * kernel)
+        np.testing.assert_array_equal(fc.avg_pool2d(x, kernel), expected)
+
+
+def test_nan_and_infinity(rng):
+    x = rng.integers(-3, 4, (2, 5, 18, 38)).astype(np.float32)
+    x[rng.random(x.shape) < 0.1] = np.nan
+    x[rng.random(x.shape) < 0.1] = -np.inf
+    for kernel, stride in WINDOWS:
+        y, indices = pools.max_pool(x, kernel, stride)
+        found, at = fc.max_pool2d(x, kernel, stride, return_indices=True)
+        np.testing.assert_array_equal(found, y)
+        np.testing.assert_array_equal(at, indices)
+        np.testing.assert_array_equal(fc.max_pool2d(x, kernel, stride), y)
+
+
+@pytest.mark.parametrize("sizes", [(17,), (6, 7, 9), (1, 2, 2), (5, 4, 40)], ids=str)
+def test_other_dimensions(rng, sizes):
+    dims = len(sizes)
+    x = values(rng, (3, 2, *sizes), "float32")
+    for kernel, stride in ((2, 2), (2, 10**9)) if min(sizes) > 1 else (((1, 2, 2), 2),):
+        y, indices = pools.max_pool(x, kernel, stride)
+        found, at = getattr(fc, f"max_pool{dims}d")(x, kernel, stride, return_indices=True)
+        np.testing.assert_array_equal(found, y)
+        np.testing.assert_array_equal(at, indices)
+        np.testing.assert_array_equal(
+            getattr(fc, f"avg_pool{dims}d")(x, kernel, stride), pools.avg_pool(x, kernel, stride)
+        )
+
+
+@pytest.mark.parametrize("step", [(1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 1, 2), (1, 1, -1), (-1, -1, -1)], ids=str)
+def test_views(rng, step):
+    x = values(rng, (4, 6, 16, 14), "float32")
+    view = x[:: step[0], :: step[1], :: step[2]]
+    for call in (fc.max_pool2d, fc.avg_pool2d):
+        np.testing.assert_array_equal(call(view, 2), call(view.copy(), 2))
+    flat = np.broadcast_to(x[:1, :1], (3, 4, 16, 14))
+    np.testing.assert_array_equal(fc.max_pool2d(flat, 2), fc.max_pool2d(flat.copy(), 2))
+
+
+@pytest.mark.parametrize("shape", [(3, 7, 14, 14), (1, 1, 1024, 66), (2, 300, 13, 13), (1, 64, 56, 56)], ids=str)
+def test_threads_and_batches_change_no_bit(rng, shape):
+    x = rng.standard_normal(shape, np.float32)
+    with fc.num_threads(1):
+        alone = fc.avg_pool2d(x, 3, 2), fc.max_pool2d(x, 2, return_indices=True)[1]
+    for threads in (2, 3):
+        with fc.num_threads(threads):
+            np.testing.assert_array_equal(fc.avg_pool2d(x, 3, 2), alone[0])
+            np.testing.assert_array_equal(fc.max_pool2d(x, 2, return_indices=True)[1], alone[1])
+    np.testing.assert_array_equal(fc.avg_pool2d(x[-1], 3, 2), alone[0][-1])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs mprotect")
+@pytest.mark.parametrize("at_end", [True, False], ids=["end", "start"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "uint8"])
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+def test_no_access_outside(rng, window, dtype, at_end):
+    from guard import guarded
+
+    for width in (4, 7, 32, 33, 70):
+        x = values(rng, (1, 3, 9, width), dtype)
+        held = guarded(x, at_end)
+        y, indices = pools.max_pool(x, *window)
+        out = guarded(np.zeros(y.shape, x.dtype), at_end)
+        np.testing.assert_array_equal(fc.max_pool2d(held, *window, out=out), y)
+        found = fc.max_pool2d(held, *window, return_indices=True, out=out)
+        np.testing.assert_array_equal(found[1], indices)
