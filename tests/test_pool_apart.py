@@ -97,3 +97,24 @@ def test_no_access_outside(rng, dtype, at_end):
             found = fc.max_pool2d_backward(dy, at, x.shape, out=out).astype(np.float64)
             np.testing.assert_array_equal(found, pools.max_gradient(y, indices, x.shape[2:]))
             fc.avg_pool2d_backward(dy, x.shape, kernel, out=out)
+
+
+def test_parts_that_only_resemble_windows_side_by_side(rng):
+    """Parts that differ along one axis, and planes that several outputs have, are no windows of a kernel here."""
+    x = values(rng, (1, 2, 1, 4, 4), "float32")
+    y, indices = fc.adaptive_max_pool3d(x, (3, 2, 2), return_indices=True)
+    dx = fc.adaptive_max_pool3d_backward(y, indices, x.shape)
+    np.testing.assert_array_equal(dx, pools.max_gradient(y, indices, x.shape[2:]))
+    x = values(rng, (2, 3, 7, 12), "float32")
+    for outs in ((3, 6), (5, 4), (14, 6), (2, 3)):
+        cuts = [
+            [(i * n // out, -(-(i + 1) * n // out)) for i in range(out)] for n, out in zip((7, 12), outs, strict=True)
+        ]
+        parts = [[x[:, :, a:b, c:d] for c, d in cuts[1]] for a, b in cuts[0]]
+        found = np.array([[part.max((2, 3)) for part in row] for row in parts]).transpose(2, 3, 0, 1)
+        np.testing.assert_array_equal(fc.adaptive_max_pool2d(x, outs), found)
+        dy, expected = values(rng, found.shape, "float32"), np.zeros(x.shape)
+        for i, j in np.ndindex(*outs):
+            (a, b), (c, d) = cuts[0][i], cuts[1][j]
+            expected[:, :, a:b, c:d] += dy[:, :, i, j, None, None] / ((b - a) * (d - c))
+        pools.assert_close(fc.adaptive_avg_pool2d_backward(dy, x.shape), expected)

@@ -274,7 +274,7 @@ def test_poolchoose(rng, name):
         expected[index.ravel()] = x.ravel()
         np.testing.assert_array_equal(y.astype(np.float64), expected)
         assert not wrong[0]
-        for stray in (-1, 2, width - 1, width + 2, 2**40):
+        for stray in {-1, 2, width - 1, width + 2, 2**40} - {0, 1, width, width + 1}:
             there = index.copy()
             there[-1, -1] = corners[-1, -1] + stray
             wrong[0] = 0

@@ -91,8 +91,9 @@ class Glide:
         words = recipe(problem)
         if words.load not in ("plain", "abs", "square") or words.finish == "powerroot":
             return "powers"
-        if self._chunk(problem, target) < min(plane[0].kernel, plane[0].out):
-            return "too long rows"
+        h, w = (axis.trimmed() for axis in plane)
+        if self._chunk(problem, target) < min(h.kernel, h.out) or max(h.kernel, w.kernel) * SPACE > HELD_BYTES:
+            return "too long rows, or too many in a window"
         return None
 
     def _chunk(self, problem: PoolProblem, target: Target) -> int:
@@ -104,7 +105,8 @@ class Glide:
         return pool_glide_cycles(problem, target)
 
     def build(self, problem: PoolProblem, x: PoolSteps, target: Target, threads: int, packed: bool) -> Execution:
-        words, (_, h, w), held = recipe(problem), problem.axes, dtypes(problem)[1]
+        words, held = recipe(problem), dtypes(problem)[1]
+        h, w = (axis.trimmed() for axis in problem.axes[1:])
         item = held.itemsize
         block = VECTORS * target.lanes(item)
         # Blocks of windows begin at multiples of the kernel however rows are cut, so that sums are the same.
