@@ -24,8 +24,8 @@ def rng(request):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Of a test marked `checkerboard` run every other combination, so that any two parameters' values still meet;
-    FASTCONV_ALL_CASES=1 runs all."""
+    """Of a test marked `checkerboard` run every other combination, or every n-th, so that any two parameters' values
+    still meet; FASTCONV_ALL_CASES=1 runs all."""
     if os.environ.get("FASTCONV_ALL_CASES", "0") not in ("", "0"):
         return
     places: dict[tuple, dict[str, int]] = {}
@@ -36,7 +36,11 @@ def pytest_collection_modifyitems(config, items):
         return known.setdefault(repr(value), len(known))
 
     marked = [item for item in items if item.get_closest_marker("checkerboard")]
-    skipped = {item for item in marked if sum(place(item, *pair) for pair in item.callspec.params.items()) % 2}
+    skipped = set()
+    for item in marked:
+        (every,) = item.get_closest_marker("checkerboard").args or (2,)
+        if sum(place(item, *pair) for pair in item.callspec.params.items()) % every:
+            skipped.add(item)
     if skipped:
         config.hook.pytest_deselected(items=list(skipped))
         items[:] = [item for item in items if item not in skipped]

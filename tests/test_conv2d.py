@@ -42,6 +42,7 @@ def run(algorithm, x, w, bias, residual, options):
     return y
 
 
+@pytest.mark.checkerboard
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("case", CASES, ids=IDS)

@@ -13,7 +13,7 @@ import fastconv as fc
 ACTIVATIONS = ("relu", "relu6", ("leaky_relu", 0.5))
 
 
-@pytest.mark.checkerboard
+@pytest.mark.checkerboard(5)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("case", CASES, ids=IDS)

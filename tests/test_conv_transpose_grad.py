@@ -10,7 +10,7 @@ from transposed import CASES, IDS, LAYOUTS, able, call, case_of, operator, oracl
 import fastconv as fc
 
 
-@pytest.mark.checkerboard
+@pytest.mark.checkerboard(5)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("case", CASES, ids=IDS)

@@ -31,7 +31,7 @@ import fastconv as fc
 NEEDS = list(itertools.product((True, False), repeat=3))
 
 
-@pytest.mark.checkerboard
+@pytest.mark.checkerboard(5)
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -14,7 +14,7 @@ from guard import guarded
 OTHERS = ("float64", "float16", "bfloat16")
 
 
-@pytest.mark.checkerboard
+@pytest.mark.checkerboard(3)
 @pytest.mark.parametrize("at_end", [True, False], ids=["end", "start"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("case", ALL, ids=ALL_IDS)

@@ -15,7 +15,7 @@ if not sys.platform.startswith("linux"):
 from guard import guarded
 
 
-@pytest.mark.checkerboard
+@pytest.mark.checkerboard(3)
 @pytest.mark.parametrize("at_end", [True, False], ids=["end", "start"])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
 @pytest.mark.parametrize("layout", ["channels_first", "channels_last"])

@@ -32,7 +32,7 @@ def table(rng, count, most, places, item, indices):
     return begins.astype(np.int64), np.ascontiguousarray(taps, np.int64)
 
 
-@pytest.mark.parametrize("name", some("pooltaps", 7))
+@pytest.mark.parametrize("name", some("pooltaps", 17))
 def test_pooltaps(rng, name):
     model = Model(name, rng)
     item, cells, column = model.source.itemsize, 3, 5
@@ -92,7 +92,7 @@ def test_poolrow(rng, name):
         model.check(y, indices, expected, found)
 
 
-@pytest.mark.parametrize("name", some("poolspans", 5))
+@pytest.mark.parametrize("name", some("poolspans", 11))
 def test_poolspans(rng, name):
     model = Model(name, rng)
     item, lines, n = model.source.itemsize, 3, 4
@@ -116,7 +116,7 @@ def test_poolspans(rng, name):
     model.check(y, indices, expected, found)
 
 
-@pytest.mark.parametrize("name", some("poolpicks", 3))
+@pytest.mark.parametrize("name", some("poolpicks", 5))
 def test_poolpicks(rng, name):
     model = Model(name, rng)
     item, lines, taps, size = model.held.itemsize, 3, 3, 25
@@ -145,7 +145,7 @@ def test_poolpicks(rng, name):
         model.check(y, indices, expected, found)
 
 
-@pytest.mark.parametrize("name", some("poolpixels", 5))
+@pytest.mark.parametrize("name", some("poolpixels", 11))
 def test_poolpixels(rng, name):
     model = Model(name, rng)
     factors = np.array([3, 1 / 3], model.held)
@@ -196,7 +196,7 @@ def word_of(name, kind):
 
 
 @needs_guard
-@pytest.mark.parametrize("name", some("poolpass", 5))
+@pytest.mark.parametrize("name", some("poolpass", 43))
 def test_poolpass(rng, name):
     """Nothing is read or written beyond the arrays, which end where a page does."""
     model, (rows, taps, stride) = Model(name, rng), (word_of(name, kind) for kind in "rts")

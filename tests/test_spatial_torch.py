@@ -9,7 +9,7 @@ from arrays import DTYPES, assert_near, integers, layout_of
 import fastconv as fc
 
 torch = pytest.importorskip("torch")
-COUNT = int(os.environ.get("FASTCONV_RANDOM_PROBLEMS", "200"))
+COUNT = int(os.environ.get("FASTCONV_RANDOM_PROBLEMS", "60"))
 
 
 def draw(rng, axes):
