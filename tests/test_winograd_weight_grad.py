@@ -184,7 +184,7 @@ def test_what_it_refuses(rng):
 @pytest.mark.parametrize("isa", ["generic", "avx2", "avx512"])
 def test_scratch_and_segments_are_bounded(isa, l2):
     from fastconv.algorithm.winograd.weight_grad.plan import MOST_SEGMENT_BYTES, Cut, Scratch, segment_bytes
-    from fastconv.conv import conv2d_problem
+    from fastconv.problem import conv2d_problem
 
     target = Target(isa, 32 << 10, l2)
     for n, c, k, size in ((1, 16, 16, 8), (8, 64, 64, 224), (32, 512, 512, 14), (1, 2048, 2048, 7)):
