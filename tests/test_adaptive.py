@@ -13,7 +13,7 @@ from test_windows import any_view
 
 import fastconv as fc
 
-COUNT = int(os.environ.get("FASTCONV_RANDOM_PROBLEMS", "60"))
+COUNT = int(os.environ.get("FASTCONV_RANDOM_PROBLEMS", "30"))
 MOST = {1: 120, 2: 40, 3: 12}
 LAYOUTS = ("channels_first", "channels_last")
 

@@ -20,7 +20,7 @@ else:
     settings.intra_op_num_threads = 1
     settings.log_severity_level = 4
 
-COUNT = int(os.environ.get("FASTCONV_RANDOM_PROBLEMS", "60"))
+COUNT = int(os.environ.get("FASTCONV_RANDOM_PROBLEMS", "30"))
 SEED = int(os.environ.get("FASTCONV_RANDOM_SEED", "0"))
 MOST = {1: 40, 2: 14, 3: 7}
 

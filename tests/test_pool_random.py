@@ -10,7 +10,7 @@ from pools import ALL_DTYPES, assert_close, assert_summed, laid
 
 import fastconv as fc
 
-COUNT = int(os.environ.get("FASTCONV_RANDOM_PROBLEMS", "60"))
+COUNT = int(os.environ.get("FASTCONV_RANDOM_PROBLEMS", "30"))
 MOST = {1: 60, 2: 24, 3: 9}
 
 

@@ -12,7 +12,7 @@ import fastconv as fc
 
 torch = pytest.importorskip("torch")
 functional = torch.nn.functional
-COUNT = int(os.environ.get("FASTCONV_RANDOM_PROBLEMS", "60"))
+COUNT = int(os.environ.get("FASTCONV_RANDOM_PROBLEMS", "30"))
 SEED = int(os.environ.get("FASTCONV_RANDOM_SEED", "0"))
 MOST = {1: 150, 2: 30, 3: 10}
 

@@ -126,3 +126,7 @@ def test_kernels_have_a_share():
     assert 0 < kernels.share_of_peak(name) < 1000
     with pytest.raises(ValueError, match="row_f32"):
         kernels.share_of_peak(f"row_f32_{host().isa}")
+
+
+def test_no_budget_is_a_run_a_turn():
+    assert [len(runs) for runs in timing.in_turns([lambda: None], 0.0)] == [timing.TURNS]

@@ -12,7 +12,7 @@ from test_properties import VIEWS, view_of
 
 import fastconv as fc
 
-COUNT = int(os.environ.get("FASTCONV_RANDOM_PROBLEMS", "60"))
+COUNT = int(os.environ.get("FASTCONV_RANDOM_PROBLEMS", "30"))
 MOST = {1: 90, 2: 30, 3: 9}
 
 

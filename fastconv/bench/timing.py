@@ -38,7 +38,7 @@ def _turn(call: Callable[[], object], budget: float, usual: float, clock) -> lis
         call()
     noted: list[float] = []
     spent = 0.0
-    while spent < budget / TURNS and (len(noted) < RUNS or spent < TURN):
+    while not noted or (spent < budget / TURNS and (len(noted) < RUNS or spent < TURN)):
         begin = clock()
         call()
         noted.append(clock() - begin)
