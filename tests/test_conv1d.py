@@ -26,7 +26,7 @@ CASES = [
     ("replicate", (1, 3, 2), (4, 3, 3), {"padding": 9, "padding_mode": "replicate"}),
     ("first", (1, 1, 400), (16, 1, 10), {"stride": 5}),
     ("long", (1, 2, 1400), (3, 2, 1301), {}),
-    ("very_long", (1, 1, 5000), (2, 1, 4096), {}),
+    ("very_long", (1, 1, 4130), (2, 1, 4096), {}),
 ]  # fmt: skip
 IDS = [case[0] for case in CASES]
 
