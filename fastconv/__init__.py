@@ -1,6 +1,7 @@
 """fastconv: fast convolution and pooling on the CPU for NumPy arrays."""
 
-from fastconv.adaptive import (
+from fastconv.insight import Plan, algorithms, explain, show_config
+from fastconv.operators.adaptive import (
     adaptive_avg_pool1d,
     adaptive_avg_pool1d_backward,
     adaptive_avg_pool2d,
@@ -20,8 +21,8 @@ from fastconv.adaptive import (
     global_max_pool,
     global_max_pool_backward,
 )
-from fastconv.conv import conv1d, conv2d, conv3d
-from fastconv.conv_grad import (
+from fastconv.operators.conv import conv1d, conv2d, conv3d
+from fastconv.operators.conv_grad import (
     ConvGradients,
     conv1d_backward,
     conv1d_input_grad,
@@ -33,8 +34,8 @@ from fastconv.conv_grad import (
     conv3d_input_grad,
     conv3d_weight_grad,
 )
-from fastconv.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
-from fastconv.conv_transpose_grad import (
+from fastconv.operators.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from fastconv.operators.conv_transpose_grad import (
     conv_transpose1d_backward,
     conv_transpose1d_input_grad,
     conv_transpose1d_weight_grad,
@@ -45,10 +46,9 @@ from fastconv.conv_transpose_grad import (
     conv_transpose3d_input_grad,
     conv_transpose3d_weight_grad,
 )
-from fastconv.insight import Plan, algorithms, explain, show_config
-from fastconv.layers import Conv1d, Conv2d, Conv3d
-from fastconv.layers_transposed import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from fastconv.pool import (
+from fastconv.operators.layers import Conv1d, Conv2d, Conv3d
+from fastconv.operators.layers_transposed import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from fastconv.operators.pool import (
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,
@@ -62,7 +62,7 @@ from fastconv.pool import (
     weighted_avg_pool2d,
     weighted_avg_pool3d,
 )
-from fastconv.pool_grad import (
+from fastconv.operators.pool_grad import (
     avg_pool1d_backward,
     avg_pool2d_backward,
     avg_pool3d_backward,
@@ -76,8 +76,7 @@ from fastconv.pool_grad import (
     weighted_avg_pool2d_backward,
     weighted_avg_pool3d_backward,
 )
-from fastconv.threads import get_num_threads, num_threads, set_num_threads
-from fastconv.unpool import (
+from fastconv.operators.unpool import (
     max_unpool1d,
     max_unpool1d_backward,
     max_unpool2d,
@@ -85,8 +84,9 @@ from fastconv.unpool import (
     max_unpool3d,
     max_unpool3d_backward,
 )
+from fastconv.operators.windows import fold, unfold
+from fastconv.threads import get_num_threads, num_threads, set_num_threads
 from fastconv.version import __version__ as __version__
-from fastconv.windows import fold, unfold
 
 __all__ = [
     "Conv1d",

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastconv import threads, workspace
 from fastconv.checks import check_out
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 
 if TYPE_CHECKING:
     from fastconv.algorithm.common import Steps

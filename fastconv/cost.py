@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fastconv import blocking, constants
 from fastconv.constants import Constants
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target, host
 
 C = Constants()

@@ -28,8 +28,8 @@ from fastconv.algorithm.volume.weight_grad import VolumeWeightGrad
 from fastconv.algorithm.weight_grad import WeightGrad
 from fastconv.algorithm.winograd import Winograd
 from fastconv.algorithm.winograd.weight_grad import WinogradWeightGrad
-from fastconv.pool_problem import OPS as POOLS
-from fastconv.problem import OWN_PASS, Problem
+from fastconv.problem.conv import OWN_PASS, Problem
+from fastconv.problem.pool import OPS as POOLS
 from fastconv.target import Target
 
 cost.use()  # constants fitted on this machine, if somebody did that

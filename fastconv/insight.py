@@ -11,9 +11,9 @@ import numpy as np
 from fastconv import threads
 from fastconv.checks import dtype_name
 from fastconv.codegen.lock import setup
-from fastconv.conv import check_algorithm
-from fastconv.problem import Problem, conv_problem
-from fastconv.transposed import transposed_problem
+from fastconv.operators.conv import check_algorithm
+from fastconv.problem.conv import Problem, conv_problem
+from fastconv.problem.transposed import transposed_problem
 from fastconv.version import __version__
 
 
@@ -179,8 +179,8 @@ def _cycles_of_a_millisecond(dtype: str) -> float:
 def _explain_pool(op: str, pass_: str, x_shape: Any, kernel_size: Any, dtype: Any, options: dict[str, Any]) -> Plan:
     """The plan of a pool on contiguous arrays."""
     from fastconv import dispatch
-    from fastconv.pool import explained
-    from fastconv.pool_problem import contiguous_steps
+    from fastconv.operators.pool import explained
+    from fastconv.problem.pool import contiguous_steps
 
     problem = explained(op, pass_, x_shape, kernel_size, dtype, options)
     steps, count = contiguous_steps(problem), threads.get_num_threads()

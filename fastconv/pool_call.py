@@ -10,7 +10,7 @@ import numpy as np
 
 from fastconv import threads, workspace
 from fastconv.call import VERBOSE, aligned, copied, plain, receiver
-from fastconv.pool_problem import PoolProblem, PoolSteps, contiguous_steps, steps_along
+from fastconv.problem.pool import PoolProblem, PoolSteps, contiguous_steps, steps_along
 
 INT64 = np.dtype(np.int64)
 

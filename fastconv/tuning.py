@@ -22,7 +22,7 @@ from fastconv import target as targets
 from fastconv.algorithm.common import Steps
 from fastconv.call import Call
 from fastconv.codegen.lock import setup
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.version import __version__
 from fastconv.winners import Winner
 

@@ -2,10 +2,11 @@
 
 from contextlib import contextmanager
 
-from fastconv import conv, dispatch
+from fastconv import dispatch
 from fastconv.algorithm.winograd import Winograd
 from fastconv.algorithm.winograd.members import Member
 from fastconv.microkernels.winograd import sizes, variants
+from fastconv.operators import conv
 
 MEMBERS = [Member(*sizes(word)) for word in variants()]
 PLACE = "conv2d", "forward"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastconv import blocking, dispatch
-from fastconv.problem import conv2d_problem
+from fastconv.problem.conv import conv2d_problem
 from fastconv.target import Target
 
 

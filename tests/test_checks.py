@@ -6,8 +6,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from fastconv.batch_norm import batch_norm_fold
 from fastconv.checks import check_array, check_out, check_same_dtype, dtype_name
+from fastconv.operators.batch_norm import batch_norm_fold
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 

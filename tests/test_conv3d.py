@@ -12,7 +12,7 @@ from guard import guarded
 import fastconv as fc
 from fastconv import dispatch, workspace
 from fastconv.algorithm.volume.frames import MOST_SLICES, bands, forward_taps, input_grad_taps, runs
-from fastconv.problem import conv_problem
+from fastconv.problem.conv import conv_problem
 
 LAYOUTS = ("channels_first", "channels_last")
 TIMES = {"strict": 1, "default": 16, "fast": 64}
@@ -223,7 +223,7 @@ def test_bands_do_not_change_bits(rng, monkeypatch):
     whole = fc.conv3d(x, w, **options), fc.conv3d_input_grad(fc.conv3d(x, w, **options), w, x.shape, **options)
     monkeypatch.setattr("fastconv.algorithm.volume.MOST_SLICES", 4 * 6 * 90 * 4)
     dispatch.execution.cache_clear()
-    from fastconv import conv, conv_grad
+    from fastconv.operators import conv, conv_grad
 
     conv._calls.clear(), conv_grad._calls.clear()
     try:

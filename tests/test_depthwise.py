@@ -12,7 +12,7 @@ from fastconv import dispatch
 from fastconv.algorithm import depthwise_channels, depthwise_pixels
 from fastconv.algorithm.common import Steps
 from fastconv.job import Job
-from fastconv.problem import conv2d_problem
+from fastconv.problem.conv import conv2d_problem
 from fastconv.target import Target, host
 from fastconv.threads import get_num_threads, run
 

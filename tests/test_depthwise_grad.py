@@ -13,7 +13,7 @@ from shapes import CASES
 import fastconv as fc
 from fastconv import dispatch, threads
 from fastconv.algorithm.depthwise_weight import channels, pixels
-from fastconv.problem import conv2d_problem
+from fastconv.problem.conv import conv2d_problem
 from fastconv.target import host
 
 MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}

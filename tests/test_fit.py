@@ -8,7 +8,7 @@ import pytest
 from fastconv import constants, cost, dispatch
 from fastconv.bench import fit
 from fastconv.constants import Constants
-from fastconv.problem import conv2d_problem
+from fastconv.problem.conv import conv2d_problem
 from fastconv.target import Target, host
 
 MACHINE = Target("avx512", name="here")

@@ -12,12 +12,13 @@ PACKAGE = Path(fc.__file__).parent
 ORDER = [
     ("__main__", "bench"),
     ("__init__",),
-    ("insight", "layers_transposed"),
-    ("layers", "adaptive"),
-    ("conv_transpose_grad",),
-    ("conv_grad", "conv_transpose", "pool_grad", "windows", "unpool"),
-    ("pool",),
-    ("conv",),
+    ("insight", "operators.layers_transposed"),
+    ("operators.layers", "operators.adaptive"),
+    ("operators.conv_transpose_grad",),
+    ("operators.conv_grad", "operators.conv_transpose", "operators.pool_grad", "operators.windows", "operators.unpool"),
+    ("operators.pool",),
+    ("operators.conv",),
+    ("operators",),
     ("tuning",),
     ("jobcall",),
     ("call", "pool_call"),
@@ -27,38 +28,44 @@ ORDER = [
     ("threads",),
     ("microkernels",),
     ("constants",),
-    ("blocking", "batch_norm", "winners"),
+    ("blocking", "winners"),
     ("codegen",),
-    ("job", "grid"),
-    ("problem", "pool_problem", "transposed", "target", "networks", "workspace"),
-    ("trunk", "adaptive_docs", "pool_axes"),
-    ("checks", "docs", "docs_transposed", "pool_docs", "version"),
+    ("job",),
+    ("problem", "target", "networks", "workspace"),
+    ("trunk",),
+    ("checks", "version"),
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 # `import fastconv` inside these is the public package, as a user has it.
 PUBLIC_USERS = {"__main__", "bench"}
 
 
+def placed(parts):
+    """The name under which ORDER places a module, given the parts of its dotted name below the package."""
+    return ".".join(parts[:2]) if ".".join(parts[:2]) in LEVEL else parts[0]
+
+
 def modules():
-    """(path, first part of its dotted name) of every module."""
+    """(path, its name in ORDER) of every module."""
     for path in sorted(PACKAGE.rglob("*.py")):
-        yield path, path.relative_to(PACKAGE).with_suffix("").parts[0]
+        yield path, placed(path.relative_to(PACKAGE).with_suffix("").parts)
 
 
 def imports(tree):
-    """Every fastconv module that a tree imports, as the first part below the package ("" for the package itself)."""
+    """Every fastconv module that a tree imports, by its name in ORDER ("" for the package itself)."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative import"
-            if node.module == "fastconv":
+            above = (node.module or "").split(".")
+            if above[0] == "fastconv":
                 for alias in node.names:
-                    yield alias.name if alias.name in LEVEL else ""
-            elif node.module and node.module.startswith("fastconv."):
-                yield node.module.split(".")[1]
+                    parts = [*above[1:], alias.name]
+                    yield placed(parts) if parts[0] in LEVEL else ""
         elif isinstance(node, ast.Import):
             for alias in node.names:
-                if alias.name == "fastconv" or alias.name.startswith("fastconv."):
-                    yield ([*alias.name.split("."), ""])[1]
+                parts = alias.name.split(".")
+                if parts[0] == "fastconv":
+                    yield placed(parts[1:]) if parts[1:] else ""
 
 
 @pytest.mark.parametrize(("path", "module"), list(modules()), ids=lambda v: v.name if isinstance(v, Path) else v)

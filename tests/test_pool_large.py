@@ -9,7 +9,7 @@ from pools import assert_close, laid
 
 import fastconv as fc
 from fastconv import dispatch, target
-from fastconv.pool_problem import contiguous_steps, pool_problem
+from fastconv.problem.pool import contiguous_steps, pool_problem
 
 LAYOUTS = ("channels_first", "channels_last")
 CASES = [

@@ -18,7 +18,7 @@ from fastconv.algorithm.pool import (
     whole,
 )
 from fastconv.microkernels.inventory import names
-from fastconv.pool_problem import adaptive_problem, contiguous_steps, gradient_of, pool_problem
+from fastconv.problem.pool import adaptive_problem, contiguous_steps, gradient_of, pool_problem
 from fastconv.target import Target
 
 

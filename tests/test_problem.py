@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from fastconv.problem import Problem, conv2d_problem, output_size
+from fastconv.problem.conv import Problem, conv2d_problem, output_size
 
 X, WEIGHT = (2, 4, 9, 7), (6, 4, 3, 3)
 sizes, kernels, steps = st.integers(1, 12), st.integers(1, 5), st.integers(1, 4)

@@ -8,7 +8,7 @@ import pytest
 from fastconv import dispatch
 from fastconv.bench import regret
 from fastconv.bench.regret import Row
-from fastconv.problem import conv2d_problem
+from fastconv.problem.conv import conv2d_problem
 
 MACHINE = {"cpu": "a", "core": "b", "isa": "c", "date": "d"}
 FLOAT = np.dtype(np.float32)

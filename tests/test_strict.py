@@ -9,7 +9,7 @@ from arrays import layout_of
 
 import fastconv as fc
 from fastconv.bench import accuracy
-from fastconv.problem import conv2d_problem
+from fastconv.problem.conv import conv2d_problem
 
 torch = pytest.importorskip("torch")
 COUNT = int(os.environ.get("FASTCONV_RANDOM_PROBLEMS", "40"))

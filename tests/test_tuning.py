@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import fastconv as fc
-from fastconv import conv, tuning, winners
+from fastconv import tuning, winners
 from fastconv.__main__ import main
 from fastconv.networks import network
+from fastconv.operators import conv
 
 ROOT = Path(fc.__file__).parent.parent
 SHAPES = (1, 5, 9, 8), (7, 5, 3, 3)

@@ -9,7 +9,7 @@ from fastconv import job, workspace
 from fastconv.algorithm.common import contiguous_steps
 from fastconv.algorithm.weight_grad import FORMS
 from fastconv.algorithm.weight_grad.cut import MOST_SUMS, Cut, axis_of, flattened
-from fastconv.problem import conv2d_problem
+from fastconv.problem.conv import conv2d_problem
 from fastconv.target import Target
 
 TARGETS = [Target("avx512", 48 << 10, 2 << 20, 64 << 20), Target("avx2"), Target("neon"), Target("generic")]

@@ -9,11 +9,12 @@ from arrays import layout_of
 from forced import MEMBERS, forget, member, only, times_of, values_of
 
 import fastconv as fc
-from fastconv import conv, workspace
+from fastconv import workspace
 from fastconv.algorithm.winograd import plan
 from fastconv.algorithm.winograd.members import family
 from fastconv.microkernels.winograd import TILES
-from fastconv.problem import conv2d_problem
+from fastconv.operators import conv
+from fastconv.problem.conv import conv2d_problem
 from fastconv.target import host
 
 COUNT = int(os.environ.get("FASTCONV_RANDOM_PROBLEMS", "60"))

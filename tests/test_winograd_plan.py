@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fastconv import blocking, dispatch
 from fastconv.algorithm.winograd import Winograd, plan
 from fastconv.job import Job
-from fastconv.problem import conv2d_problem
+from fastconv.problem.conv import conv2d_problem
 from fastconv.target import Target, host
 
 TARGETS = [Target("avx512"), Target("avx2", l2=256 << 10), Target("generic", l2=512 << 10), Target("neon", l1=64 << 10)]

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastconv as fc
-from fastconv import conv_grad, dispatch
+from fastconv import dispatch
 from fastconv.algorithm.winograd.weight_grad import WinogradWeightGrad
+from fastconv.operators import conv_grad
 from fastconv.target import Target
 
 PLACE = "conv2d", "weight_grad"
@@ -184,7 +185,7 @@ def test_what_it_refuses(rng):
 @pytest.mark.parametrize("isa", ["generic", "avx2", "avx512"])
 def test_scratch_and_segments_are_bounded(isa, l2):
     from fastconv.algorithm.winograd.weight_grad.plan import MOST_SEGMENT_BYTES, Cut, Scratch, segment_bytes
-    from fastconv.problem import conv2d_problem
+    from fastconv.problem.conv import conv2d_problem
 
     target = Target(isa, 32 << 10, l2)
     for n, c, k, size in ((1, 16, 16, 8), (8, 64, 64, 224), (32, 512, 512, 14), (1, 2048, 2048, 7)):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import fastconv as fc
 from fastconv import dispatch, workspace
-from fastconv.problem import conv2d_problem
+from fastconv.problem.conv import conv2d_problem
 
 MOST = 64 << 20  # what conv2d promises
 

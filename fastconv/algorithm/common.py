@@ -11,7 +11,7 @@ import numpy as np
 from fastconv import threads, workspace
 from fastconv.blocking import part_products
 from fastconv.job import Job
-from fastconv.problem import SHORT_DTYPE, Problem
+from fastconv.problem.conv import SHORT_DTYPE, Problem
 from fastconv.target import Target
 
 SIMPLE_ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2}

@@ -13,7 +13,7 @@ from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Steps, finish_name, mo
 from fastconv.algorithm.cut import Cut, Part, Shape, whole
 from fastconv.job import Job
 from fastconv.microkernels.inventory import gemm_name, microkernel
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 GROUP_FLOPS = 8_000  # multiply-adds in the time that one group's tiles take to start, about 500 cycles

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastconv.algorithm import depthwise_channels, depthwise_pixels
 from fastconv.algorithm.common import Execution, Steps
 from fastconv.cost import depthwise_channels_cycles, depthwise_pixels_cycles
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 

@@ -22,7 +22,7 @@ from fastconv.job import Job
 from fastconv.microkernels.depthwise import MOST_PIXELS, variant
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.names import Name
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 # The plan, after the words of `lanes`; steps and pitches in bytes.

@@ -16,7 +16,7 @@ from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.names import Name
 from fastconv.microkernels.stencil import ZEROS
 from fastconv.microkernels.stencilinput import kinds
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 # The plan; steps in bytes. A task is some pairs of rows of some planes of one image.

@@ -18,7 +18,7 @@ from fastconv.codegen.jit import native
 from fastconv.job import LINE, Job
 from fastconv.microkernels.inventory import gemm_name, microkernel
 from fastconv.microkernels.regroup import MOVED
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 # The plan; steps and pitches in bytes. A task is some rows of places of one plane.

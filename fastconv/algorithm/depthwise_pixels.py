@@ -11,7 +11,7 @@ from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.names import Name
 from fastconv.microkernels.stencil import MOST_VECTORS, ZEROS, kinds
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 # The plan; steps in bytes. A task is some output rows of some planes of one image.

@@ -8,7 +8,7 @@ from fastconv.algorithm.cut import Part, Shape, whole
 from fastconv.algorithm.dense import dense
 from fastconv.algorithm.im2col import execution, shapes
 from fastconv.cost import dense_cycles
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import native
-from fastconv.grid import Grid
 from fastconv.job import LINE, Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.overlap import PIECE_WORDS
 from fastconv.microkernels.regroup import MOVED
-from fastconv.problem import SHORT_DTYPE
+from fastconv.problem.conv import SHORT_DTYPE
+from fastconv.problem.grid import Grid
 from fastconv.target import Target
 
 COLS, Y = 0, 4  # of a call's arrays

@@ -7,7 +7,7 @@ from fastconv.algorithm.common import Execution, Steps, names_of
 from fastconv.algorithm.cut import Part, Shape
 from fastconv.algorithm.dense import dense, dense_weights, packed_bytes
 from fastconv.cost import dense_cycles
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 

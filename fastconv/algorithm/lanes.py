@@ -9,7 +9,7 @@ from fastconv.algorithm.strips import MODES, ZEROS, inside, source_index
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import helper
 from fastconv.microkernels.inventory import microkernel
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 # The first words of a plan say where x's elements lie; steps in bytes. The padding ends at row H_END and column W_END.

@@ -12,7 +12,7 @@ from fastconv.job import Job
 from fastconv.microkernels.dot import most_rows
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.names import Name
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastconv.algorithm.common import Execution, Steps, names_of
 from fastconv.algorithm.im2col import best_shape, execution
 from fastconv.cost import dense_cycles
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 

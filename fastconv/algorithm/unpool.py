@@ -13,7 +13,7 @@ from fastconv.codegen.jit import native
 from fastconv.job import LINE, Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.regroup import MOVED
-from fastconv.problem import SHORT_DTYPE
+from fastconv.problem.conv import SHORT_DTYPE
 from fastconv.target import Target
 
 # Of a call's arrays: the elements that are moved, their places, the word that tells of a bad one, and the result.

@@ -20,7 +20,7 @@ from fastconv.algorithm.winograd import Winograd
 from fastconv.algorithm.winograd.members import Member, family
 from fastconv.bench import comparison, report
 from fastconv.dispatch import contiguous_steps
-from fastconv.problem import Problem, conv2d_problem
+from fastconv.problem.conv import Problem, conv2d_problem
 from fastconv.target import host
 
 # Times direct summation's largest error: what the precisions promise.

@@ -16,7 +16,7 @@ from fastconv.bench.regret import network_problems, random_problems
 from fastconv.bench.runner import geometric_mean
 from fastconv.constants import Constants, save
 from fastconv.peak import measured_peak
-from fastconv.problem import Problem, conv2d_problem
+from fastconv.problem.conv import Problem, conv2d_problem
 from fastconv.target import flops_per_cycle, host
 
 SHAPES = 90

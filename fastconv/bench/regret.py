@@ -13,7 +13,7 @@ from fastconv import dispatch, tuning
 from fastconv.bench import comparison, report
 from fastconv.bench.runner import dtype_of, geometric_mean
 from fastconv.networks import all_layers
-from fastconv.problem import PASSES, Problem, conv2d_problem
+from fastconv.problem.conv import PASSES, Problem, conv2d_problem
 
 RANDOM = 100  # odd shapes besides those of the networks
 MOST_FLOPS, MOST_BYTES = 2e9, 64e6  # of an odd shape: some milliseconds

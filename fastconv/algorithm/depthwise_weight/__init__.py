@@ -10,7 +10,7 @@ from __future__ import annotations
 from fastconv.algorithm.common import Execution, Steps
 from fastconv.algorithm.depthwise_weight import channels, pixels
 from fastconv.cost import depthwise_weight_channels_cycles, depthwise_weight_pixels_cycles
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 

@@ -17,7 +17,7 @@ from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.names import Name
 from fastconv.microkernels.tapsums import MOST_TAPS
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 # The plan, after the words of `segments`, in which INPUT is the one that `lanes` reads; steps in bytes. A task is a

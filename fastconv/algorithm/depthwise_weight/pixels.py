@@ -21,7 +21,7 @@ from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.names import Name
 from fastconv.microkernels.stencil import ZEROS
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 # The plan, after the words of `segments`; steps in bytes. A task is some planes of dy in one segment.

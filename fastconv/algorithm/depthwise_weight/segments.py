@@ -12,7 +12,7 @@ from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import helper, native
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 TASKS = 64  # worth making: as many as keep some tens of threads busy

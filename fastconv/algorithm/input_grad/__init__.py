@@ -18,7 +18,7 @@ from fastconv.algorithm.input_grad.merged import cheapest, cropped
 from fastconv.algorithm.input_grad.phases import Phase, phases_of
 from fastconv.algorithm.input_grad.tasks import fold_job, phases_job, pieces_of, rest_job, weights_job, zeros_bias
 from fastconv.job import Job
-from fastconv.problem import Pair, Problem
+from fastconv.problem.conv import Pair, Problem
 from fastconv.target import Target
 
 MOST_RESULTS = 24 << 20  # bytes of results that wait to be put together; more images, or rows, wait their turn

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fastconv.algorithm.common import Algorithm, Execution, Steps, contiguous_steps
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 

@@ -20,7 +20,7 @@ from fastconv.algorithm.input_grad.phases import Axis
 from fastconv.algorithm.input_grad.tasks import Piece, weights_job
 from fastconv.algorithm.input_grad.weave import weave_job
 from fastconv.job import Job
-from fastconv.problem import Pair, Problem
+from fastconv.problem.conv import Pair, Problem
 from fastconv.target import Target
 
 BAND = 4 << 20  # bytes of results that wait to be put together

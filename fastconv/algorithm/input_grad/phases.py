@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from fastconv.problem import Pair, Problem
+from fastconv.problem.conv import Pair, Problem
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from fastconv.codegen.jit import native
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.regroup import MOVED
-from fastconv.problem import SHORT_DTYPE, Problem
+from fastconv.problem.conv import SHORT_DTYPE, Problem
 from fastconv.target import Target
 
 X, W, Y = 0, 1, 4  # of a call's arrays

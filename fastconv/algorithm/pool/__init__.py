@@ -11,7 +11,7 @@ from fastconv.algorithm.pool.plan import LAST
 from fastconv.algorithm.pool.scatter import Scatter
 from fastconv.algorithm.pool.weighted import WeightedRows
 from fastconv.algorithm.pool.whole import Whole
-from fastconv.pool_problem import PoolProblem, PoolSteps, contiguous_steps
+from fastconv.problem.pool import PoolProblem, PoolSteps, contiguous_steps
 
 __all__ = ["Apart", "Glide", "OnePass", "Rows", "Scatter", "WeightedRows", "Whole", "Windows", "reads"]
 

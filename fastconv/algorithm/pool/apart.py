@@ -16,7 +16,7 @@ from fastconv.cost import pool_apart_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.poolapart import TIMES
-from fastconv.pool_problem import PoolProblem, PoolSteps
+from fastconv.problem.pool import PoolProblem, PoolSteps
 from fastconv.target import Target
 
 X, W, BIAS, RESIDUAL, Y = range(5)

@@ -13,7 +13,7 @@ from fastconv.codegen.jit import native
 from fastconv.cost import pool_taps_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
-from fastconv.pool_problem import PoolProblem, PoolSteps
+from fastconv.problem.pool import PoolProblem, PoolSteps
 from fastconv.target import Target
 
 X, W, BIAS, RESIDUAL, Y = range(5)

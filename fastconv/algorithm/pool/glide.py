@@ -14,7 +14,7 @@ from fastconv.cost import pool_glide_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.poolglide import SPACE
-from fastconv.pool_problem import PoolProblem, PoolSteps
+from fastconv.problem.pool import PoolProblem, PoolSteps
 from fastconv.target import Target
 
 X, W, BIAS, RESIDUAL, Y = range(5)

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastconv.algorithm.pool.row import SEGMENT_OUTPUTS
 from fastconv.algorithm.pool.taps import windows
-from fastconv.pool_axes import Axis, Parts
+from fastconv.problem.pool_axes import Axis, Parts
 
 LONG = 16  # elements of a window, on average, from which on a window is read by whole vectors
 PLAIN_STRIDE = 4  # up to which `poolrow` has kernels that read whole vectors

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from fastconv.algorithm.pool.taps import Taps
-from fastconv.pool_problem import PoolProblem
+from fastconv.problem.pool import PoolProblem
 
 LAST = "channels_last"
 

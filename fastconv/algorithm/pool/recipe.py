@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastconv.pool_problem import PoolProblem
-from fastconv.problem import SHORT_DTYPE
+from fastconv.problem.conv import SHORT_DTYPE
+from fastconv.problem.pool import PoolProblem
 from fastconv.target import Target
 
 

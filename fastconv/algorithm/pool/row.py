@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastconv.microkernels.pool import UNROLLED
-from fastconv.pool_axes import Axis
+from fastconv.problem.pool_axes import Axis
 
 HEAD = 64  # bytes before the rows
 SEGMENT_OUTPUTS = 2048  # that a row has at most: longer ones are cut, so that scratch stays small

@@ -15,7 +15,7 @@ from fastconv.codegen.jit import helper, native
 from fastconv.cost import pool_scatter_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
-from fastconv.pool_problem import PoolProblem, PoolSteps
+from fastconv.problem.pool import PoolProblem, PoolSteps
 from fastconv.target import Target
 
 X, W, BIAS, RESIDUAL, Y = range(5)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastconv.pool_axes import Axis
+from fastconv.problem.pool_axes import Axis
 
 
 class Taps(NamedTuple):

@@ -31,7 +31,7 @@ from fastconv.algorithm.volume.frames import (
 from fastconv.algorithm.volume.run import FoldedDepth, Phase, Planes, Step, Volumes
 from fastconv.algorithm.volume.slices import Slices
 from fastconv.algorithm.volume.weights import regroup_job
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 

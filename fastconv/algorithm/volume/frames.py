@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from fastconv.algorithm.common import Steps
 from fastconv.algorithm.input_grad.phases import axis_phases
 from fastconv.algorithm.strips import MODES, source_index
-from fastconv.problem import Pair, Problem
+from fastconv.problem.conv import Pair, Problem
 
 MOST_SLICES = 24 << 20  # bytes of slices that are brought together at a time
 

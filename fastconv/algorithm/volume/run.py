@@ -14,7 +14,7 @@ from fastconv.algorithm.input_grad.tasks import zeros_bias
 from fastconv.algorithm.volume.frames import Taps
 from fastconv.algorithm.volume.slices import Slices, frame, frames
 from fastconv.job import Job
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 
 
 @contextmanager

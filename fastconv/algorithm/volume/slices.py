@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from fastconv.algorithm.common import Steps
 from fastconv.algorithm.volume.frames import Band, Taps, channels_of, copied, in_place, source_sizes
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from fastconv.algorithm.volume.run import Planes, memories
 from fastconv.algorithm.volume.slices import frame
 from fastconv.algorithm.volume.weights import regroup_job
 from fastconv.job import Job
-from fastconv.problem import Depth, Problem
+from fastconv.problem.conv import Depth, Problem
 from fastconv.target import Target
 
 

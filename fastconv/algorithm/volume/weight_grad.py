@@ -18,7 +18,7 @@ from fastconv.algorithm.volume.run import Planes, memories
 from fastconv.algorithm.volume.slices import Slices, frames
 from fastconv.algorithm.volume.weights import regroup_job
 from fastconv.job import Job
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 

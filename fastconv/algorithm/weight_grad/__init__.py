@@ -21,7 +21,7 @@ from fastconv.algorithm.weight_grad.cut import Cut, Form
 from fastconv.blocking import sizes
 from fastconv.job import LINE, Job
 from fastconv.microkernels.inventory import gemm_name, microkernel
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 FORMS = {"inputs": Form(True, False), "outputs": Form(False, False), "taps": Form(False, True)}

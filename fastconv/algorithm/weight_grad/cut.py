@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from fastconv import blocking, cost, job, workspace
 from fastconv.algorithm.common import Steps, names_of
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 PIXELS = 256  # of a chunk, at about: 14 rows and two vectors of so many stay in L1

@@ -13,7 +13,7 @@ from fastconv import workspace
 from fastconv.algorithm.common import Execution, Steps
 from fastconv.algorithm.winograd import plan
 from fastconv.algorithm.winograd.members import LEAST_CHANNELS, Member, family
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 

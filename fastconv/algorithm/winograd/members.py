@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fastconv.microkernels.winograd import tiles
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 
 # The most values that a tile may have along its two axes together, m + taps - 1 each: errors grow with both;
 # docs/accuracy.md has them measured.

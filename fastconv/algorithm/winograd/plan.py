@@ -17,7 +17,7 @@ from fastconv.algorithm.winograd.tiles import between_products, put_tiles
 from fastconv.cost import winograd_task_cycles, winograd_weight_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import gemm_name, microkernel
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 MOST_TILES = 112  # of a block: more gain nothing, and their products leave L2

@@ -17,7 +17,7 @@ from fastconv.algorithm.nest import tile_start
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import helper
 from fastconv.microkernels.inventory import microkernel
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 # The plan, after the words of `lanes`. Tiles read R - 1 rows and S - 1 columns beyond their MH x MW pixels.

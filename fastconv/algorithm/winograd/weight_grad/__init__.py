@@ -11,7 +11,7 @@ from fastconv.algorithm.common import Execution, Steps
 from fastconv.algorithm.winograd.members import Member, family
 from fastconv.algorithm.winograd.weight_grad import plan
 from fastconv.cost import winograd_weight_grad_cycles
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 # Shorter sums hardly err when they are added plainly, which the bounds are multiples of.

@@ -17,7 +17,7 @@ from fastconv.algorithm.winograd.weight_grad import tasks as t_
 from fastconv.cost import winograd_weight_grad_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import gemm_name, microkernel
-from fastconv.problem import Problem
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 MOST_TILES = (16, 32, 48, 64, 96, 128)  # of a block, worth trying: each sum of so many products is added to memory

@@ -10,9 +10,9 @@ from fastconv import threads
 from fastconv.call import Call, Calls
 from fastconv.checks import check_array, check_same_dtype
 from fastconv.codegen.lock import setup
-from fastconv.conv import check_algorithm, typed
-from fastconv.docs_transposed import described
-from fastconv.transposed import transposed_problem
+from fastconv.operators.conv import check_algorithm, typed
+from fastconv.operators.docs.transposed import described
+from fastconv.problem.transposed import transposed_problem
 
 OPS = "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"
 _calls = Calls(512)

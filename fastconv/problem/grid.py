@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastconv.checks import ITEMSIZE, as_sizes
-from fastconv.problem import SHORT_DTYPE, output_size
+from fastconv.problem.conv import SHORT_DTYPE, output_size
 
 Triple = tuple[int, int, int]
 AXES = (("length",), ("height", "width"), ("depth", "height", "width"))

@@ -12,9 +12,9 @@ from fastconv import threads
 from fastconv.call import Call, Calls, plain
 from fastconv.checks import as_shape, check_array, check_same_dtype
 from fastconv.codegen.lock import setup
-from fastconv.conv import check_algorithm, typed
-from fastconv.docs import described
-from fastconv.problem import Problem, conv_problem
+from fastconv.operators.conv import check_algorithm, typed
+from fastconv.operators.docs.conv import described
+from fastconv.problem.conv import Problem, conv_problem
 
 # The options of a convolution that its gradients know, in the order in which they are handed on.
 OPTIONS = ("stride", "padding", "dilation", "groups", "padding_mode", "layout", "precision")

@@ -1,6 +1,6 @@
 """What adaptive and global pools have to say; words that begin with @ are filled in by `pool.documented`."""
 
-from fastconv.pool_docs import DY, GRADIENT, LAYOUT, OUT, RAISES, RETURNS, SHAPE, X
+from fastconv.operators.docs.pool import DY, GRADIENT, LAYOUT, OUT, RAISES, RETURNS, SHAPE, X
 
 _SIZE = """output_size : int, None, or one of them a spatial axis
         How many parts; None for as many as the axis has elements. May be more than that."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from fastconv.checks import ITEMSIZE, as_activation, as_shape, as_size, as_sizes, check_choice, dtype_name
-from fastconv.problem import AXES, LAYOUTS, OWN_PASS, PRECISIONS, Depth, Pair, Problem, resolve_padding
+from fastconv.problem.conv import AXES, LAYOUTS, OWN_PASS, PRECISIONS, Depth, Pair, Problem, resolve_padding
 
 
 def transposed_problem(

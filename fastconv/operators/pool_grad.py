@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import pool_docs
 from fastconv.checks import as_shape, check_array, check_choice, check_indices, check_out, check_same_dtype
-from fastconv.pool import NAMES, documented, forward, pooled, prepared, problem_of, window_size, with_batch
+from fastconv.operators.docs import pool as pool_docs
+from fastconv.operators.pool import NAMES, documented, forward, pooled, prepared, problem_of, window_size, with_batch
 from fastconv.pool_call import PoolCall
-from fastconv.pool_problem import CONVENTIONS, PoolProblem, gradient_of, max_gradient_problem
+from fastconv.problem.pool import CONVENTIONS, PoolProblem, gradient_of, max_gradient_problem
 
 
 def _shape(op: str, value: Any, grad_output: np.ndarray) -> tuple[int, ...]:

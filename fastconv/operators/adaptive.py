@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import adaptive_docs as docs
-from fastconv import pool_grad
 from fastconv.checks import as_shape, check_array, check_axes
-from fastconv.pool import documented, forward, pooled, prepared, with_batch
+from fastconv.operators import pool_grad
+from fastconv.operators.docs import adaptive as docs
+from fastconv.operators.pool import documented, forward, pooled, prepared, with_batch
 from fastconv.pool_call import PoolCall
-from fastconv.pool_problem import adaptive_problem
+from fastconv.problem.pool import adaptive_problem
 
 
 def in_parts(op: str, arrays: tuple, output_size: Any, indices: Any, layout: str) -> PoolCall:

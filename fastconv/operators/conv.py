@@ -10,8 +10,8 @@ from fastconv import threads
 from fastconv.call import Call, Calls
 from fastconv.checks import check_array, check_choice, check_same_dtype
 from fastconv.codegen.lock import setup
-from fastconv.docs import described
-from fastconv.problem import conv_problem
+from fastconv.operators.docs.conv import described
+from fastconv.problem.conv import conv_problem
 
 _calls = Calls(512)
 

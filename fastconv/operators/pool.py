@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import pool_docs, threads
+from fastconv import threads
 from fastconv.call import Calls
 from fastconv.checks import check_array, check_same_dtype
 from fastconv.codegen.lock import setup
-from fastconv.conv import typed
+from fastconv.operators.conv import typed
+from fastconv.operators.docs import pool as pool_docs
 from fastconv.pool_call import PoolCall
-from fastconv.pool_problem import PoolProblem, adaptive_problem, gradient_of, max_gradient_problem, pool_problem
+from fastconv.problem.pool import PoolProblem, adaptive_problem, gradient_of, max_gradient_problem, pool_problem
 
 _calls = Calls(512)
 _PLAIN = frozenset((int, str, bool, type(None)))

@@ -13,10 +13,10 @@ from fastconv import threads
 from fastconv.call import Calls
 from fastconv.checks import as_shape, as_sizes, check_array, check_axes, check_indices, dtype_name, shown
 from fastconv.codegen.lock import setup
-from fastconv.conv import typed
 from fastconv.jobcall import JobCall, array_key
-from fastconv.pool import with_batch
-from fastconv.pool_problem import joined_shape, split_shape
+from fastconv.operators.conv import typed
+from fastconv.operators.pool import with_batch
+from fastconv.problem.pool import joined_shape, split_shape
 
 _calls = Calls(512)
 

@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import conv_transpose_grad, threads
-from fastconv.batch_norm import batch_norm_fold
+from fastconv import threads
 from fastconv.checks import as_size, check_array, check_same_dtype
-from fastconv.conv import check_algorithm
-from fastconv.conv_grad import ConvGradients
-from fastconv.conv_transpose import prepare
-from fastconv.layers import Layer
-from fastconv.transposed import transposed_problem
+from fastconv.operators import conv_transpose_grad
+from fastconv.operators.batch_norm import batch_norm_fold
+from fastconv.operators.conv import check_algorithm
+from fastconv.operators.conv_grad import ConvGradients
+from fastconv.operators.conv_transpose import prepare
+from fastconv.operators.layers import Layer
+from fastconv.problem.transposed import transposed_problem
 
 
 class _ConvTranspose(Layer):

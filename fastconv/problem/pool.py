@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fastconv.checks import ITEMSIZE, as_shape, as_size, as_sizes, check_bool, check_choice, dtype_name, shown
-from fastconv.pool_axes import ONE, Axis, Parts, axis_in_parts
-from fastconv.problem import LAYOUTS, SHORT_DTYPE, resolve_padding
+from fastconv.problem.conv import LAYOUTS, SHORT_DTYPE, resolve_padding
+from fastconv.problem.pool_axes import ONE, Axis, Parts, axis_in_parts
 
 CONVENTIONS = ("torch", "onnx")
 AXES = ("depth", "height", "width")

@@ -11,12 +11,12 @@ from fastconv import threads
 from fastconv.call import Call, Calls
 from fastconv.checks import as_shape, check_array, check_same_dtype
 from fastconv.codegen.lock import setup
-from fastconv.conv import check_algorithm, typed
-from fastconv.conv_grad import ConvGradients, bias_grad, three_flags
-from fastconv.conv_transpose import OPS
-from fastconv.docs_transposed import described
-from fastconv.problem import Problem
-from fastconv.transposed import bias_problem, transposed_problem
+from fastconv.operators.conv import check_algorithm, typed
+from fastconv.operators.conv_grad import ConvGradients, bias_grad, three_flags
+from fastconv.operators.conv_transpose import OPS
+from fastconv.operators.docs.transposed import described
+from fastconv.problem.conv import Problem
+from fastconv.problem.transposed import bias_problem, transposed_problem
 
 # The options that gradients know, in the order in which they are handed on behind the operator's name.
 OPTIONS = ("stride", "padding", "output_padding", "groups", "dilation", "layout", "precision")

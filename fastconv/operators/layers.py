@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import call, conv_grad, threads
-from fastconv.batch_norm import batch_norm_fold
+from fastconv import call, threads
 from fastconv.checks import as_size, as_sizes, check_array, check_same_dtype
 from fastconv.codegen.lock import setup
-from fastconv.conv import check_algorithm, prepare
-from fastconv.conv_grad import ConvGradients
-from fastconv.problem import conv_problem
+from fastconv.operators import conv_grad
+from fastconv.operators.batch_norm import batch_norm_fold
+from fastconv.operators.conv import check_algorithm, prepare
+from fastconv.operators.conv_grad import ConvGradients
+from fastconv.problem.conv import conv_problem
 
 MOST_CALLS = 64  # prepared calls that one layer remembers
 

@@ -11,9 +11,9 @@ from fastconv import target as targets
 from fastconv.call import Calls
 from fastconv.checks import as_sizes, check_array, dtype_name
 from fastconv.codegen.lock import setup
-from fastconv.conv import typed
-from fastconv.grid import Grid, make_grid
 from fastconv.jobcall import JobCall, array_key
+from fastconv.operators.conv import typed
+from fastconv.problem.grid import Grid, make_grid
 
 _calls = Calls(512)
 

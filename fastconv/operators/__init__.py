@@ -1,0 +1,1 @@
+"""What users call: the functions and layers of every operator, checked and documented."""
