@@ -26,6 +26,7 @@ from fastconv.job import Job, place
 
 # Below this many multiply-adds (an element moved counts as 32) one thread is faster: a launch costs 2-3 us with
 # OpenMP and about 34 us with the workqueue layer, and a core does some 50 000 multiply-adds in a microsecond.
+CYCLE_FLOPS = 12  # of them for a cycle of a cost model, some of which are a call's own
 SERIAL_FLOPS = {"omp": 400_000, "tbb": 800_000, "workqueue": 6_000_000}
 
 _chosen: ContextVar[int | None] = ContextVar("fastconv_num_threads", default=None)
@@ -228,9 +229,14 @@ def most() -> int:
     return 1 if _forked_with_pool else min(get_num_threads(), _launch().POOL_SIZE)
 
 
+def pay(flops: int) -> bool:
+    """Whether so many multiply-adds may be worth a launch, under the threading layer that has the cheapest."""
+    return flops >= SERIAL_FLOPS["omp"]
+
+
 def workers(tasks: int, flops: int) -> int:
     """How many threads this call should use; 1 means: in the calling thread."""
-    if tasks < 2 or flops < SERIAL_FLOPS["omp"] or _forked_with_pool:
+    if tasks < 2 or not pay(flops) or _forked_with_pool:
         return 1
     n = get_num_threads()
     if n < 2:

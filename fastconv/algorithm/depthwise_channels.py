@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fastconv import job, workspace
+from fastconv import cost, job, workspace
 from fastconv.algorithm import output
 from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, finish_name, move_name, names_of, sum_part
 from fastconv.algorithm.lanes import LANES_FIELDS, X_C, pack_lanes, put_input
@@ -24,6 +24,7 @@ from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.names import Name
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
+from fastconv.threads import CYCLE_FLOPS, pay
 
 # The plan, after the words of `lanes`; steps and pitches in bytes.
 (
@@ -141,7 +142,10 @@ def build(problem: Problem, x: Steps, target: Target, threads: int, packed: bool
     ):  # fmt: skip
         packing[index] = value
     size = multiplier * blocks * taps * lanes * item
-    main = _main(problem, x, Cut.of(problem, target, threads, not packed), packing, target)
+    flops = int(CYCLE_FLOPS * cost.depthwise_channels_cycles(problem, target, True))
+    # More blocks than L2 asks for read more rows twice: not for a thread alone.
+    cut = Cut.of(problem, target, threads if pay(flops) else 1, not packed)
+    main = _main(problem, x, cut, packing, flops, target)
     if not packed:
         return Execution([main], None, 0, ())
     weights = Job(pack_weights.address, packing, multiplier * blocks, 0, 8 * size)
@@ -210,7 +214,9 @@ class Cut:
             else:
                 cut = replace(cut, column_blocks=min(2 * cut.column_blocks, most_columns))
         tasks = problem.n * -(-problem.c // target.lanes(item)) * cut.column_blocks
-        return replace(cut, row_blocks=max(cut.row_blocks, min(problem.oh // 4, -(-4 * threads // max(1, tasks)))))
+        # A row of the border costs as much to pack as some four taps.
+        least = max(4, 4 * above // (problem.r * problem.s))
+        return replace(cut, row_blocks=max(cut.row_blocks, min(problem.oh // least, -(-4 * threads // max(1, tasks)))))
 
 
 def _most_columns(problem: Problem) -> int:
@@ -218,7 +224,7 @@ def _most_columns(problem: Problem) -> int:
     return max(1, problem.ow // MOST_PIXELS)
 
 
-def _main(problem: Problem, x: Steps, cut: Cut, packing: np.ndarray, target: Target) -> Job:
+def _main(problem: Problem, x: Steps, cut: Cut, packing: np.ndarray, flops: int, target: Target) -> Job:
     """The launch that convolves."""
     stored, computing, item = names_of(problem)
     lanes, last = target.lanes(item), problem.layout == "channels_last"
@@ -271,4 +277,4 @@ def _main(problem: Problem, x: Steps, cut: Cut, packing: np.ndarray, target: Tar
     ):  # fmt: skip
         plan[index] = value
     tasks = problem.n * blocks * cut.row_blocks * cut.column_blocks
-    return Job(depthwise_channels.address, plan, tasks, cut.scratch(target), 4 * problem.flops, keep)
+    return Job(depthwise_channels.address, plan, tasks, cut.scratch(target), flops, keep)
