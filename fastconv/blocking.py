@@ -7,9 +7,23 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 CHUNK = 640  # products of a sum, at most about
+
+
+def joined(problem: Problem, in_place: bool) -> bool:
+    """Whether the rows of pixels that a block of whole rows needs follow one another in its strips: then tiles go on
+    over their ends. 256 to 512 channels, 1x1 of stride 2 on 56x56: 49 vectors where rows of 28 pixels take 56."""
+    return not in_place and problem.s == 1 and problem.layout == "channels_first"
+
+
+def runs(problem: Problem, in_place: bool) -> tuple[int, int]:
+    """How many runs of evenly spaced pixels tiles can have, and the pixels of one: rows, or the plane as one."""
+    flat = (problem.r, problem.s) == (1, 1) and problem.stride == (1, 1) and problem.padding_zero
+    whole = flat or joined(problem, in_place)
+    return (1, problem.oh * problem.ow) if whole else (problem.oh, problem.ow)
 
 
 def split(extent: int, most: int) -> tuple[int, int, int]:

@@ -32,9 +32,7 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     groups, n = problem.groups, problem.n
     outputs, channels = problem.k // groups, problem.c // groups
     oh, ow, depth = problem.oh, problem.ow, channels * problem.r * problem.s
-    pixels = oh * ow
-    flat = (problem.r, problem.s) == (1, 1) and problem.stride == (1, 1) and problem.padding_zero
-    run, runs = (pixels, 1) if flat else (ow, oh)
+    pixels, (runs, run) = oh * ow, blocking.runs(problem, shape.in_place)
     if shape.lanes == "pixels":
         rows, vectors = outputs, -(-run // lanes)
     else:

@@ -77,6 +77,22 @@ class Cut:
         return -(-self.run // self.column_blocks)
 
     @property
+    def joined(self) -> bool:
+        """Whether the runs of a block are one for its tiles."""
+        return (
+            blocking.joined(self.problem, self.shape.in_place)
+            and self.run == self.problem.ow
+            and self.column_blocks == 1
+        )
+
+    @property
+    def tiled(self) -> set[int]:
+        """How many pixels tiles go over at a time, in the larger and in the smaller blocks."""
+        if self.joined:
+            return {self.run * self.block_runs, self.run * (self.runs // self.row_blocks)}
+        return {self.block_run, self.run // self.column_blocks}
+
+    @property
     def tasks(self) -> int:
         """How many there are."""
         channel_blocks = -(-self.tiles // self.tiles_a_block)
@@ -155,7 +171,7 @@ class Cut:
     @property
     def line_bytes(self) -> int:
         """Scratch for transposed lines."""
-        return _round(output.LINES * self.block_run * self.item) if self.transposes else 0
+        return _round(output.LINES * max(self.tiled) * self.item) if self.transposes else 0
 
     @property
     def panels(self) -> bool:
@@ -213,7 +229,8 @@ class Cut:
         transposes = not along_pixels and problem.layout == "channels_first"
         stages = transposes or stored != computing
         panels = along_pixels and shape.in_place
-        per_pixel = 0 if panels else chunk.channels * problem.stride[1] * min(problem.stride[0], chunk.rows) * item
+        beside = min(problem.stride[1], chunk.columns) if problem.layout == "channels_first" else problem.stride[1]
+        per_pixel = 0 if panels else chunk.channels * beside * min(problem.stride[0], chunk.rows) * item
         unit = shape.vectors * lanes if along_pixels else shape.rows
         planes, weights = problem.n * problem.groups, problem.k * channels * problem.r * problem.s
         heavy = weights > problem.c * problem.h * problem.w

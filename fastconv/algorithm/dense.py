@@ -94,7 +94,7 @@ def _put_tiles(put, problem, shape, cut, target, keep):
     along_pixels, taps = shape.lanes == "pixels", problem.r * problem.s
     strided = shape.raw_weights if along_pixels else (not shape.in_place and problem.layout == "channels_last")
     strided = strided or (not along_pixels and shape.in_place)
-    put(BLOCK_TILES=cut.block_tiles)
+    put(BLOCK_TILES=cut.block_tiles, JOINED=cut.joined)
     if cut.panels:
         put(X_PACK=microkernel(f"panel_{computing}_{target.isa}").address)
     kernels = np.zeros(15 * n_.VECTORS_TABLED * 2, np.int64)
@@ -226,7 +226,7 @@ def _put_output(put, problem, cut, shape, target, keep):
 def _tiles_used(shape, cut):
     """Every (rows, vectors, tail) that the tiles of this cut's blocks need."""
     used = set()
-    for run in {cut.run // cut.column_blocks, cut.block_run}:
+    for run in cut.tiled:
         rows_of, lanes_of = (cut.outputs, run) if shape.lanes == "pixels" else (run, cut.outputs)
         widths = blocking.sizes(-(-lanes_of // cut.lanes), shape.vectors)
         for rows in blocking.sizes(rows_of, shape.rows):

@@ -20,8 +20,7 @@ def shapes(problem: Problem, target: Target, in_place: bool, packed: bool) -> li
     _, _, item = names_of(problem)
     lanes = target.lanes(item)
     outputs = problem.k // problem.groups
-    flat = (problem.r, problem.s) == (1, 1) and problem.stride == (1, 1) and problem.padding_zero
-    run = problem.oh * problem.ow if flat else problem.ow
+    _, run = blocking.runs(problem, in_place)
     narrow = item != problem.itemsize
     tiles = {}
     if problem.layout == "channels_first" and not (in_place and problem.stride[1] != 1):

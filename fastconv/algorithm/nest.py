@@ -21,7 +21,7 @@ from fastconv.codegen.jit import helper, native
     ROW_BLOCKS, ROW_BASE, ROW_LARGER, COLUMN_BLOCKS, COLUMN_BASE, COLUMN_LARGER,
     CHANNELS, CHUNK, R, CHUNK_R, S, CHUNK_S, CHUNKS,    # reduction: channels of a group, of a chunk; taps
     SUM_PART,                                       # products that are added up before the rest, see `sum_part`
-    PIXELS_ARE_LANES, LANES, ITEM,
+    PIXELS_ARE_LANES, LANES, ITEM, JOINED,              # JOINED: the runs of a block are one for its tiles
     ROW_MOST, VECTOR_MOST, CHANNEL_TILES, TILES_A_BLOCK,    # tiles; channels are cut for all blocks at once
     GROUP_CHANNELS, KERNELS, LANES_OUTER,
     TABLE, PITCH, AHEAD, AHEAD_STEP, AHEAD_BLOCKS,          # AHEAD = 0: tiles ask for what TABLE says
@@ -37,7 +37,7 @@ from fastconv.codegen.jit import helper, native
     STAGED, STAGE_PIXEL, STAGE_CHANNEL, STAGE_BYTES,    # tiles go to scratch, not to y
     AFTER, FINISH, TRANSPOSE,
     NEST_FIELDS,
-) = range(73)  # fmt: skip
+) = range(74)  # fmt: skip
 
 VECTORS_TABLED = 9  # the kernel table has rows of 2 * 9 addresses: 0 to 8 vectors, whole or with a masked tail
 # The arrays of one call, as the launcher lays them out.
@@ -186,6 +186,8 @@ def nest(plan, call, scratch, task):
         sums_run = run * sums_pixel
         sums = scratch + peek(plan, STRIP_BYTES) - k0 * sums_channel
 
+    if peek(plan, JOINED) != 0:
+        runs, run = 1, runs * run
     top, left = oh0 * peek(plan, STRIDE_H) - peek(plan, TOP), ow0 * peek(plan, STRIDE_W) - peek(plan, LEFT)
     x = peek(call, X) + n * peek(plan, X_N) + g * peek(plan, X_G)
     w = peek(call, W) + g * peek(plan, W_G)
