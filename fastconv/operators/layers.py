@@ -144,6 +144,8 @@ class _Conv(Layer):
             )  # fmt: skip
             prepared, packed = self._calls[key]
         except (KeyError, AttributeError):
+            prepared = None
+        if prepared is None:
             prepared, packed = self._prepare(x, residual)
         return prepared(x, self._weight, self._bias, residual, out, packed)
 
@@ -175,6 +177,8 @@ class _Conv(Layer):
             try:
                 prepared, packed = self._calls[key]
             except KeyError:
+                prepared = None
+            if prepared is None:
                 arrays = grad_output, weight
                 prepared = conv_grad.prepare(self._op, "input_grad", arrays, x.shape, algorithm, order, True)
                 packed = self._keep(key, prepared)

@@ -69,6 +69,8 @@ class _ConvTranspose(Layer):
             key = x.shape, x.strides, x.dtype, x.__class__, threads.get_num_threads()
             prepared, packed = self._calls[key]
         except (KeyError, AttributeError):
+            prepared = None
+        if prepared is None:
             prepared = prepare(self._op, x, self._weight, self._bias, self._algorithm, True, **self._options)
             packed = self._keep((x.shape, x.strides, x.dtype, x.__class__, threads.get_num_threads()), prepared)
         return prepared(x, self._weight, self._bias, None, out, packed)
@@ -102,6 +104,8 @@ class _ConvTranspose(Layer):
             try:
                 prepared, packed = self._calls[key]
             except KeyError:
+                prepared = None
+            if prepared is None:
                 arrays = grad_output, weight
                 prepared = conv_transpose_grad.prepare("input_grad", arrays, x.shape, algorithm, order, True)
                 packed = self._keep(key, prepared)

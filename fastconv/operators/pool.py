@@ -28,6 +28,8 @@ def pooled(prepare: Callable[..., PoolCall], op: str, arrays: tuple, options: tu
     try:
         call = _calls[_key(prepare, op, arrays, options)]
     except (KeyError, TypeError, AttributeError):
+        call = None
+    if call is None:
         call = prepare(op, arrays, *options)
         _calls.keep(_key(prepare, op, arrays, options), call)
     return call(*arrays, out=out)
