@@ -11,6 +11,7 @@ import numpy as np
 
 from fastconv import threads, workspace
 from fastconv.checks import check_out
+from fastconv.codegen.lock import setup
 from fastconv.problem.conv import Problem
 
 if TYPE_CHECKING:
@@ -26,10 +27,11 @@ class Calls(dict):
         self._most = most
 
     def keep(self, key: tuple, value) -> None:
-        """Remember a value, and forget others if there are too many."""
-        while len(self) >= self._most:
-            self.pop(next(iter(self)), None)
-        self[key] = value
+        """Remember a value, and forget others if there are too many; other threads may do so at the same time."""
+        with setup:
+            while len(self) >= self._most:
+                del self[next(iter(self))]
+            self[key] = value
 
 
 class Call:

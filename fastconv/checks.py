@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,13 @@ def as_shape(name: str, value: object, count: int, least: int) -> tuple[int, ...
     if len(value) != count:
         raise ValueError(f"{name} must have {count} int{'s' * (count > 1)}, got {len(value)}: {tuple(value)}")
     return tuple(as_size(f"{name}[{i}]", entry, least) for i, entry in enumerate(value))
+
+
+def as_sequence(name: str, value: object) -> tuple:
+    """Any sequence, such as an array's shape, as a tuple."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a sequence of ints, not {shown(value)}")
+    return tuple(value)
 
 
 def as_sizes(name: str, value: object, count: int, least: int) -> tuple[int, ...]:

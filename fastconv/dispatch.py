@@ -94,7 +94,7 @@ def operators() -> dict[str, tuple[str, str]]:
 def operator(name: str) -> tuple[str, str]:
     """The operator and the pass behind one public name."""
     known = operators()
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         there = ", ".join(sorted(map(repr, known)))
         raise ValueError(f"op: {name!r} is not an operator with algorithms; there are {there}")
     return known[name]

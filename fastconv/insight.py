@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastconv import threads
-from fastconv.checks import dtype_name
+from fastconv.checks import as_sequence, check_bool, dtype_name
 from fastconv.codegen.lock import setup
 from fastconv.operators.conv import check_algorithm
 from fastconv.problem.conv import Problem, conv_problem
@@ -145,9 +145,16 @@ def explain(op: str, x_shape: Any, weight_shape: Any, bias: bool = False, *, dty
 
     base, pass_ = dispatch.operator(op)
     check_algorithm(op, algorithm)
+    for name, value in (("bias", bias), ("residual", residual), ("packed", packed)):
+        check_bool(name, value)
+    x_shape = as_sequence("x_shape", x_shape)
     if "_pool" in base:
+        _check_absent(op, bias=bias, residual=residual, packed=packed, algorithm=algorithm != "auto")
         return _explain_pool(base, pass_, x_shape, weight_shape, dtype, options)
+    weight_shape = as_sequence("weight_shape", weight_shape)
     problem = replace(problem_of(base, x_shape, weight_shape, bias, residual, dtype, options), pass_=pass_)
+    if problem.own_pass != "forward":
+        _check_absent(op, bias=bias, residual=residual, activation=problem.activation is not None)
     steps = dispatch.contiguous_steps(problem)
     count = threads.get_num_threads()
     known = tuning.remembered(problem, steps, packed) if problem.n else None
@@ -166,6 +173,13 @@ def explain(op: str, x_shape: Any, weight_shape: Any, bias: bool = False, *, dty
         problem.label, chosen, candidates, problem.flops, problem.bytes, execution.workspace(count), count,
         known.winner if known else None,
     )  # fmt: skip
+
+
+def _check_absent(op: str, **given: bool) -> None:
+    """What an operator does not have must not be asked for."""
+    for name, is_given in given.items():
+        if is_given:
+            raise ValueError(f"{name}: {op} has none")
 
 
 def _cycles_of_a_millisecond(dtype: str) -> float:
@@ -195,19 +209,18 @@ def _explain_pool(op: str, pass_: str, x_shape: Any, kernel_size: Any, dtype: An
 
 def problem_of(op, x_shape, weight_shape, bias, residual, dtype, options) -> Problem:
     """The problem that shapes alone describe."""
-    shape = tuple(x_shape)
-    shape = shape if len(shape) == int(op[-2]) + 2 else (1, *shape)
+    shape = x_shape if len(x_shape) == int(op[-2]) + 2 else (1, *x_shape)
     name = dtype_name(dtype)
     options = dict(options)
     if op.startswith("conv_transpose"):
         if residual:
             raise ValueError(f"residual: {op} has none")
-        problem = transposed_problem(op, shape, tuple(weight_shape), dtype=name, **options)
+        problem = transposed_problem(op, shape, weight_shape, dtype=name, **options)
         return replace(problem, bias=bool(bias))
-    problem = conv_problem(op, shape, tuple(weight_shape), dtype=name, **options)
+    problem = conv_problem(op, shape, weight_shape, dtype=name, **options)
     if bias or residual:
         problem = conv_problem(
-            op, shape, tuple(weight_shape), dtype=name, bias_shape=(problem.k,) if bias else None,
+            op, shape, weight_shape, dtype=name, bias_shape=(problem.k,) if bias else None,
             residual_shape=problem.y_shape if residual else None, **options,
         )  # fmt: skip
     return problem

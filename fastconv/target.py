@@ -53,7 +53,7 @@ def host() -> Target:
         isa = "avx2"
     else:
         isa = "generic"
-    isa = os.environ.get("FASTCONV_ISA", isa)
+    isa = os.environ.get("FASTCONV_ISA") or isa
     if isa not in ("avx512", "avx2", "neon", "generic"):
         raise ValueError(f"FASTCONV_ISA: {isa!r} is not one of avx512, avx2, neon, generic")
     return Target(isa, *_cache_sizes(), llvm.get_host_cpu_name())

@@ -260,6 +260,8 @@ ONES = np.zeros((2, 3, 1, 1), np.float32)
         (TypeError, "x must be a NumPy array", lambda: fc.global_max_pool([[[1.0]]])),
         (ValueError, "spatial axes of 1", lambda: fc.global_avg_pool_backward(X, X.shape)),
         (ValueError, "spatial axes of 1", lambda: fc.global_max_pool_backward(X, X)),
+        (TypeError, "x is float64", lambda: fc.global_max_pool_backward(ONES, X.astype(np.float64))),
+        (TypeError, "x is int8", lambda: fc.global_max_pool_backward(ONES, X.astype(np.int8))),
         (ValueError, "norm_type", lambda: fc.global_lp_pool(X, 0)),
         (ValueError, "layout must be one of", lambda: fc.global_lp_pool(X, 2, layout="nchw")),
         (ValueError, "grad_output must have", lambda: fc.global_lp_pool_backward(X, X, X, 2)),

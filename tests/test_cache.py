@@ -82,6 +82,43 @@ def test_damaged_files_are_replaced(tmp_path):
     assert python(CALL, env).split()[0] == "0"
 
 
+def test_a_wrong_bit_is_noticed(tmp_path):
+    """Machine code would run with it, or end the process."""
+    env = {"FASTCONV_CACHE_DIR": str(tmp_path)}
+    count, folder = python(CALL, env).split()
+    for file in Path(folder).glob("*.bin"):
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    assert python(CALL, env).split()[0] == count
+    assert python(CALL, env).split()[0] == "0"
+
+
+def test_a_relative_folder_stays_where_it_was(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    code = (f"import os, sys; sys.path.insert(0, {str(PACKAGE.parent)!r})\n" + CALL +
+            "os.chdir('elsewhere'); print(cache.load('launch_serial') is not None)")  # fmt: skip
+    count, folder, found = python(code, {"FASTCONV_CACHE_DIR": "compiled"}, cwd=tmp_path).split()
+    assert int(count) > 0 and Path(folder).is_relative_to(tmp_path / "compiled") and found == "True"
+
+
+def test_an_empty_setting_is_none(tmp_path):
+    names = ("FASTCONV_NUM_THREADS", "FASTCONV_ISA", "FASTCONV_TUNING_FILE", "FASTCONV_VERBOSE")
+    python(CALL, {"FASTCONV_CACHE_DIR": str(tmp_path), **dict.fromkeys(names, "")})
+
+
+def test_without_a_compiler_it_says_so():
+    python("""
+    import numpy as np, fastconv as fc
+    try:
+        fc.max_pool2d(np.ones((1, 1, 4, 4)), 2)
+    except RuntimeError as error:
+        assert "NUMBA_DISABLE_JIT" in str(error)
+    else:
+        raise SystemExit("no error")
+    """, {"NUMBA_DISABLE_JIT": "1"})  # fmt: skip
+
+
 def test_sixteen_processes_fill_one_cold_cache(tmp_path):
     env = {**os.environ, "FASTCONV_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(PACKAGE.parent)}
     running = [subprocess.Popen([sys.executable, "-W", "error", "-c", CALL], env=env, stdout=subprocess.PIPE,

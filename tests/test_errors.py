@@ -260,6 +260,36 @@ def test_arguments_after_groups_are_keywords():
         fc.Conv2d(WEIGHT, None, 1, 0, 1, 1, "zeros")
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: fc.conv2d(X, WEIGHT, stride=0),
+        lambda: fc.conv2d(X.tolist(), WEIGHT),
+        lambda: fc.conv2d(X, WEIGHT, stride={}),
+        lambda: fc.Conv2d(WEIGHT)(X[:, :3]),
+        lambda: fc.Conv2d(WEIGHT)(X.tolist()),
+        lambda: fc.Conv2d(WEIGHT).backward(Y, X, algorithm="nonsense"),
+        lambda: fc.conv2d_backward(Y, X, WEIGHT, stride=0),
+        lambda: fc.conv2d_input_grad(Y, WEIGHT, None),
+        lambda: fc.conv_transpose2d(Y, WEIGHT, stride=0),
+        lambda: fc.ConvTranspose2d(WEIGHT)(X),
+        lambda: fc.ConvTranspose2d(WEIGHT).backward(X, Y, algorithm="nonsense"),
+        lambda: fc.conv_transpose2d_weight_grad(X, Y, None),
+        lambda: fc.max_pool2d(X, 0),
+        lambda: fc.max_pool2d_backward(X, X, X.shape),
+        lambda: fc.adaptive_avg_pool2d(X, 0),
+        lambda: fc.max_unpool2d(X, X, 2),
+        lambda: fc.max_unpool2d_backward(X, X),
+        lambda: fc.unfold(X, 0),
+        lambda: fc.fold(X[0], 0, 2),
+    ],
+)
+def test_no_other_error_stands_before_it(call):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        call()
+    assert caught.value.__context__ is None
+
+
 def test_an_error_leaves_out_as_it_was():
     out = np.full_like(Y, 7)
     for wrong in ({"stride": 0}, {"residual": Y[:1]}, {"algorithm": "nonsense"}):

@@ -12,6 +12,7 @@ import pytest
 
 import fastconv as fc
 from fastconv import threads
+from fastconv.call import Calls
 
 ROOT = Path(fc.__file__).parent.parent
 LAYERS = ["omp", "workqueue"]
@@ -61,6 +62,26 @@ def test_sixteen_python_threads(layer):
         """,
         layer,
     )
+
+
+def test_prepared_calls_are_remembered_from_many_threads():
+    calls, errors, interval = Calls(4), [], sys.getswitchinterval()
+
+    def work(thread):
+        try:
+            for i in range(20_000):
+                calls.keep((thread, i), i)
+        except BaseException as error:
+            errors.append(error)
+
+    pool = [threading.Thread(target=work, args=(thread,)) for thread in range(8)]
+    sys.setswitchinterval(1e-6)
+    try:
+        [thread.start() for thread in pool]
+        [thread.join() for thread in pool]
+    finally:
+        sys.setswitchinterval(interval)
+    assert not errors and len(calls) == 4
 
 
 @pytest.mark.parametrize("layer", LAYERS)

@@ -21,6 +21,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
+DIGEST = 32  # bytes before the pickle in a file: its SHA-256
 KEPT_FOLDERS = 8  # folders of other versions or CPUs that stay beside the current one
 
 
@@ -44,11 +45,16 @@ def fingerprint() -> str:
     return digest.hexdigest()[:24]
 
 
+def _given() -> Path | None:
+    """The folder that the user chose, wherever the process may go later."""
+    text = os.environ.get("FASTCONV_CACHE_DIR")
+    return Path(text).absolute() if text else None
+
+
 def _candidates():
     """Folders to try, best first; the last may be shared with other users and must prove to be ours."""
-    given = os.environ.get("FASTCONV_CACHE_DIR")
-    if given:
-        yield Path(given), False
+    if given := _given():
+        yield given, False
     with contextlib.suppress(RuntimeError):
         home = Path.home()
         if sys.platform == "darwin":
@@ -81,11 +87,11 @@ def _usable(folder: Path, shared: bool) -> bool:
 @functools.cache
 def folder() -> Path | None:
     """The folder for this version of everything, or None if compiled code cannot be kept."""
-    given = os.environ.get("FASTCONV_CACHE_DIR")
+    given = _given()
     for base, shared in _candidates():
         if not _usable(base, shared):
-            if given and str(base) == given:
-                warnings.warn(f"FASTCONV_CACHE_DIR: cannot write to {given!r}; compiled code goes elsewhere",
+            if base == given:
+                warnings.warn(f"FASTCONV_CACHE_DIR: cannot write to {str(given)!r}; compiled code goes elsewhere",
                               RuntimeWarning, stacklevel=2)  # fmt: skip
             continue
         mine = base / fingerprint()
@@ -114,9 +120,13 @@ def load(name: str) -> object | None:
     if where is None:
         return None
     try:
-        return pickle.loads((where / f"{name}.bin").read_bytes())
-    except Exception:  # missing, truncated or foreign: all mean "compile it"
-        return None
+        content = (where / f"{name}.bin").read_bytes()
+        digest, payload = content[:DIGEST], content[DIGEST:]
+        if digest == hashlib.sha256(payload).digest():  # a single wrong bit in machine code ends the process
+            return pickle.loads(payload)
+    except Exception:  # missing or foreign: all mean "compile it"
+        pass
+    return None
 
 
 def store(name: str, payload: bytes) -> None:
@@ -128,7 +138,7 @@ def store(name: str, payload: bytes) -> None:
         handle, temporary = tempfile.mkstemp(dir=where, prefix=name[:40])
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(payload)
+                file.write(hashlib.sha256(payload).digest() + payload)
             os.replace(temporary, where / f"{name}.bin")
         except OSError:
             with contextlib.suppress(OSError):

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from numba import cfunc, njit, types
+from numba import cfunc, config, njit, types
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
 from numba.core.runtime import rtsys
@@ -22,6 +22,9 @@ from fastconv.codegen.lock import setup
 
 # Division by zero and shifts follow the machine; no fast-math flag, so NaN, Inf and rounding stay as IEEE says.
 OPTIONS = {"error_model": "numpy", "boundscheck": False}
+
+if config.DISABLE_JIT:
+    raise RuntimeError("NUMBA_DISABLE_JIT is set, but fastconv's kernels cannot run as Python: unset it")
 
 helper = njit(**OPTIONS)
 _compiled = 0

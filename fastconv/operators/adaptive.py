@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.checks import as_shape, check_array, check_axes
+from fastconv.checks import as_shape, check_array, check_axes, check_same_dtype
 from fastconv.operators import pool_grad
 from fastconv.operators.docs import adaptive as docs
 from fastconv.operators.pool import documented, forward, pooled, prepared, with_batch
@@ -157,6 +157,7 @@ def global_max_pool_backward(
 ) -> np.ndarray:
     dims = _dims("x", x)
     check_axes("grad_output", check_array("grad_output", grad_output, (3, 4, 5)), x.ndim)
+    check_same_dtype(grad_output, x, names=("grad_output", "x"))
     _check_ones(grad_output, layout)
     _, indices = pooled(in_parts, f"adaptive_max_pool{dims}d", (x,), (1, True, layout))
     return _max_backward(dims, grad_output, indices, x.shape, layout, out)

@@ -113,6 +113,8 @@ def _convolution(op: str):
             call = _calls[_key(op, x, weight, bias, stride, padding, dilation, groups, padding_mode, layout, activation,
                                residual, algorithm, precision)]  # fmt: skip
         except (KeyError, TypeError, AttributeError):
+            call = None  # and what is wrong is said outside of this block, without the key's error before it
+        if call is None:
             call = _prepare(op, x, weight, bias, stride, padding, dilation, groups, padding_mode, layout, activation,
                             residual, algorithm, precision)  # fmt: skip
         return call(x, weight, bias, residual, out)

@@ -304,7 +304,8 @@ def _prepared(op: str, pass_: str, arrays: tuple, shape: Any, algorithm: str, op
         )  # fmt: skip
         return _calls[key]
     except (KeyError, TypeError, AttributeError):
-        call = prepare(op, pass_, arrays, shape, algorithm, options)
+        pass
+    call = prepare(op, pass_, arrays, shape, algorithm, options)
     _calls.keep(key, call)
     return call
 

@@ -127,6 +127,8 @@ def run(x, weight, bias, out, algorithm, arguments: tuple) -> np.ndarray:
     try:
         call = _calls[_key(x, weight, bias, algorithm, arguments)]
     except (KeyError, TypeError, AttributeError):
+        call = None
+    if call is None:
         op, *options = arguments
         call = prepare(op, x, weight, bias, algorithm, False, **dict(zip(OPTIONS, options, strict=True)))
         _calls.keep(_key(x, weight, bias, algorithm, arguments), call)

@@ -261,7 +261,8 @@ def prepared(pass_: str, arrays: tuple, shape: Any, algorithm: str, options: tup
         )  # fmt: skip
         return _calls[key]
     except (KeyError, TypeError, AttributeError):
-        call = prepare(pass_, arrays, shape, algorithm, options)
+        pass
+    call = prepare(pass_, arrays, shape, algorithm, options)
     _calls.keep(key, call)
     return call
 

@@ -24,15 +24,28 @@ class Layer:
     _op: str
 
     def _hold(self, weight, bias, algorithm: str, options: dict[str, Any]) -> None:
-        """Copy the arrays, which have been checked, and remember the options."""
-        self.weight = np.array(weight, order="C", copy=True)
-        self.bias = None if bias is None else np.array(bias, order="C", copy=True)
-        self.weight.flags.writeable = False
-        if self.bias is not None:
-            self.bias.flags.writeable = False
-        self._algorithm, self._options = algorithm, options
+        """Copy the arrays, which have been checked, and the options, whose lists a caller may change."""
+        self._weight, self._bias = _kept(weight), None if bias is None else _kept(bias)
+        self._algorithm, self._options = algorithm, {name: _fixed(value) for name, value in options.items()}
         self._calls = call.Calls(MOST_CALLS)
         self._packed: dict[tuple, Any] = {}
+
+    @property
+    def weight(self) -> np.ndarray:
+        """The weight, read-only: packed copies of it are in use."""
+        return self._weight
+
+    @property
+    def bias(self) -> np.ndarray | None:
+        """The bias, read-only, or None."""
+        return self._bias
+
+    def __getstate__(self) -> tuple:
+        """What a copy of the layer, in whatever process, is made of: all the rest is addresses in this one."""
+        return self._weight, self._bias, self._algorithm, self._options
+
+    def __setstate__(self, state: tuple) -> None:
+        self._hold(*state)
 
     def _keep(self, key: tuple, prepared: call.Call):
         """Remember a prepared call, with the weights packed for it, which are returned."""
@@ -45,11 +58,11 @@ class Layer:
         """The weights as a call wants them; packed at most once a form."""
         form = prepared.execution.packing
         if not form:
-            return self.weight
+            return self._weight
         with setup:
             packed = self._packed.get(form)
             if packed is None:
-                packed = self._packed[form] = prepared.pack(self.weight)
+                packed = self._packed[form] = prepared.pack(self._weight)
         return packed
 
     def _trainable(self) -> dict[str, Any]:
@@ -62,7 +75,19 @@ class Layer:
 
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={value!r}" for name, value in self._options.items())
-        return f"{type(self).__name__}(weight {self.weight.shape} {self.weight.dtype}, {options})"
+        return f"{type(self).__name__}(weight {self._weight.shape} {self._weight.dtype}, {options})"
+
+
+def _kept(array: np.ndarray) -> np.ndarray:
+    """A copy that nobody changes."""
+    array = np.array(array, order="C", copy=True)
+    array.flags.writeable = False
+    return array
+
+
+def _fixed(value: Any) -> Any:
+    """An option with tuples for lists."""
+    return tuple(map(_fixed, value)) if isinstance(value, (tuple, list)) else value
 
 
 class _Conv(Layer):
@@ -99,14 +124,14 @@ class _Conv(Layer):
 
     def _check_options(self) -> None:
         """Say now what is wrong whatever the input will be, by a problem on an image that anything fits."""
-        per_group, *kernel = self.weight.shape[1:]
+        per_group, *kernel = self._weight.shape[1:]
         groups = as_size("groups", self._options["groups"], 1)
         dilation = as_sizes("dilation", self._options["dilation"], len(kernel), 1)
         sizes = ((size - 1) * d + 2 ** (40 // len(kernel)) for size, d in zip(kernel, dilation, strict=True))
         last = self._options["layout"] == "channels_last"
         channels = max(1, per_group) * groups
         shape = (1, *sizes, channels) if last else (1, channels, *sizes)
-        conv_problem(self._op, shape, self.weight.shape, dtype=self.weight.dtype, **self._options)
+        conv_problem(self._op, shape, self._weight.shape, dtype=self._weight.dtype, **self._options)
         check_algorithm(self._op, self._algorithm)
 
     def __call__(self, x: np.ndarray, residual: np.ndarray | None = None, out: np.ndarray | None = None) -> np.ndarray:
@@ -119,8 +144,10 @@ class _Conv(Layer):
             )  # fmt: skip
             prepared, packed = self._calls[key]
         except (KeyError, AttributeError):
+            prepared = None
+        if prepared is None:
             prepared, packed = self._prepare(x, residual)
-        return prepared(x, self.weight, self.bias, residual, out, packed)
+        return prepared(x, self._weight, self._bias, residual, out, packed)
 
     def backward(
         self,
@@ -150,16 +177,18 @@ class _Conv(Layer):
             try:
                 prepared, packed = self._calls[key]
             except KeyError:
+                prepared = None
+            if prepared is None:
                 arrays = grad_output, weight
                 prepared = conv_grad.prepare(self._op, "input_grad", arrays, x.shape, algorithm, order, True)
                 packed = self._keep(key, prepared)
             return prepared(grad_output, weight, None, None, None, packed)
 
         order = tuple(options[name] for name in conv_grad.OPTIONS)
-        return conv_grad.gradients(self._op, grad_output, x, self.weight, needs, algorithm, order, input_grad)
+        return conv_grad.gradients(self._op, grad_output, x, self._weight, needs, algorithm, order, input_grad)
 
     def _prepare(self, x, residual):
-        prepared = prepare(self._op, x, self.weight, self.bias, residual, self._algorithm, True, **self._options)
+        prepared = prepare(self._op, x, self._weight, self._bias, residual, self._algorithm, True, **self._options)
         key = (
             x.shape, x.strides, x.dtype, x.__class__,
             None if residual is None else (residual.shape, residual.dtype, residual.__class__),

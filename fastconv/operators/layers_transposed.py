@@ -69,9 +69,11 @@ class _ConvTranspose(Layer):
             key = x.shape, x.strides, x.dtype, x.__class__, threads.get_num_threads()
             prepared, packed = self._calls[key]
         except (KeyError, AttributeError):
-            prepared = prepare(self._op, x, self.weight, self.bias, self._algorithm, True, **self._options)
+            prepared = None
+        if prepared is None:
+            prepared = prepare(self._op, x, self._weight, self._bias, self._algorithm, True, **self._options)
             packed = self._keep((x.shape, x.strides, x.dtype, x.__class__, threads.get_num_threads()), prepared)
-        return prepared(x, self.weight, self.bias, None, out, packed)
+        return prepared(x, self._weight, self._bias, None, out, packed)
 
     def backward(
         self,
@@ -102,12 +104,14 @@ class _ConvTranspose(Layer):
             try:
                 prepared, packed = self._calls[key]
             except KeyError:
+                prepared = None
+            if prepared is None:
                 arrays = grad_output, weight
                 prepared = conv_transpose_grad.prepare("input_grad", arrays, x.shape, algorithm, order, True)
                 packed = self._keep(key, prepared)
             return prepared(grad_output, weight, None, None, None, packed)
 
-        return conv_transpose_grad.gradients(grad_output, x, self.weight, needs, algorithm, order, input_grad)
+        return conv_transpose_grad.gradients(grad_output, x, self._weight, needs, algorithm, order, input_grad)
 
 
 def outputs_first(weight: np.ndarray, groups: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastconv import threads
 from fastconv.call import Calls
-from fastconv.checks import check_array, check_same_dtype
+from fastconv.checks import as_sequence, check_array, check_same_dtype
 from fastconv.codegen.lock import setup
 from fastconv.operators.conv import typed
 from fastconv.operators.docs import pool as pool_docs
@@ -28,6 +28,8 @@ def pooled(prepare: Callable[..., PoolCall], op: str, arrays: tuple, options: tu
     try:
         call = _calls[_key(prepare, op, arrays, options)]
     except (KeyError, TypeError, AttributeError):
+        call = None
+    if call is None:
         call = prepare(op, arrays, *options)
         _calls.keep(_key(prepare, op, arrays, options), call)
     return call(*arrays, out=out)
@@ -103,24 +105,28 @@ _INSIDE = {"return_indices": "indices", "count_include_pad": "include_pad", "div
 def explained(op: str, pass_: str, x_shape: Any, kernel_size: Any, dtype: Any, options: dict[str, Any]) -> PoolProblem:
     """The problem that shapes and a pool's own options describe; kernel_size is an adaptive
     pool's output_size, and y's shape for a max pool's gradient."""
-    dims, x_shape = int(op[-2]), tuple(x_shape)
+    dims = int(op[-2])
     if "max" in op and pass_ == "backward":
-        shapes = with_batch(x_shape, dims), with_batch(tuple(kernel_size), dims)
+        _check_known(op, options, {"layout"})
+        shapes = with_batch(x_shape, dims), with_batch(as_sequence("y's shape", kernel_size), dims)
         return max_gradient_problem(op, *shapes, dtype=dtype, **{"layout": "channels_first", **options})
     if op.startswith("adaptive"):
-        if not set(options) <= {"layout", "return_indices"}:
-            raise TypeError(f"{op}: has no option {', '.join(sorted(set(options) - {'layout', 'return_indices'}))}")
+        _check_known(op, options, {"layout", "return_indices"} if "max" in op else {"layout"})
         named = {_INSIDE.get(name, name): value for name, value in options.items()}
         problem = adaptive_problem(op, with_batch(x_shape, dims), kernel_size, dtype=dtype, **named)
         return problem if pass_ == "forward" else gradient_of(problem)
-    if not isinstance(kernel_size, int) and len(kernel_size) == 1:
+    if isinstance(kernel_size, (tuple, list)) and len(kernel_size) == 1:
         (kernel_size,) = kernel_size  # as the command line has it
     named = {_INSIDE.get(name, name): value for name, value in options.items()}
-    unknown = set(options) - {public_name(name) for name in NAMES[op[: op.index("_pool")]]}
-    if unknown:
-        raise TypeError(f"{op}: has no option {', '.join(sorted(unknown))}")
+    _check_known(op, options, {public_name(name) for name in NAMES[op[: op.index("_pool")]]})
     problem = problem_of(op, x_shape, kernel_size, dtype=dtype, **named)
     return problem if pass_ == "forward" else gradient_of(problem)
+
+
+def _check_known(op: str, options: dict[str, Any], known: set[str]) -> None:
+    """No option but those that the pool has."""
+    if not set(options) <= known:
+        raise TypeError(f"{op}: has no option {', '.join(sorted(set(options) - known))}")
 
 
 def public_name(inside: str) -> str:

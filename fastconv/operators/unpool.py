@@ -192,6 +192,8 @@ def _unpool(axes, x, indices, kernel_size, stride, padding, output_size, layout,
                threads.get_num_threads())  # fmt: skip
         call, plane = _calls[key]
     except (KeyError, TypeError, AttributeError):
+        call = None
+    if call is None:
         call, plane = _unpool_call(axes, x, indices, kernel_size, stride, padding, output_size, layout)
         _calls.keep(key, (call, plane))
     return _checked(f"max_unpool{axes}d", call, plane, x, indices, out)
@@ -203,6 +205,8 @@ def _backward(axes, grad_output, indices, layout, out):
         key = (axes, array_key(grad_output), array_key(indices), layout, threads.get_num_threads())
         call, plane = _calls[key]
     except (KeyError, TypeError, AttributeError):
+        call = None
+    if call is None:
         call, plane = _backward_call(axes, grad_output, indices, layout)
         _calls.keep(key, (call, plane))
     return _checked(f"max_unpool{axes}d_backward", call, plane, grad_output, indices, out)

@@ -73,6 +73,8 @@ def unfold(x: np.ndarray, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
         key = ("unfold", *array_key(x), *map(typed, (kernel_size, dilation, padding, stride)))
         call = _calls[key]
     except (KeyError, TypeError, AttributeError):
+        call = None
+    if call is None:
         call = _unfold_call(x, kernel_size, dilation, padding, stride)
         _calls.keep(key, call)
     return call(x)
@@ -129,6 +131,8 @@ def fold(
         key = ("fold", *array_key(cols), *map(typed, (output_size, kernel_size, dilation, padding, stride)))
         call = _calls[key]
     except (KeyError, TypeError, AttributeError):
+        call = None
+    if call is None:
         call = _fold_call(cols, output_size, kernel_size, dilation, padding, stride)
         _calls.keep(key, call)
     return call(cols)
