@@ -23,7 +23,6 @@ from fastconv.operators.adaptive import (
 )
 from fastconv.operators.conv import conv1d, conv2d, conv3d
 from fastconv.operators.conv_grad import (
-    ConvGradients,
     conv1d_backward,
     conv1d_input_grad,
     conv1d_weight_grad,
@@ -46,6 +45,7 @@ from fastconv.operators.conv_transpose_grad import (
     conv_transpose3d_input_grad,
     conv_transpose3d_weight_grad,
 )
+from fastconv.operators.gradients import ConvGradients
 from fastconv.operators.layers import Conv1d, Conv2d, Conv3d
 from fastconv.operators.layers_transposed import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from fastconv.operators.pool import (

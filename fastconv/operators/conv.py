@@ -11,7 +11,7 @@ from fastconv.call import Call, Calls
 from fastconv.checks import check_array, check_choice, check_same_dtype
 from fastconv.codegen.lock import setup
 from fastconv.operators.docs.conv import described
-from fastconv.problem.conv import conv_problem
+from fastconv.problem.conv import Problem, conv_problem
 
 _calls = Calls(512)
 
@@ -172,12 +172,17 @@ def prepare(op, x, weight, bias, residual, algorithm, packed, **options) -> Call
         bias_shape=None if bias is None else bias.shape,
         residual_shape=None if residual is None else (*batch, *residual.shape), **options,
     )  # fmt: skip
+    return planned(op, problem, (x, weight, bias, residual), algorithm, packed)
+
+
+def planned(op: str, problem: Problem, arrays: tuple, algorithm: str, packed: bool) -> Call:
+    """The call for a problem of this operator; `arrays`: its images, weights, bias and residual, or what is read so."""
     with setup:
         check_algorithm(op, algorithm)
         if algorithm != "tune":
-            return Call(problem, x, algorithm, packed)
+            return Call(problem, arrays[0], algorithm, packed)
         from fastconv import tuning
-    return tuning.tuned(problem, (x, weight, bias, residual), packed)  # which may take a while
+    return tuning.tuned(problem, arrays, packed)  # which may take a while
 
 
 def check_algorithm(op: str, algorithm: Any) -> None:

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from fastconv import threads
-from fastconv.call import Call, Calls, plain
-from fastconv.checks import as_shape, check_array, check_same_dtype
-from fastconv.codegen.lock import setup
-from fastconv.operators.conv import check_algorithm, typed
 from fastconv.operators.docs.conv import described
+from fastconv.operators.gradients import ConvGradients, Gradients
 from fastconv.problem.conv import Problem, conv_problem
 
-# The options of a convolution that its gradients know, in the order in which they are handed on.
-OPTIONS = ("stride", "padding", "dilation", "groups", "padding_mode", "layout", "precision")
-_calls = Calls(512)
+
+class _OfConvolution(Gradients):
+    NOUN = "convolution"
+    OPTIONS = ("stride", "padding", "dilation", "groups", "padding_mode", "layout", "precision")
+
+    def problem(self, op: str, x_shape: tuple, weight_shape: tuple, pass_: str, **options: Any) -> Problem:
+        return replace(conv_problem(op, x_shape, weight_shape, **options), pass_=pass_)
+
+    def result_shape(self, problem: Problem) -> tuple[int, ...]:
+        return problem.y_shape
+
+    def for_bias(self, problem: Problem) -> Problem:
+        return replace(problem, pass_="forward")
+
+    def reading(self, pass_: str, grad_output: Any, other: Any) -> tuple[Any, Any]:
+        return (grad_output, other) if pass_ == "input_grad" else (other, grad_output)
 
 
-class ConvGradients(NamedTuple):
-    """The gradients of a loss with respect to a convolution's input, weight and bias; None where not asked for."""
-
-    input: np.ndarray | None
-    weight: np.ndarray | None
-    bias: np.ndarray | None
+GRADIENTS = _OfConvolution()
 
 
 def _input_grad(op: str):
@@ -103,9 +106,8 @@ def _input_grad(op: str):
                  [2., 4., 2.],
                  [1., 2., 1.]]]], dtype=float32)
         """
-        options = (stride, padding, dilation, groups, padding_mode, layout, precision)
-        call = _prepared(op, "input_grad", (grad_output, weight), input_shape, algorithm, options)
-        return call(grad_output, weight, None, None, out)
+        order = op, stride, padding, dilation, groups, padding_mode, layout, precision
+        return GRADIENTS.run("input_grad", (grad_output, weight), input_shape, algorithm, order, out)
 
     return described(input_grad, f"{op}_input_grad")
 
@@ -178,9 +180,8 @@ def _weight_grad(op: str):
         array([[[[ 8., 12.],
                  [20., 24.]]]], dtype=float32)
         """
-        options = (stride, padding, dilation, groups, padding_mode, layout, precision)
-        call = _prepared(op, "weight_grad", (grad_output, x), weight_shape, algorithm, options)
-        return call(x, grad_output, None, None, out)
+        order = op, stride, padding, dilation, groups, padding_mode, layout, precision
+        return GRADIENTS.run("weight_grad", (grad_output, x), weight_shape, algorithm, order, out)
 
     return described(weight_grad, f"{op}_weight_grad")
 
@@ -234,13 +235,8 @@ def _backward(op: str):
         >>> grads.input is None, grads.weight.shape, grads.bias
         (True, (4, 3, 3, 3), array([72., 72., 72., 72.], dtype=float32))
         """
-        options = (stride, padding, dilation, groups, padding_mode, layout, precision)
-
-        def grad_of_input(grad_output, x, weight):
-            call = _prepared(op, "input_grad", (grad_output, weight), x.shape, algorithm, options)
-            return call(grad_output, weight, None, None, None)
-
-        return gradients(op, grad_output, x, weight, needs, algorithm, options, grad_of_input)
+        order = op, stride, padding, dilation, groups, padding_mode, layout, precision
+        return GRADIENTS.compute(grad_output, x, weight, needs, algorithm, order)
 
     return described(backward, f"{op}_backward")
 
@@ -249,101 +245,3 @@ _OPS = "conv1d", "conv2d", "conv3d"
 conv1d_input_grad, conv2d_input_grad, conv3d_input_grad = map(_input_grad, _OPS)
 conv1d_weight_grad, conv2d_weight_grad, conv3d_weight_grad = map(_weight_grad, _OPS)
 conv1d_backward, conv2d_backward, conv3d_backward = map(_backward, _OPS)
-
-
-def gradients(op, grad_output, x, weight, needs, algorithm, options, input_grad: Callable) -> ConvGradients:
-    """Check everything, and compute what is needed; `input_grad` computes the input's of checked arrays."""
-    for_input, for_weight, for_bias = three_flags(needs)
-    axes = int(op[-2]) + 2
-    grad_output, x = (check_array(*named, (axes - 1, axes)) for named in (("grad_output", grad_output), ("x", x)))
-    weight = check_array("weight", weight, axes)
-    check_same_dtype(grad_output, x, weight, names=("grad_output", "x", "weight"))
-    problem = _problem(op, x.shape, weight.shape, weight.dtype, options)
-    _check_grad_output(grad_output, problem, x.ndim)
-    dx = dw = db = None
-    if for_input:
-        dx = input_grad(grad_output, x, weight)
-    if for_weight:
-        call = _prepared(op, "weight_grad", (grad_output, x), weight.shape, algorithm, options)
-        dw = call(x, grad_output, None, None, None)
-    if for_bias:
-        db = bias_grad(grad_output, problem)
-    return ConvGradients(dx, dw, db)
-
-
-def three_flags(needs: Any) -> tuple[bool, bool, bool]:
-    """Three flags."""
-    if not isinstance(needs, (tuple, list)):
-        raise TypeError(f"needs must be three bools: of input, weight and bias; got {needs!r}")
-    if len(needs) != 3:
-        raise ValueError(f"needs must be three bools: of input, weight and bias; got {len(needs)} values")
-    for flag in needs:
-        if not isinstance(flag, (bool, np.bool_)):
-            raise TypeError(f"needs must be three bools: of input, weight and bias; got {needs!r}")
-    return tuple(map(bool, needs))
-
-
-def bias_grad(grad_output: np.ndarray, problem: Problem) -> np.ndarray:
-    """The sum of grad_output over images and pixels; narrow types are added up in float32 and rounded once."""
-    db = np.zeros(problem.k, grad_output.dtype)
-    if grad_output.size:
-        with setup:
-            from fastconv import dispatch
-
-            execution = dispatch.bias_execution(problem)
-        execution.run(plain(grad_output), None, None, None, db)
-    return db
-
-
-def _prepared(op: str, pass_: str, arrays: tuple, shape: Any, algorithm: str, options: tuple) -> Call:
-    """The call for one pass on these arrays: (grad_output, weight or x), with the shape of what is computed."""
-    try:
-        key = (
-            op, pass_, *((a.shape, a.strides, a.dtype, a.__class__) for a in arrays), typed(shape), algorithm,
-            *map(typed, options), threads.get_num_threads(),
-        )  # fmt: skip
-        return _calls[key]
-    except (KeyError, TypeError, AttributeError):
-        pass
-    call = prepare(op, pass_, arrays, shape, algorithm, options)
-    _calls.keep(key, call)
-    return call
-
-
-def prepare(
-    op: str, pass_: str, arrays: tuple, shape: Any, algorithm: str, options: tuple, packed: bool = False
-) -> Call:
-    """Check arrays and options of one pass and plan it."""
-    axes = int(op[-2]) + 2
-    grad_output = check_array("grad_output", arrays[0], (axes - 1, axes))
-    if pass_ == "input_grad":
-        name, other = "weight", check_array("weight", arrays[1], axes)
-        x_shape, weight_shape = as_shape("input_shape", shape, grad_output.ndim, 0), other.shape
-    else:
-        name, other = "x", check_array("x", arrays[1], (axes - 1, axes))
-        x_shape, weight_shape = other.shape, as_shape("weight_shape", shape, axes, 0)
-    check_same_dtype(grad_output, other, names=("grad_output", name))
-    problem = _problem(op, x_shape, weight_shape, other.dtype, options)
-    _check_grad_output(grad_output, problem, len(x_shape))
-    problem = replace(problem, pass_=pass_)
-    read, beside = (grad_output, other) if pass_ == "input_grad" else (other, grad_output)
-    check_algorithm(f"{op}_{pass_}", algorithm)
-    with setup:
-        if algorithm != "tune":
-            return Call(problem, read, algorithm, packed)
-        from fastconv import tuning
-    return tuning.tuned(problem, (read, beside, None, None), packed)
-
-
-def _problem(op: str, x_shape: tuple, weight_shape: tuple, dtype: Any, options: tuple) -> Problem:
-    """The forward problem of these shapes."""
-    batch = () if len(x_shape) == int(op[-2]) + 2 else (1,)
-    named = dict(zip(OPTIONS, options, strict=True))
-    return conv_problem(op, (*batch, *x_shape), tuple(weight_shape), dtype=dtype, **named)
-
-
-def _check_grad_output(grad_output: np.ndarray, problem: Problem, axes: int) -> None:
-    """It must have the shape of the forward result."""
-    expected = problem.y_shape[-axes:]
-    if grad_output.shape != expected:
-        raise ValueError(f"grad_output must have the convolution's output shape {expected}, got {grad_output.shape}")

@@ -9,8 +9,7 @@ import numpy as np
 from fastconv import threads
 from fastconv.call import Call, Calls
 from fastconv.checks import check_array, check_same_dtype
-from fastconv.codegen.lock import setup
-from fastconv.operators.conv import check_algorithm, typed
+from fastconv.operators.conv import planned, typed
 from fastconv.operators.docs.transposed import described
 from fastconv.problem.transposed import transposed_problem
 
@@ -161,9 +160,4 @@ def prepare(op, x, weight, bias, algorithm, packed, **options) -> Call:
     problem = transposed_problem(
         op, (*batch, *x.shape), weight.shape, dtype=dtype, bias_shape=None if bias is None else bias.shape, **options
     )
-    with setup:
-        check_algorithm(op, algorithm)
-        if algorithm != "tune":
-            return Call(problem, x, algorithm, packed)
-        from fastconv import tuning
-    return tuning.tuned(problem, (x, weight, bias, None), packed)  # which may take a while
+    return planned(op, problem, (x, weight, bias, None), algorithm, packed)

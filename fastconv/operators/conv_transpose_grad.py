@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from fastconv import threads
-from fastconv.call import Call, Calls
-from fastconv.checks import as_shape, check_array, check_same_dtype
-from fastconv.codegen.lock import setup
-from fastconv.operators.conv import check_algorithm, typed
-from fastconv.operators.conv_grad import ConvGradients, bias_grad, three_flags
 from fastconv.operators.conv_transpose import OPS
 from fastconv.operators.docs.transposed import described
+from fastconv.operators.gradients import ConvGradients, Gradients
 from fastconv.problem.conv import Problem
 from fastconv.problem.transposed import bias_problem, transposed_problem
 
-# The options that gradients know, in the order in which they are handed on behind the operator's name.
-OPTIONS = ("stride", "padding", "output_padding", "groups", "dilation", "layout", "precision")
-_calls = Calls(512)
+
+class _OfTransposed(Gradients):
+    NOUN = "transposed convolution"
+    OPTIONS = ("stride", "padding", "output_padding", "groups", "dilation", "layout", "precision")
+
+    def problem(self, op: str, x_shape: tuple, weight_shape: tuple, pass_: str, **options: Any) -> Problem:
+        return transposed_problem(op, x_shape, weight_shape, pass_=pass_, **options)
+
+    def result_shape(self, problem: Problem) -> tuple[int, ...]:
+        return problem.x_shape
+
+    def for_bias(self, problem: Problem) -> Problem:
+        return bias_problem(problem)
+
+    def reading(self, pass_: str, grad_output: Any, other: Any) -> tuple[Any, Any]:
+        return grad_output, other
+
+
+GRADIENTS = _OfTransposed()
 
 
 def _input_grad(op: str):
@@ -88,9 +98,8 @@ def _input_grad(op: str):
         array([[[[4., 4.],
                  [4., 4.]]]], dtype=float32)
         """
-        options = op, stride, padding, output_padding, groups, dilation, layout, precision
-        call = prepared("input_grad", (grad_output, weight), input_shape, algorithm, options)
-        return call(grad_output, weight, None, None, out)
+        order = op, stride, padding, output_padding, groups, dilation, layout, precision
+        return GRADIENTS.run("input_grad", (grad_output, weight), input_shape, algorithm, order, out)
 
     return described(input_grad, f"{op}_input_grad")
 
@@ -162,9 +171,8 @@ def _weight_grad(op: str):
         array([[[[4., 4.],
                  [4., 4.]]]], dtype=float32)
         """
-        options = op, stride, padding, output_padding, groups, dilation, layout, precision
-        call = prepared("weight_grad", (grad_output, x), weight_shape, algorithm, options)
-        return call(grad_output, x, None, None, out)
+        order = op, stride, padding, output_padding, groups, dilation, layout, precision
+        return GRADIENTS.run("weight_grad", (grad_output, x), weight_shape, algorithm, order, out)
 
     return described(weight_grad, f"{op}_weight_grad")
 
@@ -218,8 +226,8 @@ def _backward(op: str):
         >>> grads.input.shape, grads.weight.shape, grads.bias
         ((2, 3, 4, 4), (3, 5, 2, 2), array([128., 128., 128., 128., 128.], dtype=float32))
         """
-        options = op, stride, padding, output_padding, groups, dilation, layout, precision
-        return gradients(grad_output, x, weight, needs, algorithm, options)
+        order = op, stride, padding, output_padding, groups, dilation, layout, precision
+        return GRADIENTS.compute(grad_output, x, weight, needs, algorithm, order)
 
     return described(backward, f"{op}_backward")
 
@@ -227,76 +235,3 @@ def _backward(op: str):
 conv_transpose1d_input_grad, conv_transpose2d_input_grad, conv_transpose3d_input_grad = map(_input_grad, OPS)
 conv_transpose1d_weight_grad, conv_transpose2d_weight_grad, conv_transpose3d_weight_grad = map(_weight_grad, OPS)
 conv_transpose1d_backward, conv_transpose2d_backward, conv_transpose3d_backward = map(_backward, OPS)
-
-
-def gradients(grad_output, x, weight, needs, algorithm, options, input_grad: Callable | None = None) -> ConvGradients:
-    """Check everything, and compute what is needed; `input_grad` computes the input's of checked arrays."""
-    for_input, for_weight, for_bias = three_flags(needs)
-    axes = int(options[0][-2]) + 2
-    grad_output = check_array("grad_output", grad_output, (axes - 1, axes))
-    x, weight = check_array("x", x, (axes - 1, axes)), check_array("weight", weight, axes)
-    check_same_dtype(grad_output, x, weight, names=("grad_output", "x", "weight"))
-    problem = _problem("weight_grad", grad_output, x.shape, weight.shape, options)
-    dx = dw = db = None
-    if for_input:
-        if input_grad is not None:
-            dx = input_grad(grad_output, x, weight)
-        else:
-            call = prepared("input_grad", (grad_output, weight), x.shape, algorithm, options)
-            dx = call(grad_output, weight, None, None, None)
-    if for_weight:
-        call = prepared("weight_grad", (grad_output, x), weight.shape, algorithm, options)
-        dw = call(grad_output, x, None, None, None)
-    if for_bias:
-        db = bias_grad(grad_output, bias_problem(problem))
-    return ConvGradients(dx, dw, db)
-
-
-def prepared(pass_: str, arrays: tuple, shape: Any, algorithm: str, options: tuple) -> Call:
-    """The call for one pass on these arrays: (grad_output, weight or x), with the shape of what is computed."""
-    try:
-        key = (
-            pass_, *((a.shape, a.strides, a.dtype, a.__class__) for a in arrays), typed(shape), algorithm,
-            *map(typed, options), threads.get_num_threads(),
-        )  # fmt: skip
-        return _calls[key]
-    except (KeyError, TypeError, AttributeError):
-        pass
-    call = prepare(pass_, arrays, shape, algorithm, options)
-    _calls.keep(key, call)
-    return call
-
-
-def prepare(pass_: str, arrays: tuple, shape: Any, algorithm: str, options: tuple, packed: bool = False) -> Call:
-    """Check arrays and options of one pass and plan it."""
-    op, axes = options[0], int(options[0][-2]) + 2
-    grad_output = check_array("grad_output", arrays[0], (axes - 1, axes))
-    if pass_ == "input_grad":
-        name, other = "weight", check_array("weight", arrays[1], axes)
-        x_shape, weight_shape = as_shape("input_shape", shape, grad_output.ndim, 0), other.shape
-    else:
-        name, other = "x", check_array("x", arrays[1], (axes - 1, axes))
-        x_shape, weight_shape = other.shape, as_shape("weight_shape", shape, axes, 0)
-    check_same_dtype(grad_output, other, names=("grad_output", name))
-    problem = _problem(pass_, grad_output, x_shape, weight_shape, options)
-    check_algorithm(f"{op}_{pass_}", algorithm)
-    with setup:
-        if algorithm != "tune":
-            return Call(problem, grad_output, algorithm, packed)
-        from fastconv import tuning
-    return tuning.tuned(problem, (grad_output, other, None, None), packed)
-
-
-def _problem(pass_: str, grad_output: np.ndarray, x_shape: tuple, weight_shape: tuple, options: tuple) -> Problem:
-    """The problem of a pass of these shapes, which grad_output's must be the result's of."""
-    op, *values = options
-    axes = int(op[-2]) + 2
-    batch = () if len(x_shape) == axes else (1,)
-    named = dict(zip(OPTIONS, values, strict=True))
-    problem = transposed_problem(op, (*batch, *x_shape), weight_shape, dtype=grad_output.dtype, pass_=pass_, **named)
-    expected = problem.x_shape[len(batch) :]
-    if grad_output.shape != expected:
-        raise ValueError(
-            f"grad_output must have the transposed convolution's output shape {expected}, got {grad_output.shape}"
-        )
-    return problem

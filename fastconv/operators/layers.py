@@ -12,7 +12,7 @@ from fastconv.codegen.lock import setup
 from fastconv.operators import conv_grad
 from fastconv.operators.batch_norm import batch_norm_fold
 from fastconv.operators.conv import check_algorithm, prepare
-from fastconv.operators.conv_grad import ConvGradients
+from fastconv.operators.gradients import ConvGradients, Gradients
 from fastconv.problem.conv import conv_problem
 
 MOST_CALLS = 64  # prepared calls that one layer remembers
@@ -65,13 +65,23 @@ class Layer:
                 packed = self._packed[form] = prepared.pack(self._weight)
         return packed
 
-    def _trainable(self) -> dict[str, Any]:
-        """The options of the gradients."""
-        options = dict(self._options)
-        activation = options.pop("activation")
+    def _differentiate(self, gradients: Gradients, grad_output, x, needs, algorithm: str) -> ConvGradients:
+        """The gradients at x, the input's from weights that are packed for it once."""
+        activation = self._options["activation"]
         if activation is not None:
             raise ValueError(f"backward: the layer has activation={activation!r}; its gradient needs one without")
-        return options
+        order = self._op, *(self._options[name] for name in gradients.OPTIONS)
+
+        def input_grad(grad_output, x, weight):
+            key = "input_grad", grad_output.shape, grad_output.strides, x.shape, algorithm, threads.get_num_threads()
+            prepared, packed = self._calls.get(key, (None, None))
+            if prepared is None:
+                arrays = grad_output, weight
+                prepared = gradients.prepare("input_grad", arrays, x.shape, algorithm, order, True)
+                packed = self._keep(key, prepared)
+            return prepared(grad_output, weight, None, None, None, packed)
+
+        return gradients.compute(grad_output, x, self._weight, needs, algorithm, order, input_grad)
 
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={value!r}" for name, value in self._options.items())
@@ -170,22 +180,7 @@ class _Conv(Layer):
             As for `conv2d_backward`; or if the layer has an activation, whose derivative takes its result: convolve
             without one to train.
         """
-        options = self._trainable()
-
-        def input_grad(grad_output, x, weight):
-            key = "input_grad", grad_output.shape, grad_output.strides, x.shape, algorithm, threads.get_num_threads()
-            try:
-                prepared, packed = self._calls[key]
-            except KeyError:
-                prepared = None
-            if prepared is None:
-                arrays = grad_output, weight
-                prepared = conv_grad.prepare(self._op, "input_grad", arrays, x.shape, algorithm, order, True)
-                packed = self._keep(key, prepared)
-            return prepared(grad_output, weight, None, None, None, packed)
-
-        order = tuple(options[name] for name in conv_grad.OPTIONS)
-        return conv_grad.gradients(self._op, grad_output, x, self._weight, needs, algorithm, order, input_grad)
+        return self._differentiate(conv_grad.GRADIENTS, grad_output, x, needs, algorithm)
 
     def _prepare(self, x, residual):
         prepared = prepare(self._op, x, self._weight, self._bias, residual, self._algorithm, True, **self._options)

@@ -11,8 +11,8 @@ from fastconv.checks import as_size, check_array, check_same_dtype
 from fastconv.operators import conv_transpose_grad
 from fastconv.operators.batch_norm import batch_norm_fold
 from fastconv.operators.conv import check_algorithm
-from fastconv.operators.conv_grad import ConvGradients
 from fastconv.operators.conv_transpose import prepare
+from fastconv.operators.gradients import ConvGradients
 from fastconv.operators.layers import Layer
 from fastconv.problem.transposed import transposed_problem
 
@@ -96,22 +96,7 @@ class _ConvTranspose(Layer):
             As for `conv_transpose2d_backward`; or if the layer has an activation, whose derivative takes its result:
             convolve without one to train.
         """
-        options = self._trainable()
-        order = self._op, *(options[name] for name in conv_transpose_grad.OPTIONS)
-
-        def input_grad(grad_output, x, weight):
-            key = "input_grad", grad_output.shape, grad_output.strides, x.shape, algorithm, threads.get_num_threads()
-            try:
-                prepared, packed = self._calls[key]
-            except KeyError:
-                prepared = None
-            if prepared is None:
-                arrays = grad_output, weight
-                prepared = conv_transpose_grad.prepare("input_grad", arrays, x.shape, algorithm, order, True)
-                packed = self._keep(key, prepared)
-            return prepared(grad_output, weight, None, None, None, packed)
-
-        return conv_transpose_grad.gradients(grad_output, x, self._weight, needs, algorithm, order, input_grad)
+        return self._differentiate(conv_transpose_grad.GRADIENTS, grad_output, x, needs, algorithm)
 
 
 def outputs_first(weight: np.ndarray, groups: int) -> np.ndarray:
