@@ -46,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--plot", metavar="FILE")
     bench.add_argument("--scaling", action="store_true",
                        help="instead of a network: one convolution with each of its sizes from 16 to 512")  # fmt: skip
-    bench.add_argument("--regret", action="store_true", help="time every algorithm, on odd shapes too, against auto's")
+    bench.add_argument("--regret", action="store_true",
+                       help="time every algorithm, on odd shapes too, against auto's: of conv2d in all networks, "
+                            "or of the set conv1d, conv3d or transposed")  # fmt: skip
     bench.add_argument("--errors", action="store_true", help="instead of times: every algorithm's errors")
     bench.add_argument("--write", metavar="DOCUMENT", help="put the table of --regret or --errors into it")
     bench.add_argument("--seed", type=int, default=0, help="of the random numbers of --regret and --errors")
@@ -119,7 +121,9 @@ def _bench(options: argparse.Namespace) -> int:
     if options.regret:
         from fastconv.bench import regret
 
-        regret.run(options.layout, options.dtype, threads, options.api, options.seed, options.write, options.pass_)
+        family = options.network if options.network in regret.FAMILIES else "conv2d"
+        regret.run(options.layout, options.dtype, threads, options.api, options.seed, options.write, options.pass_,
+                   family)  # fmt: skip
         return 0
     if options.write or options.seed:
         raise ValueError("--write and --seed are for --errors and --regret")

@@ -69,7 +69,7 @@ def test_a_run_writes_its_table(tmp_path, monkeypatch, capsys, pass_):
     name = f"regret {what} float32 channels_first"
     document.write_text(f"x\n<!-- {name} -->\n<!-- /{name} -->\n")
     small = [conv2d_problem((1, 4, 6, 6), (4, 4, 3, 3), dtype=FLOAT)]
-    monkeypatch.setattr(regret, "network_problems", lambda layout, dtype: small)
+    monkeypatch.setattr(regret, "network_problems", lambda *_: small)
     monkeypatch.setattr(regret, "RANDOM", 2)
     monkeypatch.setattr(regret, "BUDGET", 0.001)
     monkeypatch.setattr(regret, "AGAIN", 0.001)
@@ -77,3 +77,15 @@ def test_a_run_writes_its_table(tmp_path, monkeypatch, capsys, pass_):
     text = document.read_text()
     assert text.startswith("x\n") and "| 1 | 3 |" in text and "| 2 | 3 |" in text
     assert f"3 shapes, {what}, float32, channels_first, 2 threads" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("pass_", ["forward", "input_grad", "weight_grad"])
+@pytest.mark.parametrize("family", ["conv1d", "conv3d", "transposed"])
+def test_other_dimensions_are_measured_too(family, pass_):
+    ops = regret.FAMILIES[family]
+    problems = regret.random_problems(12, 0, "channels_first", FLOAT, ops, pass_)
+    assert {p.op for p in problems} == set(ops) and {p.own_pass for p in problems} == {pass_}
+    assert regret.network_problems("channels_last", FLOAT, ops, pass_)
+    small = min(problems, key=lambda p: p.bytes)
+    (row,) = regret.measure([small], False, lambda calls, budget: {name: call() or 1.0 for name, call in calls.items()})
+    assert row.auto in row.times

@@ -347,6 +347,12 @@ def test_command_line(file, measured, capsys, tmp_path):
     assert other.read_text() == "["
 
 
+def test_command_line_for_signals(file, measured, capsys):
+    assert main(["tune", "mnist1d", "--api", "both"]) == 0
+    text = capsys.readouterr().out
+    assert measured.count > 0 and "conv1d  " in text and "Conv1d  " in text and len(winners.read()) == measured.count
+
+
 def test_interrupted(file, measured, capsys, monkeypatch):
     def measure(calls):
         if measured.count == 2:

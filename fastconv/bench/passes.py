@@ -77,9 +77,14 @@ def _ours(data: Data, what: str) -> Callable:
     return functools.partial(function, **data.layer.kwargs, layout=data.layout)
 
 
+def class_of(op: str) -> str:
+    """The name of an operator's layer."""
+    return "".join(word.capitalize() for word in op.split("_"))
+
+
 def _forward(data: Data) -> dict[str, Call]:
     x, w, conv = data.x, data.w, _ours(data, "")
-    name = "".join(word.capitalize() for word in data.layer.op.split("_"))
+    name = class_of(data.layer.op)
     held = getattr(fc, name)(w, None, **data.layer.kwargs, layout=data.layout)
     return {"function": lambda: conv(x, w, None), "layer": lambda: held(x)}
 

@@ -13,13 +13,26 @@ from fastconv import dispatch, tuning
 from fastconv.bench import comparison, report
 from fastconv.bench.runner import dtype_of, geometric_mean
 from fastconv.networks import all_layers
-from fastconv.problem.conv import PASSES, Problem, conv2d_problem
+from fastconv.problem.conv import PASSES, Problem, conv_problem
+from fastconv.problem.transposed import transposed_problem
 
 RANDOM = 100  # odd shapes besides those of the networks
 MOST_FLOPS, MOST_BYTES = 2e9, 64e6  # of an odd shape: some milliseconds
 BUDGET = 0.12  # seconds a shape
 SUSPECT, AGAIN = 1.1, 0.5  # a regret from here on is measured once more, the two algorithms alone, for so many seconds
 WORST = 10
+# What is measured together, by the name of the set of networks that has most of it.
+FAMILIES = {
+    "conv2d": ("conv2d",),
+    "conv1d": ("conv1d",),
+    "conv3d": ("conv3d",),
+    "transposed": ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
+}
+SIZES = {
+    1: (4000, 100, 15),
+    2: (160, 15, 7),
+    3: (40, 7, 4),
+}  # of random images, of kernels, of kernels alike on all axes
 
 
 @dataclass(frozen=True)
@@ -41,30 +54,40 @@ class Row:
         return self.times[self.auto] / self.times[self.best]
 
 
-def network_problems(layout: str, dtype: np.dtype) -> list[Problem]:
-    """The convolutions of every network, each shape once."""
-    layers = [layer for layer in all_layers() if layer.op == "conv2d"]
-    return [conv2d_problem(layer.x_shape(1, layout), layer.weight_shape, dtype=dtype, layout=layout, **layer.kwargs)
-            for layer in layers]  # fmt: skip
+def network_problems(layout: str, dtype: np.dtype, ops: tuple[str, ...] = FAMILIES["conv2d"],
+                     pass_: str = "forward") -> list[Problem]:  # fmt: skip
+    """One pass of these operators in every network, each shape once."""
+    layers = [layer for layer in all_layers() if layer.op in ops]
+    return [_problem(layer.op, layer.x_shape(1, layout), layer.weight_shape, pass_, dtype=dtype, layout=layout,
+                     **layer.kwargs) for layer in layers]  # fmt: skip
 
 
-def random_problems(count: int, seed: int, layout: str, dtype: np.dtype) -> list[Problem]:
+def random_problems(count: int, seed: int, layout: str, dtype: np.dtype, ops: tuple[str, ...] = FAMILIES["conv2d"],
+                    pass_: str = "forward") -> list[Problem]:  # fmt: skip
     """Shapes that nobody would name: odd channels, thin images, large kernels, borders of all kinds."""
     rng, found = np.random.default_rng(seed), {}
     while len(found) < count:
-        problem = _random_problem(rng, layout, dtype)
+        op = ops[0] if len(ops) == 1 else str(rng.choice(ops))
+        problem = _random_problem(rng, op, layout, dtype, pass_)
         if problem is not None and problem.flops <= MOST_FLOPS and problem.bytes <= MOST_BYTES:
             found[problem] = None
     return list(found)
 
 
-def _random_problem(rng: np.random.Generator, layout: str, dtype: np.dtype) -> Problem | None:
+def _random_problem(rng: np.random.Generator, op: str, layout: str, dtype: np.dtype, pass_: str) -> Problem | None:
+    axes = int(op[-2])
+    most, taps, usual = SIZES[axes]
+
     def size(most: float) -> int:
         """Small sizes are as likely as large ones."""
         return int(np.exp(rng.uniform(0, np.log(most + 1))))
 
-    n, c, k, h, w = size(7) if rng.random() < 0.3 else 1, size(512), size(512), size(160), size(160)
-    kernel = (3, 3) if rng.random() < 0.4 else (size(15), size(15)) if rng.random() < 0.5 else (size(7),) * 2
+    n, c, k = size(7) if rng.random() < 0.3 else 1, size(512), size(512)
+    sizes = [size(most) for _ in range(axes)]
+    if rng.random() < 0.4:
+        kernel = (3,) * axes
+    else:
+        kernel = tuple(size(taps) for _ in range(axes)) if rng.random() < 0.5 else (size(usual),) * axes
     groups = 1
     if rng.random() < 0.25:
         groups = c if rng.random() < 0.5 else int(rng.choice([2, 4, 8, 32]))
@@ -72,15 +95,23 @@ def _random_problem(rng: np.random.Generator, layout: str, dtype: np.dtype) -> P
         if groups == c:
             k = c * int(rng.integers(1, 4))
     unit = rng.random() < 0.6
-    stride = (1, 1) if unit else tuple(int(v) for v in rng.integers(1, 4, 2))
-    dilation = (1, 1) if rng.random() < 0.8 else tuple(int(v) for v in rng.integers(1, 5, 2))
+    stride = (1,) * axes if unit else tuple(int(v) for v in rng.integers(1, 4, axes))
+    dilation = (1,) * axes if rng.random() < 0.8 else tuple(int(v) for v in rng.integers(1, 5, axes))
     pads = tuple((size(r) - 1, size(r) - 1) for r in kernel) if rng.random() < 0.5 else "same"
-    shape = (n, c, h, w) if layout == "channels_first" else (n, h, w, c)
+    shape = (n, c, *sizes) if layout == "channels_first" else (n, *sizes, c)
+    weight = (c, k // groups) if "transpose" in op else (k, c // groups)
     try:
-        return conv2d_problem(shape, (k, c // groups, *kernel), dtype=dtype, layout=layout, groups=groups,
-                              stride=stride, dilation=dilation, padding=pads)  # fmt: skip
+        return _problem(op, shape, (*weight, *kernel), pass_, dtype=dtype, layout=layout, groups=groups, stride=stride,
+                        dilation=dilation, padding=pads)  # fmt: skip
     except ValueError:  # the kernel is larger than the image
         return None
+
+
+def _problem(op: str, x_shape: tuple, weight_shape: tuple, pass_: str, **options) -> Problem:
+    """The problem of a pass, as the operators make it."""
+    if "transpose" in op:
+        return transposed_problem(op, x_shape, weight_shape, pass_=pass_, **options)
+    return replace(conv_problem(op, x_shape, weight_shape, **options), pass_=pass_)
 
 
 def measure(problems: Iterable[Problem], packed: bool, in_turns=tuning.in_turns) -> Iterator[Row]:
@@ -139,19 +170,22 @@ def markdown(results: dict[int, list[Row]], machine: dict[str, str]) -> str:
 
 
 def run(layout: str, dtype: str, threads: tuple[int, ...], api: str, seed: int, document: str | None,
-        pass_: str = "forward") -> None:  # fmt: skip
+        pass_: str = "forward", family: str = "conv2d") -> None:  # fmt: skip
     """Measure, print the tables, and put them into a document."""
     if pass_ not in PASSES:
         raise ValueError(f"--regret: --pass must be one of {', '.join(PASSES)}, got {pass_!r}")
     if api == "both":
         api = "layer" if pass_ == "forward" else "function"
     what = f"{api if pass_ == 'forward' else pass_} {dtype} {layout}"
+    if family != "conv2d":
+        what = f"{family} {what}"
     markers = f"<!-- regret {what} -->", f"<!-- /regret {what} -->"
     if document:
         comparison.place(document, *markers)
     kind = dtype_of(dtype)
-    problems = network_problems(layout, kind) + random_problems(RANDOM, seed, layout, kind)
-    problems = [replace(problem, pass_=pass_) for problem in problems]
+    ops = FAMILIES[family]
+    problems = network_problems(layout, kind, ops, pass_)
+    problems += random_problems(RANDOM, seed, layout, kind, ops, pass_)
     results: dict[int, list[Row]] = {}
     for count in threads:
         print(f"{len(problems)} shapes, {what.replace(' ', ', ')}, {count} threads", flush=True)

@@ -11,6 +11,7 @@ import numpy as np
 
 import fastconv as fc
 from fastconv import winners
+from fastconv.bench.passes import class_of
 from fastconv.bench.runner import dtype_of, geometric_mean
 from fastconv.networks import Layer, all_layers, network
 
@@ -19,10 +20,10 @@ APIS = {"function": (False,), "layer": (True,), "both": (False, True)}
 
 @dataclass(frozen=True)
 class Tuned:
-    """One layer, with weights new at each call or packed; milliseconds."""
+    """One layer; milliseconds."""
 
     label: str
-    packed: bool
+    api: str  # the function, with weights new at each call, or the layer, with weights packed
     auto: str
     winner: str
     auto_ms: float
@@ -35,10 +36,9 @@ class Tuned:
         return self.auto_ms / self.best_ms
 
     def __str__(self) -> str:
-        api = "Conv2d" if self.packed else "conv2d"
         change = self.auto if self.winner == self.auto else f"{self.auto} -> {self.winner}"
         before = "" if self.measured else "  remembered"
-        return (f"{self.label:<44}  {api}  {change:<24}  {self.auto_ms:9.4f} ms  {self.best_ms:9.4f} ms  "
+        return (f"{self.label:<44}  {self.api}  {change:<24}  {self.auto_ms:9.4f} ms  {self.best_ms:9.4f} ms  "
                 f"{self.gain:5.2f}{before}")  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
             raise ValueError("network: say which to tune, or all, or --merge FILE")
         return 0
     layers = all_layers() if options.network == "all" else network(options.network)
-    layers = tuple(layer for layer in layers if layer.op == "conv2d")
+    layers = tuple(layer for layer in layers if layer.op.startswith("conv"))
     threads = options.threads or fc.get_num_threads()
     if options.batch < 1 or threads < 1:
         raise ValueError(f"--batch and --threads must be at least 1, got {options.batch} and {threads}")
@@ -83,7 +83,7 @@ def _tune(layer: Layer, layout: str, dtype: np.dtype, batch: int, packed: bool) 
     shape, options = layer.x_shape(batch, layout), {**layer.kwargs, "layout": layout}
 
     def plan() -> fc.Plan:
-        return fc.explain("conv2d", shape, layer.weight_shape, dtype=dtype, packed=packed, **options)
+        return fc.explain(layer.op, shape, layer.weight_shape, dtype=dtype, packed=packed, **options)
 
     found = plan()
     measured = found.tuned is None
@@ -91,13 +91,21 @@ def _tune(layer: Layer, layout: str, dtype: np.dtype, batch: int, packed: bool) 
         rng = np.random.default_rng(0)
         x, w = (rng.normal(size=size).astype(np.float32).astype(dtype) for size in (shape, layer.weight_shape))
         if packed:
-            fc.Conv2d(w, None, algorithm="tune", **options)(x)
+            getattr(fc, class_of(layer.op))(w, None, algorithm="tune", **options)(x)
         else:
-            fc.conv2d(x, w, None, algorithm="tune", **options)
+            getattr(fc, layer.op)(x, w, None, algorithm="tune", **options)
         found = plan()
     times = {c.name: c.tuned_milliseconds for c in found.candidates if c.tuned_milliseconds is not None}
     best = min(times.values())
-    return Tuned(layer.label, packed, found.algorithm, found.tuned, times[found.algorithm], best, measured)
+    return Tuned(
+        layer.label,
+        class_of(layer.op) if packed else layer.op,
+        found.algorithm,
+        found.tuned,
+        times[found.algorithm],
+        best,
+        measured,
+    )
 
 
 def summary(rows: list[Tuned]) -> str:
