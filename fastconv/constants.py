@@ -38,6 +38,7 @@ class Constants:
     panel: float = 3.4  # to pack one vector of pixels into a panel that is used at once
     in_place_strided: float = 0.3  # extra share when windows in place lie as far apart as they are wide
     in_place_apart: float = 0.12  # extra share when each step of a 1x1 kernel's tiles reads scalars of another plane
+    strips_unaligned: float = 0.05  # extra share when vectors of pixels start anywhere in a line, in strips
     conflict: float = 0.8  # extra share when windows in place have pixels that fall into two sets of L1, or one
     winograd_pack: float = 8.5  # to pack one vector of a strip
     winograd_row: float = 45.0  # to start one row of it

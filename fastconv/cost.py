@@ -11,6 +11,7 @@ from fastconv.problem.conv import Problem
 from fastconv.target import Target, host
 
 C = Constants()
+NEAR_PLANES = 2500  # bytes: of smaller ones the processor fetches the next ahead, as they share pages
 GRADIENT_OFFSETS = 2  # of each step of a weight gradient's tiles: of a vector and of scalars
 
 
@@ -51,7 +52,9 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
         # Of each line that a row of taps loads it uses the less, the farther windows lie apart.
         slower = C.in_place_strided * (problem.stride[1] > 1) * problem.stride[1] / problem.s
         if shape.lanes == "channels" and problem.r * problem.s == 1:
-            slower += C.in_place_apart
+            slower += C.in_place_apart * min(1.0, problem.h * problem.w * item / NEAR_PLANES)
+    elif shape.lanes == "pixels" and problem.r * problem.s > 1:
+        slower = C.strips_unaligned
     cycles = runs * (step * depth * (1 + slower) + tiles * chunks * C.tile)
     if shape.in_place and shape.lanes == "pixels":
         cycles += runs * vectors * depth * C.panel
