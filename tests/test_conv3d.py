@@ -59,6 +59,10 @@ CASES = [
     ("circular_strided", (1, 4, 4, 5, 6), (4, 2, 3, 3, 3),
      {"padding": (3, 1, 1), "padding_mode": "circular", "stride": (2, 1, 2), "groups": 2}),
     ("reflect_across", (1, 3, 4, 5, 6), (4, 3, 3, 3, 3), {"padding": (0, 1, 1), "padding_mode": "reflect"}),
+    ("grouped_circular_across", (2, 6, 4, 5, 6), (9, 2, 2, 3, 3),
+     {"padding": (0, 2, 1), "padding_mode": "circular", "groups": 3}),
+    ("depthwise_replicate_across", (1, 4, 5, 5, 6), (8, 1, 3, 3, 3),
+     {"padding": (0, 2, 4), "padding_mode": "replicate", "groups": 4, "stride": (1, 1, 2)}),
     ("deep", (1, 130, 3, 4, 5), (20, 130, 3, 3, 3), {"padding": 1}),
 ]  # fmt: skip
 IDS = [case[0] for case in CASES]

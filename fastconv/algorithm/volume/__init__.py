@@ -127,11 +127,14 @@ def slices_of(
 
 def _unpadded(problem: Problem, x: Steps) -> tuple[Problem, Steps, tuple[int, ...]]:
     """A gradient with respect to an input whose border is to be folded back along the depth: that of the padded input,
-    in the type that sums are made in, and what slices of the input its slices are; any other problem as it is."""
+    in the type that sums are made in, and what slices of the input its slices are; any other problem as it is.
+
+    Narrow types come here with any border: images that share slices cannot be brought to a wider type one by one.
+    """
     d = problem.depth
     if problem.pass_ != "input_grad" or problem.padding_mode == "zeros":
         return problem, x, ()
-    if not any(d.padding):
+    if not any(d.padding) and problem.itemsize > 2:
         return problem, x, ()
     size = d.size + sum(d.padding)
     sources = tuple(source_at(place - d.padding[0], d.size, problem.padding_mode) for place in range(size))
