@@ -1,8 +1,8 @@
 """The input gradient through columns: all products of all taps in one matrix product, then added up where they belong.
 
 cols[c, r, s][pixel] = sum over k of w[k, c, r, s] dy[k][pixel] is a 1x1 convolution of w as it lies, whose pixels are
-(c, r, s) and whose outputs are the pixels of dy. So w is read once and neither regrouped nor packed. That is what layers
-of few pixels and many weights need: of a DCGAN's second layer, 1024 to 512 channels of 4x4 from 4x4 pixels, regrouping
+(c, r, s) and whose outputs are the pixels of dy. So w is read once, neither regrouped nor packed, as is best for layers
+of few pixels and many weights: of a DCGAN's second layer, 1024 to 512 channels of 4x4 from 4x4 pixels, regrouping
 took three quarters of the time. Bringing columns back to the image costs little, for there are few.
 """
 
