@@ -141,6 +141,7 @@ OPERANDS = {
     "finish": _five,
     "fmapeak": _four,
     "pick": _seven,
+    "flip": _six,
     "comb": _five,
     "weave": _four,
     "accumulate": _five,
@@ -210,7 +211,7 @@ def names(target: Target) -> Iterator[str]:
             yield str(Name("dot", dtype, dtype, rows, lanes, target.isa, ()))
         yield f"accumulate_{dtype}_{target.isa}"
     for moved, op in itertools.product(
-        dict.fromkeys(regroup.MOVED.values()), ("pick", "comb", "weave", "scatter", "lookup")
+        dict.fromkeys(regroup.MOVED.values()), ("pick", "flip", "comb", "weave", "scatter", "lookup")
     ):
         yield f"{op}_{moved}_{target.isa}"
     yield f"plane_bf16_{target.isa}"

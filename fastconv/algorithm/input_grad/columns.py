@@ -3,7 +3,8 @@
 cols[c, r, s][pixel] = sum over k of w[k, c, r, s] dy[k][pixel] is a 1x1 convolution of w as it lies, whose pixels are
 (c, r, s) and whose outputs are the pixels of dy. So w is read once, neither regrouped nor packed, as is best for layers
 of few pixels and many weights: of a DCGAN's second layer, 1024 to 512 channels of 4x4 from 4x4 pixels, regrouping
-took three quarters of the time. Bringing columns back to the image costs little, for there are few.
+took three quarters of the time. Where pixels are more it is a 1x1 convolution of dy by w transposed. Bringing columns
+back to the image costs little while there are few.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from fastconv.problem.conv import Problem
 from fastconv.problem.grid import Grid
 from fastconv.target import Target
 
-MOST_COLUMNS = 16 << 20  # bytes of them, twice
+MOST_COLUMNS = 24 << 20  # bytes of columns; where w is the image, of them twice and of dy
 X, BIAS, Y = 0, 2, 4  # of a call's arrays
 
 # A matrix transposed, or some one after the other; a task is some columns of one.
@@ -99,39 +100,56 @@ class Columns:
             return "a border that is folded back"
         if problem.itemsize < 4:
             return "columns are rounded, which narrow dtypes may be once"
-        if 2 * _elements(problem) * problem.itemsize > MOST_COLUMNS:
-            return f"columns take more than {MOST_COLUMNS >> 20} MiB"
-        inner = _product(problem, 1)
-        return self._pointwise.supports(inner, contiguous_steps(inner), target)
+        if not self._ways(problem):
+            return f"columns take more than {MOST_COLUMNS >> 20} MiB, or weights to transpose too much"
+        return None
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
-        inner = _product(problem, 1)
-        each = self._pointwise.cost(inner, contiguous_steps(inner), target, False) + 3 * cost.C.launch
-        moved = 3 * _elements(problem) + problem.k * _pixels(problem)
-        return problem.n * (each + moved * cost.C.join)
+        each = min(self._cycles(problem, target, packed, exchanged) for exchanged in self._ways(problem))
+        return problem.n * (each + 3 * cost.C.launch)
 
     def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool) -> Folding:
-        bytes_ = 2 * _elements(problem) * problem.itemsize
-        # A strict sum is cut by the number of outputs, which are the pixels of all images.
-        images = 1 if problem.precision == "strict" else max(1, min(problem.n, MOST_COLUMNS // bytes_))
-        found = Folding(problem, images, {})
-        for n in {min(images, problem.n - first) for first in range(0, problem.n, images)}:
-            found.batches[n] = self._batch(replace(problem, n=n), target, count)
-        return found
-
-    def _batch(self, problem: Problem, target: Target, count: int) -> Batch:
-        inner, pixels = _product(problem, problem.n), _pixels(problem)
+        exchanged = min(self._ways(problem), key=lambda way: self._cycles(problem, target, packed, way))
+        # A strict sum is cut by the number of outputs, which may be the pixels of all images.
+        most = 1 if problem.precision == "strict" else MOST_COLUMNS // _bytes(problem, exchanged)
+        images = max(1, min(problem.n, most))
+        sizes = {min(images, problem.n - first) for first in range(0, problem.n, images)}
+        found = {n: self._batch(replace(problem, n=n), exchanged, target, count) for n in sizes}
         _, dtype, item = names_of(problem)
-        columns = _elements(problem) // pixels
+        weights = None if exchanged else transpose_job(1, problem.k, _columns(problem), dtype, item, target)
+        return Folding(problem, images, found, weights)
+
+    def _ways(self, problem: Problem) -> list[bool]:
+        """Whether w is the image and dy the weights, or the other way round with w transposed: those for which there is
+        room."""
+        room = [way for way in (True, False) if _bytes(problem, way) <= MOST_COLUMNS]
+        if problem.k * _columns(problem) * problem.itemsize > workspace.MOST_WEIGHT_BYTES:
+            room = [way for way in room if way]
+        return room
+
+    def _cycles(self, problem: Problem, target: Target, packed: bool, exchanged: bool) -> float:
+        """What one image costs."""
+        inner = _product(replace(problem, n=1), exchanged)
+        if exchanged:
+            moved = 3 * _elements(problem) + problem.k * _pixels(problem)
+        else:
+            moved = _elements(problem) + (0 if packed else problem.k * _columns(problem))
+        held = packed and not exchanged
+        return self._pointwise.cost(inner, contiguous_steps(inner), target, held) + moved * cost.C.join
+
+    def _batch(self, problem: Problem, exchanged: bool, target: Target, count: int) -> Batch:
+        inner, pixels, columns = _product(problem, exchanged), _pixels(problem), _columns(problem)
+        _, dtype, item = names_of(problem)
         grid = _grid(problem)
-        plane = math.prod(grid.sizes)
-        return Batch(
-            transpose_job(problem.n, problem.k, pixels, dtype, item, target),
-            self._pointwise.build(inner, contiguous_steps(inner), target, count, False),
-            transpose_job(problem.n, pixels, columns, dtype, item, target),
-            fold(grid, (columns * pixels * item, pixels * item), target),
-            finish_job(problem, plane, target) if problem.bias or problem.activation else None,
-        )  # fmt: skip
+        product = self._pointwise.build(inner, contiguous_steps(inner), target, count, False)
+        joined = fold(grid, (columns * pixels * item, pixels * item), target)
+        finish = None
+        if problem.bias or problem.activation:
+            finish = finish_job(problem, math.prod(grid.sizes), target)
+        if not exchanged:
+            return Batch(product, joined, finish)
+        before = transpose_job(problem.n, problem.k, pixels, dtype, item, target)
+        return Batch(product, joined, finish, before, transpose_job(problem.n, pixels, columns, dtype, item, target))
 
 
 def _pixels(problem: Problem) -> int:
@@ -141,15 +159,27 @@ def _pixels(problem: Problem) -> int:
 
 def _elements(problem: Problem) -> int:
     """Elements of an image's columns."""
-    return math.prod(problem.weight_shape[1:]) * _pixels(problem)
+    return _columns(problem) * _pixels(problem)
 
 
-def _product(problem: Problem, images: int) -> Problem:
-    """The convolution of w by dy."""
+def _columns(problem: Problem) -> int:
+    """How many numbers a pixel of dy gives."""
+    return math.prod(problem.weight_shape[1:])
+
+
+def _bytes(problem: Problem, exchanged: bool) -> int:
+    """What an image takes: columns, and where w is the image, these once more and its pixels."""
+    columns = _elements(problem)
+    return problem.itemsize * (2 * columns + problem.k * _pixels(problem) if exchanged else columns)
+
+
+def _product(problem: Problem, exchanged: bool) -> Problem:
+    """The convolution of w by dy, or of dy by w."""
+    pixels, columns = _pixels(problem), _columns(problem)
+    n, w, k = (1, columns, problem.n * pixels) if exchanged else (problem.n, pixels, columns)
     return replace(
-        problem, op="conv2d", n=1, c=problem.k, h=1, w=math.prod(problem.weight_shape[1:]), k=images * _pixels(problem),
-        r=1, s=1, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), bias=False, activation=None,
-        pass_="forward", depth=None, frames=None,
+        problem, op="conv2d", n=n, c=problem.k, h=1, w=w, k=k, r=1, s=1, stride=(1, 1), padding=((0, 0), (0, 0)),
+        dilation=(1, 1), bias=False, activation=None, pass_="forward", depth=None, frames=None,
     )  # fmt: skip
 
 
@@ -168,13 +198,32 @@ def _grid(problem: Problem) -> Grid:
 
 @dataclass
 class Batch:
-    """The launches for some images."""
+    """The launches for some images; the last two where w is the image."""
 
-    pixels: Job  # dy, its channels side by side
     product: Execution
-    columns: Job  # pixels side by side
     fold: Job
     finish: Job | None
+    pixels: Job | None = None  # brings dy's channels side by side
+    columns: Job | None = None  # brings a column's pixels side by side
+
+    def workspace(self, count: int) -> int:
+        """Bytes that its launches take."""
+        jobs = (job.workspace(count) for job in (self.fold, self.finish) if job)
+        return max(self.product.workspace(count), *jobs)
+
+    def run(self, dy, w, bias, dx, memory: list[np.ndarray]) -> None:
+        """Write some images."""
+        columns, *more = memory
+        if self.pixels is None:
+            self.product.run(dy, w, None, None, columns)
+        else:
+            products, pixels = more
+            threads.run(self.pixels, dy, y=pixels)
+            self.product.run(w, pixels, None, None, products)
+            threads.run(self.columns, products, y=columns)
+        threads.run(self.fold, columns, y=dx)
+        if self.finish is not None:
+            threads.run(self.finish, bias=bias, y=dx)
 
 
 @dataclass
@@ -184,43 +233,47 @@ class Folding:
     problem: Problem
     images: int  # at a time
     batches: dict[int, Batch]  # by number of images
-    packing: tuple = ("as they are",)
+    weights: Job | None  # transposes w; None: it is the image
 
-    def _sizes(self) -> tuple[int, int]:
-        """Bytes of the pixels and of the columns of all images of a batch."""
+    @property
+    def packing(self) -> tuple:
+        """Equal for executions that can share packed weights."""
+        return "columns", self.weights is None
+
+    def _sizes(self) -> list[int]:
+        """Bytes of the columns of a batch, and where w is the image once more, and of dy."""
         each = self.images * self.problem.itemsize
-        return self.problem.k * _pixels(self.problem) * each, _elements(self.problem) * each
+        columns = _elements(self.problem) * each
+        return [columns] if self.weights else [columns, columns, self.problem.k * _pixels(self.problem) * each]
 
     def workspace(self, count: int) -> int:
         """Bytes that a call on `count` threads takes besides its arrays."""
-        pixels, columns = self._sizes()
-        jobs = max(
-            max(batch.product.workspace(count), batch.fold.workspace(count),
-                batch.finish.workspace(count) if batch.finish else 0)
-            for batch in self.batches.values()
-        )  # fmt: skip
-        return pixels + 2 * columns + jobs
+        weights = self.problem.k * _columns(self.problem) * self.problem.itemsize if self.weights else 0
+        return weights + sum(self._sizes()) + max(batch.workspace(count) for batch in self.batches.values())
 
     def pack(self, weight: np.ndarray) -> np.ndarray:
-        """The weights, as they are."""
-        return weight
+        """The weights as they are, or transposed."""
+        if self.weights is None:
+            return weight
+        packed = workspace.aligned(weight.nbytes)
+        threads.run(self.weights, weight, y=packed)
+        return packed
 
     def run(self, dy, weight, bias, residual, dx, packed=None) -> None:
         """Write the gradient of `weight`'s convolution into `dx`; bias is that of a transposed convolution."""
-        if packed is not None:
-            weight = packed
-        blocks = [workspace.take(size) for size in (*self._sizes(), self._sizes()[1])]
-        pixels, products, columns = (block.memory for block in blocks)
+        blocks = [workspace.take(size) for size in self._sizes()]
+        memory = [block.memory for block in blocks]
         try:
+            if packed is None:
+                packed = weight
+                if self.weights is not None:
+                    blocks.append(workspace.take(weight.nbytes))
+                    packed = blocks[-1].memory
+                    threads.run(self.weights, weight, y=packed)
             for first in range(0, self.problem.n, self.images):
                 images = slice(first, min(first + self.images, self.problem.n))
-                batch, to = self.batches[images.stop - first], dx[images]
-                threads.run(batch.pixels, np.ascontiguousarray(dy[images]), y=pixels)
-                batch.product.run(weight, pixels, None, None, products)
-                threads.run(batch.columns, products, y=columns)
-                threads.run(batch.fold, columns, y=to)
-                if batch.finish is not None:
-                    threads.run(batch.finish, bias=bias, y=to)
+                batch, source = self.batches[images.stop - first], np.ascontiguousarray(dy[images])
+                batch.run(source, packed, bias, dx[images], memory)
         finally:
             for block in blocks:
                 workspace.give(block)

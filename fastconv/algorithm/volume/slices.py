@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from fastconv.algorithm.common import Steps
+from fastconv.algorithm.volume import copies
 from fastconv.algorithm.volume.frames import Band, Taps, channels_of, copied, in_place, source_sizes
 from fastconv.problem.conv import Problem
 
@@ -50,26 +51,15 @@ class Slices:
         return as_strided(array, self.shape, (n, h, w, c) if last else (n, c, h, w))
 
     def _fill(self, array: np.ndarray, volume: np.ndarray) -> None:
-        """Copy slices that follow one another together."""
-        slices, last = self.band.slices, self.problem.layout == "channels_last"
+        """Copy all slices."""
+        last = self.problem.layout == "channels_last"
         groups = array.shape[2 if last else 0]
         if last:
             to, source = array.transpose(3, 0, 1, 2, 4), volume.reshape(*volume.shape[:3], groups, -1)
         else:
             to = array.transpose(1, 0, 2, 3, 4)
             source = volume.reshape(groups, -1, *volume.shape[1:]).transpose(2, 0, 1, 3, 4)
-        first = 0
-        while first < len(slices):
-            stop, step = first + 1, 1
-            if slices[first] < 0:
-                to[first] = 0
-            else:
-                if stop < len(slices) and slices[stop] > slices[first]:
-                    step = slices[stop] - slices[first]
-                    while stop < len(slices) and slices[stop] == slices[first] + (stop - first) * step:
-                        stop += 1
-                to[first:stop] = source[slices[first] : slices[stop - 1] + 1 : step]
-            first = stop
+        copies.copy(to, source, self.band.slices)
 
 
 def _shape(problem: Problem, taps: Taps, band: Band) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastconv import cost, threads
 from fastconv.algorithm.common import Algorithm, Execution, Steps, contiguous_steps
-from fastconv.algorithm.volume import slices_of
+from fastconv.algorithm.volume import copies, slices_of
 from fastconv.algorithm.volume.frames import MOST_SLICES, Taps, forward_taps, image, planes
 from fastconv.algorithm.volume.run import Planes, memories
 from fastconv.algorithm.volume.slices import Slices, frames
@@ -149,7 +149,10 @@ class VolumeWeights:
                     images = frames(dy, n, band, self.problem.layout)
                     if images.dtype != kind or not images.flags.c_contiguous:
                         held = dy_copy[: images.size].reshape(images.shape)
-                        np.copyto(held, images)
+                        if images.dtype == kind:
+                            copies.copy(held[:, None], images[:, None], tuple(range(len(images))))
+                        else:
+                            np.copyto(held, images)
                         images = held
                     first = own.tap not in seen
                     seen.add(own.tap)
