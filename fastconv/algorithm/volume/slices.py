@@ -22,6 +22,7 @@ class Slices:
     steps: Steps
     shape: tuple[int, ...]  # of the images
     copy: tuple[int, ...]  # the shape of the copy; () if images are read in place
+    taps: int = 0  # of each frame, whose slices are copied for it alone; 0: frames share their slices
 
     @classmethod
     def placed(cls, problem: Problem, x: Steps, taps: Taps, band: Band) -> Slices:
@@ -33,6 +34,15 @@ class Slices:
         """A copy."""
         steps, copy = copied(problem, taps, band)
         return cls(problem, band, steps, _shape(problem, taps, band), copy)
+
+    @classmethod
+    def windows(cls, problem: Problem, taps: Taps, band: Band) -> Slices:
+        """A copy with slices of their own for every frame, channels first: [frame][channel][tap]."""
+        h, w = source_sizes(problem)
+        copy = band.count, channels_of(problem), taps.count, h, w
+        plane = h * w * problem.itemsize
+        steps = Steps(copy[1] * copy[2] * plane, plane, w * problem.itemsize, problem.itemsize)
+        return cls(problem, band, steps, _shape(problem, taps, band), copy, taps.count)
 
     @property
     def elements(self) -> int:
@@ -52,6 +62,11 @@ class Slices:
 
     def _fill(self, array: np.ndarray, volume: np.ndarray) -> None:
         """Copy all slices."""
+        for tap in range(self.taps):
+            places = self.band.slices[tap :: self.band.step][: self.band.count]
+            copies.copy(array[:, None, :, tap], volume.swapaxes(0, 1)[:, None], places)
+        if self.taps:
+            return
         last = self.problem.layout == "channels_last"
         groups = array.shape[2 if last else 0]
         if last:
