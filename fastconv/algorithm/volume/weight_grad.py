@@ -146,8 +146,7 @@ class VolumeWeights:
             copy, dy_copy = array(slices) if slices else None, array(outputs)
             part = array(dw.size).reshape(self.pieces, -1) if self._repeats() else None
             sums = dw.reshape(-1) if dw.dtype == kind else array(dw.size)
-            held, seen = array(dw.size) if self.back is not None else sums, set()
-            total = held.reshape(self.pieces, -1)
+            total, seen = (sums if self.back is None else array(dw.size)).reshape(self.pieces, -1), set()
             for n in range(self.problem.n):
                 volume = x[n] if x.dtype == kind else np.ascontiguousarray(x[n], kind)
                 for own in self.parts:
@@ -167,6 +166,6 @@ class VolumeWeights:
                     if not first:
                         total[own.tap] += part[own.tap]
             if self.back is not None:
-                threads.run(self.back, held, y=sums)
+                threads.run(self.back, total, y=sums)
             if sums.dtype != dw.dtype:
                 dw.reshape(-1)[...] = sums
