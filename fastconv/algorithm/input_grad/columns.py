@@ -131,11 +131,13 @@ class Columns:
         """What one image costs."""
         inner = _product(replace(problem, n=1), exchanged)
         if exchanged:
-            moved = 3 * _elements(problem) + problem.k * _pixels(problem)
+            moved = 4 * _elements(problem) + problem.k * _pixels(problem)
         else:
-            moved = _elements(problem) + (0 if packed else problem.k * _columns(problem))
+            moved = 2 * _elements(problem) + (0 if packed else problem.k * _columns(problem))
+        rows = problem.c * problem.h * (problem.depth.size if problem.depth else 1)
+        added = rows * (cost.C.fold_row + cost.C.fold_phase * problem.stride[1])
         held = packed and not exchanged
-        return self._pointwise.cost(inner, contiguous_steps(inner), target, held) + moved * cost.C.join
+        return self._pointwise.cost(inner, contiguous_steps(inner), target, held) + moved * cost.C.join + added
 
     def _batch(self, problem: Problem, exchanged: bool, target: Target, count: int) -> Batch:
         inner, pixels, columns = _product(problem, exchanged), _pixels(problem), _columns(problem)
