@@ -167,9 +167,10 @@ def depthwise_channels_cycles(problem: Problem, target: Target, packed: bool) ->
 def depthwise_pixels_cycles(problem: Problem, target: Target) -> float:
     """Depthwise, pixels in the lanes: vectors of each output row, whole or not."""
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)
-    taps = problem.r * problem.s
-    vectors = problem.oh * -(-problem.ow // lanes)
-    return problem.n * problem.k * (vectors * (taps * 0.55 + 3 * problem.stride[0]) + 25)
+    slices = problem.depth.kernel if problem.depth else 1
+    vectors = problem.od * problem.oh * -(-problem.ow // lanes)
+    each = slices * (problem.r * problem.s * 0.55 + 3 * problem.stride[0])
+    return problem.n * problem.k * (vectors * each + 25)
 
 
 def matvec_cycles(problem: Problem, target: Target) -> float:

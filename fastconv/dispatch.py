@@ -16,6 +16,7 @@ from fastconv.algorithm.depthwise_weight import DepthwiseWeight
 from fastconv.algorithm.direct import Direct
 from fastconv.algorithm.im2col import Im2col
 from fastconv.algorithm.input_grad import InputGrad
+from fastconv.algorithm.input_grad.columns import Columns
 from fastconv.algorithm.input_grad.exchanged import Exchanged
 from fastconv.algorithm.input_grad.merged import Merged
 from fastconv.algorithm.matvec import Matvec
@@ -23,6 +24,7 @@ from fastconv.algorithm.pointwise import Pointwise
 from fastconv.algorithm.pool import Apart, Glide, OnePass, Rows, Scatter, WeightedRows, Whole, Windows
 from fastconv.algorithm.pool import reads as pool_reads  # noqa: F401
 from fastconv.algorithm.volume import Volume
+from fastconv.algorithm.volume.depthwise import DepthwiseVolume
 from fastconv.algorithm.volume.taps import TapByTap
 from fastconv.algorithm.volume.weight_grad import VolumeWeightGrad
 from fastconv.algorithm.weight_grad import WeightGrad
@@ -49,12 +51,12 @@ CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
 }
 CANDIDATES |= {
     ("conv3d", "forward"): (
-        TapByTap("depthwise", _FORWARD[:1]),
+        DepthwiseVolume(),
         *map(Volume, _FORWARD[1:]),
         TapByTap("taps", _FORWARD),
     ),
     ("conv3d", "input_grad"): (
-        TapByTap("depthwise", _FORWARD[:1]),
+        DepthwiseVolume(),
         *(Volume(a) for a in _INPUT_GRAD if a.name != "depthwise"),
     ),
     ("conv3d", "weight_grad"): (
@@ -63,8 +65,8 @@ CANDIDATES |= {
     ),
 }
 # A transposed convolution is the input gradient of the convolution behind it, or one that has all phases at once.
-_WHOLE = (Merged(_FORWARD), Exchanged(_FORWARD[2]), DepthwisePhases())
-for _axes, _whole in {1: _WHOLE, 2: _WHOLE, 3: (Volume(_WHOLE[0]),)}.items():
+_WHOLE = (Merged(_FORWARD), Columns(_FORWARD[2]), Exchanged(_FORWARD[2]), DepthwisePhases())
+for _axes, _whole in {1: _WHOLE, 2: _WHOLE, 3: (Volume(_WHOLE[0]), _WHOLE[1])}.items():
     _own = {pass_: CANDIDATES[f"conv{_axes}d", pass_] for pass_ in OWN_PASS if (f"conv{_axes}d", pass_) in CANDIDATES}
     _own["input_grad"] = (*_whole, *_own["input_grad"])
     CANDIDATES |= {(f"conv_transpose{_axes}d", pass_): algorithms for pass_, algorithms in _own.items()}

@@ -9,6 +9,7 @@ from arrays import DTYPES, assert_near, integers, rounded
 from transposed import CASES, IDS, LAYOUTS, able, call, case_of, operator, oracle
 
 import fastconv as fc
+from fastconv.algorithm.input_grad import columns, merged
 
 ACTIVATIONS = ("relu", "relu6", ("leaky_relu", 0.5))
 
@@ -120,8 +121,10 @@ def test_bits(rng, case):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_bands(rng, layout):
-    """Results that do not wait in cache all at once: several bands of one image, several images at a time."""
+def test_bands(rng, layout, monkeypatch):
+    """Results that do not wait all at once: several bands of one image, several images at a time."""
+    monkeypatch.setattr(merged, "BAND", 4 << 20)
+    monkeypatch.setattr(columns, "MOST_COLUMNS", 5 << 20)
     for shape, w_shape, options in (
         ((1, 8, 150, 150), (8, 16, 4, 4), {"stride": 4, "padding": 1}),
         ((9, 6, 40, 50), (6, 16, 4, 2), {"stride": 2, "padding": 1}),
@@ -132,6 +135,7 @@ def test_bands(rng, layout):
         x = np.ascontiguousarray(np.moveaxis(x, 1, -1)) if layout == "channels_last" else x
         algorithms = able("conv_transpose2d", x, w, **options)
         assert {"merged", "phases"} <= set(algorithms)
+        assert ("columns" in algorithms) == (layout == "channels_first" and len(x) > 1)
         expected = fc.conv_transpose2d(x, w, algorithm="im2col", **options)
         for algorithm in algorithms:
             got = fc.conv_transpose2d(x, w, algorithm=algorithm, **options)

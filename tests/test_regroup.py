@@ -27,6 +27,12 @@ def with_five(plan, call, scratch, task):
     invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5)))
 
 
+@native("call_with_six", 4)
+def with_six(plan, call, scratch, task):
+    """Call the kernel at plan[0] with six operands."""
+    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6)))
+
+
 @native("call_with_seven", 4)
 def with_seven(plan, call, scratch, task):
     """Call the kernel at plan[0] with seven operands."""
@@ -36,7 +42,7 @@ def with_seven(plan, call, scratch, task):
 
 def run(name, *operands):
     """Call a microkernel; arrays stand for their addresses."""
-    caller = {4: with_four, 5: with_five, 7: with_seven}[len(operands)]
+    caller = {4: with_four, 5: with_five, 6: with_six, 7: with_seven}[len(operands)]
     numbers = [operand.ctypes.data if isinstance(operand, np.ndarray) else operand for operand in operands]
     threads.run(Job(caller.address, np.array([microkernel(name).address, *numbers], np.int64), 1, 0, 0))
 
@@ -44,6 +50,21 @@ def run(name, *operands):
 def numbers(rng, shape, dtype):
     """Integers that are exact in any type, as is their sum."""
     return rng.integers(-9, 10, shape).astype(dtype)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("kind", MOVED)
+@pytest.mark.parametrize("taps", [1, 2, 9, 16, 17, 25, 64])
+def test_flip(rng, isa, kind, taps):
+    dtype = MOVED[kind]
+    for count in (0, 1, 5, 16):
+        source = numbers(rng, (count + 1, taps + 2), dtype)
+        found = np.full((count + 2, taps + 1), 77, dtype)
+        expected = found.copy()
+        expected[1:-1, :taps] = source[:count, taps - 1 :: -1]
+        item = dtype.itemsize
+        run(f"flip_{kind}_{isa}", source, (taps + 2) * item, taps, found[1:], (taps + 1) * item, count)
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("isa", ISAS)

@@ -1,4 +1,7 @@
-"""Depthwise convolution with pixels in the lanes: planes are read in place, weights as they are, y is written once."""
+"""Depthwise convolution with pixels in the lanes: planes are read in place, weights as they are, y is written once.
+
+Of volumes, frame after frame of some planes, while the slices that frames share are near.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +13,27 @@ from fastconv.codegen.jit import native
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.names import Name
-from fastconv.microkernels.stencil import MOST_VECTORS, ZEROS, kinds
+from fastconv.microkernels.stencil import MOST_VECTORS, ZEROS, kinds, volume_kinds
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
-# The plan; steps in bytes. A task is some output rows of some planes of one image.
+# The plan; steps in bytes. A task is some output rows of some frames of some planes of one image.
 (
-    OUTPUTS, MULTIPLIER, PLANES, BLOCKS, ROW_BLOCKS, ROW_BASE, ROW_LARGER,
+    OUTPUTS, MULTIPLIER, PLANES, BLOCKS, ROW_BLOCKS, ROW_BASE, ROW_LARGER, FRAMES, FRAME_BLOCKS, SLICES, FRAME_SLICES,
     H, W, STRIDE_H, TOP, LEFT, TAPS, OW, ITEM,
-    X_N, X_C, X_H, Y_N, Y_CHANNEL,
+    X_N, X_C, X_H, Y_N, Y_CHANNEL, Y_FRAME,
     KERNEL, ACTIVATION, FINISH, SLOPE, NO_ROW,
     PIXELS_FIELDS,
-) = range(26)  # fmt: skip
+) = range(31)  # fmt: skip
 X, WEIGHT, BIAS, RESIDUAL, Y = range(5)
 TASK_VECTORS = 512  # output vectors that make a task worth its start, about 3000 cycles
 
 
 @native("depthwise_pixels", 4)
 def depthwise_pixels(plan, call, scratch, task):
-    """Some output rows of some planes of one image."""
+    """Some output rows of some frames of some planes of one image."""
     row_block, task = task % peek(plan, ROW_BLOCKS), task // peek(plan, ROW_BLOCKS)
+    frame_block, task = task % peek(plan, FRAME_BLOCKS), task // peek(plan, FRAME_BLOCKS)
     block, n = task % peek(plan, BLOCKS), task // peek(plan, BLOCKS)
     base, larger = peek(plan, ROW_BASE), peek(plan, ROW_LARGER)
     oh0 = row_block * base + min(row_block, larger)
@@ -38,25 +42,27 @@ def depthwise_pixels(plan, call, scratch, task):
     x = peek(call, X) + n * peek(plan, X_N) + top * peek(plan, X_H) - peek(plan, LEFT) * item
     multiplier, k0 = peek(plan, MULTIPLIER), block * peek(plan, PLANES)
     planes = min(peek(plan, PLANES), peek(plan, OUTPUTS) - k0)
+    frames, blocks = peek(plan, FRAMES), peek(plan, FRAME_BLOCKS)
     # Planes that share their input are done one at a time.
     together = planes if multiplier == 1 else 1
     for k in range(k0, k0 + planes, together):
-        place = n * peek(plan, Y_N) + k * peek(plan, Y_CHANNEL) + oh0 * run * item
-        y, residual = peek(call, Y) + place, peek(call, RESIDUAL) + place if peek(call, RESIDUAL) != 0 else 0
-        invoke(
-            peek(plan, KERNEL),
-            (
-                together, x + k // multiplier * peek(plan, X_C), peek(plan, X_C), peek(plan, X_H), top, peek(plan, H),
-                peek(plan, LEFT), peek(plan, W), peek(plan, NO_ROW), peek(call, WEIGHT) + k * taps * item,
-                y, peek(plan, Y_CHANNEL), run * item, run, runs,
-                peek(call, BIAS) + k * item if peek(call, BIAS) != 0 else 0,
-                residual, peek(plan, ACTIVATION),
-            ),
-        )  # fmt: skip
-        if finish != 0:
-            for i in range(together):
-                at = i * peek(plan, Y_CHANNEL)
-                invoke(finish, (y + at, y + at, 0, runs * run, peek(plan, SLOPE)))
+        for frame in range(frames * frame_block // blocks, frames * (frame_block + 1) // blocks):
+            place = n * peek(plan, Y_N) + k * peek(plan, Y_CHANNEL) + frame * peek(plan, Y_FRAME) + oh0 * run * item
+            y, residual = peek(call, Y) + place, peek(call, RESIDUAL) + place if peek(call, RESIDUAL) != 0 else 0
+            invoke(
+                peek(plan, KERNEL),
+                (
+                    together, x + k // multiplier * peek(plan, X_C), peek(plan, X_C), peek(plan, X_H), top,
+                    peek(plan, H), peek(plan, LEFT), peek(plan, W), peek(plan, NO_ROW),
+                    peek(call, WEIGHT) + k * taps * item, y, peek(plan, Y_CHANNEL), run * item, run, runs,
+                    peek(call, BIAS) + k * item if peek(call, BIAS) != 0 else 0,
+                    residual, peek(plan, ACTIVATION), peek(plan, SLICES) + frame * peek(plan, FRAME_SLICES),
+                ),
+            )  # fmt: skip
+            if finish != 0:
+                for i in range(together):
+                    at = i * peek(plan, Y_CHANNEL)
+                    invoke(finish, (y + at, y + at, 0, runs * run, peek(plan, SLOPE)))
 
 
 def refuses(problem: Problem, x: Steps, target: Target) -> str | None:
@@ -69,11 +75,20 @@ def refuses(problem: Problem, x: Steps, target: Target) -> str | None:
         return "no masked loads"
     if problem.dtype not in ("float32", "float64"):
         return "narrow dtypes are widened while packing"
-    kind = f"{problem.r}x{problem.s}s{problem.stride[0]}"
     lanes = target.lanes(problem.itemsize)
-    if kind not in kinds(lanes) or problem.stride[0] != problem.stride[1] or problem.dilation != (1, 1):
+    if (
+        _kind(problem) not in (*kinds(lanes), *volume_kinds(lanes))
+        or problem.stride[0] != problem.stride[1]
+        or problem.dilation != (1, 1)
+    ):
         return "no kernel for this size, stride or dilation"
     return None if x.w == problem.itemsize else "x's rows are not contiguous"
+
+
+def _kind(problem: Problem) -> str:
+    """The kernel's variant."""
+    depth = f"{problem.depth.kernel}x" if problem.depth and problem.depth.kernel > 1 else ""
+    return f"{depth}{problem.r}x{problem.s}s{problem.stride[0]}"
 
 
 def build(problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
@@ -82,28 +97,45 @@ def build(problem: Problem, x: Steps, target: Target, threads: int, packed: bool
     lanes, (oh, ow) = target.lanes(item), (problem.oh, problem.ow)
     across = -(-ow // lanes)
     vectors = oh * across
-    row_blocks = max(1, min(oh // (2 * problem.r), -(-4 * threads // (problem.n * problem.k)), vectors // TASK_VECTORS))
-    planes = max(1, min(TASK_VECTORS // vectors, problem.n * problem.k // (4 * threads)))
+    frames, depth, slices = _slices(problem, x)
+    tasks = problem.n * problem.k
+    frame_blocks = max(1, min(frames // (2 * depth), -(-4 * threads // tasks)))
+    tasks *= frame_blocks
+    row_blocks = max(1, min(oh // (2 * problem.r), -(-4 * threads // tasks), vectors // TASK_VECTORS))
+    most = TASK_VECTORS // vectors
+    if depth > 1:  # the slices of so many planes stay in L1
+        most = target.l1 // 2 // (depth * problem.h * problem.w * item)
+    planes = max(1, min(most, problem.n * problem.k // (4 * threads)))
     wide = max(count for count in range(1, MOST_VECTORS + 1) if across % count == 0)
-    kind = f"{problem.r}x{problem.s}s{problem.stride[0]}"
-    kernel = microkernel(str(Name("stencil", computing, computing, 1, wide * lanes, target.isa, (kind,))))
+    kernel = microkernel(str(Name("stencil", computing, computing, 1, wide * lanes, target.isa, (_kind(problem),))))
     slope = np.full(1, problem.slope, np.float64 if computing == "f64" else np.float32)
     no_row = np.zeros(ZEROS, np.uint8)
     simple = problem.activation in (*SIMPLE_ACTIVATIONS, "leaky_relu")
     finish = None if simple else microkernel(finish_name(problem, target, problem.activation))
-    image, channel = problem.steps_between(problem.k, oh, ow)
+    image, channel = problem.steps_between(problem.k, frames * oh, ow)
     plan = np.zeros(PIXELS_FIELDS, np.int64)
     for index, value in (
         (OUTPUTS, problem.k), (MULTIPLIER, problem.k // problem.c), (PLANES, planes), (BLOCKS, -(-problem.k // planes)),
         (ROW_BLOCKS, row_blocks), (ROW_BASE, oh // row_blocks), (ROW_LARGER, oh % row_blocks),
+        (FRAMES, frames), (FRAME_BLOCKS, frame_blocks), (SLICES, slices.ctypes.data), (FRAME_SLICES, 8 * depth),
         (H, problem.h), (W, problem.w), (STRIDE_H, problem.stride[0]),
-        (TOP, problem.padding[0][0]), (LEFT, problem.padding[1][0]), (TAPS, problem.r * problem.s), (OW, ow),
+        (TOP, problem.padding[0][0]), (LEFT, problem.padding[1][0]), (TAPS, depth * problem.r * problem.s), (OW, ow),
         (ITEM, item), (X_N, x.n), (X_C, x.c), (X_H, x.h),
-        (Y_N, image * item), (Y_CHANNEL, channel * item),
+        (Y_N, image * item), (Y_CHANNEL, channel * item), (Y_FRAME, oh * ow * item),
         (KERNEL, kernel.address), (SLOPE, slope.ctypes.data), (NO_ROW, no_row.ctypes.data),
         (ACTIVATION, SIMPLE_ACTIVATIONS.get(problem.activation, slope.ctypes.data) if simple else 0),
         (FINISH, 0 if finish is None else finish.address),
     ):  # fmt: skip
         plan[index] = value
-    tasks = problem.n * -(-problem.k // planes) * row_blocks
-    return Execution([Job(depthwise_pixels.address, plan, tasks, 0, 4 * problem.flops, [slope, no_row])], None, 0, ())
+    tasks = problem.n * -(-problem.k // planes) * frame_blocks * row_blocks
+    keep = [slope, no_row, slices]
+    return Execution([Job(depthwise_pixels.address, plan, tasks, 0, 4 * problem.flops, keep)], None, 0, ())
+
+
+def _slices(problem: Problem, x: Steps) -> tuple[int, int, np.ndarray]:
+    """How many frames there are, how many slices each reads, and where these lie: -1 in the padding."""
+    d = problem.depth
+    if d is None:
+        return 1, 1, np.zeros(1, np.int64)
+    place = np.arange(d.outputs)[:, None] * d.stride + np.arange(d.kernel) * d.dilation - d.padding[0]
+    return d.outputs, d.kernel, np.where((place >= 0) & (place < d.size), place * x.d, -1).astype(np.int64)

@@ -71,7 +71,7 @@ def _gemm(name: str, spec: Name):
 def _kernel_of(spec: Name) -> tuple[int, int]:
     """(size, stride) of a stencil's variant."""
     size, stride = spec.variants[0].split("s")
-    return int(size.split("x")[0]), int(stride)
+    return int(size.split("x")[-1]), int(stride)
 
 
 def _depthwise(name: str, spec: Name):
@@ -89,11 +89,12 @@ def _stencil(name: str, spec: Name):
     size, stride = _kernel_of(spec)
     run = -(-RUN // spec.columns) * spec.columns
     high, wide = (ROWS - 1) * stride + size, (run - 1) * stride + size
-    x, y = _array(spec, PLANES, high, wide), _array(spec, PLANES, ROWS, run)
-    w, zeros = _array(spec, PLANES, size * size), _array(spec, 256)
-    call = _call(name, PLANES, x, x.strides[0], x.strides[1], 0, high, 0, wide, zeros, w, y, y.strides[0], y.strides[1],
-                 run, ROWS, 0, 0, 0)  # fmt: skip
-    return 2 * y.size * size * size, [call], (x, w, y, zeros)
+    depth = int(spec.variants[0][0]) if spec.variants[0].count("x") == 2 else 1
+    x, y = _array(spec, PLANES, depth, high, wide), _array(spec, PLANES, ROWS, run)
+    w, zeros, slices = _array(spec, PLANES, depth * size * size), _array(spec, 256), np.arange(depth) * x.strides[1]
+    call = _call(name, PLANES, x, x.strides[0], x.strides[2], 0, high, 0, wide, zeros, w, y, y.strides[0], y.strides[1],
+                 run, ROWS, 0, 0, 0, slices)  # fmt: skip
+    return 2 * y.size * depth * size * size, [call], (x, w, y, zeros, slices)
 
 
 def _dot(name: str, spec: Name):

@@ -38,7 +38,8 @@ depthwise_<dtype>_<pixels>x<lanes>_<isa>_<3x3s1|...|taps>[_parts]
     lanes are channels, a tile is neighbouring pixels; x packed as [row][column][lane], w as [tap][lane]
     parts: as above, of `part` taps; in unrolled kernels of some kernel rows
 
-stencil_<dtype>_1x<pixels>_<isa>_<3x3s1|...>        lanes are pixels of a row of one plane, read in place (`stencil`)
+stencil_<dtype>_1x<pixels>_<isa>_<3x3s1|3x3x3s1|...>   lanes are pixels of a row of one plane, or of those of several
+    slices, read in place (`stencil`)
 stencilinput_, stencilweight_<dtype>_1x<lanes>_<isa>_<3x3s1|...>
     its gradients: dx of stride 2, rows woven of even and odd columns (`stencilinput`); dw, a number a tap (`tapsums`)
 
@@ -51,7 +52,7 @@ wgin_, wgweight_, wgout_, wgdy_, wgdw_<dtype>_<isa>_<4x4k3x3|...>[_tail]
 
 plane_, row_, spread_, panel_, transpose_<dtype>_<isa>      moves (`pack`)
     <source><dtype> also widens: row_f16f32_avx512
-pick_, comb_, weave_, accumulate_<dtype>_<isa>              moves and sums of one type (`regroup`)
+pick_, flip_, comb_, weave_, accumulate_<dtype>_<isa>       moves and sums of one type (`regroup`)
 overlap_, scatter_, lookup_<dtype>_<isa>           sums of pieces that overlap (`overlap`); places by index (`scatter`)
 poolspans_, poolpicks_, poolpixels_, poolfill_, poolrepeat_<dtype>_<isa>_<words>    pools of parts and of whole planes
     (`poolparts`)

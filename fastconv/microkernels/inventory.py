@@ -112,11 +112,18 @@ def _seventeen(name):
     return native(name, 17)(kernel)
 
 
+def _nineteen(name):
+    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s):  # noqa: E741
+        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s))
+
+    return native(name, 19)(kernel)
+
+
 # Compiled functions have a fixed number of operands, so there is one of these for each number.
 OPERANDS = {
     "gemm": _fifteen,
     "depthwise": _seventeen,
-    "stencil": _eighteen,
+    "stencil": _nineteen,
     "stencilinput": _seventeen,
     "stencilweight": _fifteen,
     "depthweight": _ten,
@@ -134,6 +141,7 @@ OPERANDS = {
     "finish": _five,
     "fmapeak": _four,
     "pick": _seven,
+    "flip": _six,
     "comb": _five,
     "weave": _four,
     "accumulate": _five,
@@ -191,7 +199,7 @@ def names(target: Target) -> Iterator[str]:
             for kind in stencilinput.kinds(lanes):
                 yield str(Name("stencilinput", dtype, dtype, 1, lanes, target.isa, (kind,)))
             for wide in range(lanes, stencil.MOST_VECTORS * lanes + 1, lanes):
-                for kind in stencil.kinds(lanes):
+                for kind in (*stencil.kinds(lanes), *stencil.volume_kinds(lanes)):
                     yield str(Name("stencil", dtype, dtype, 1, wide, target.isa, (kind,)))
         for word in winograd.variants():
             for op in ("wgin", "wgweight", "wgdy", "wgdw"):
@@ -203,7 +211,7 @@ def names(target: Target) -> Iterator[str]:
             yield str(Name("dot", dtype, dtype, rows, lanes, target.isa, ()))
         yield f"accumulate_{dtype}_{target.isa}"
     for moved, op in itertools.product(
-        dict.fromkeys(regroup.MOVED.values()), ("pick", "comb", "weave", "scatter", "lookup")
+        dict.fromkeys(regroup.MOVED.values()), ("pick", "flip", "comb", "weave", "scatter", "lookup")
     ):
         yield f"{op}_{moved}_{target.isa}"
     yield f"plane_bf16_{target.isa}"

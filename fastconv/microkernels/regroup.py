@@ -1,6 +1,7 @@
 """Moves and sums of elements that change no value's type: what gradients need to take arrays apart and together.
 
 pick        dst[i, t] = src[i, table[t]]                       rows of a few elements, in another order
+flip        dst[i, t] = src[i, taps - 1 - t]                   in the reverse order
 comb        dst[i * step] = src[i * src_step], or 0            elements become every step-th, or one becomes many
 weave       dst[2 i] = a[i], dst[2 i + 1] = b[i]               two rows become one, a null row counts as zeros
 accumulate  dst[i] += src[i]
@@ -52,6 +53,23 @@ def pick(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     whole = b.sub(count, b.srem(count, integer(ROWS)))
     rows(integer(0), whole, ROWS)
     rows(whole, count, 1)
+
+
+@emitter("flip")
+def flip(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: src, src_pitch, taps, dst, dst_pitch, count."""
+    v = _start(b, name)
+    src, src_pitch, taps, dst, dst_pitch, count = args
+    backwards = list(range(v.lanes))[::-1]
+    with each(v, integer(0), taps, v.lanes) as t:
+        # Reversed, the first lanes of a vector are its last ones.
+        left = b.sub(taps, t)
+        mask = v.first_lanes(left)
+        at = v.offset(v.pointer(src), b.mul(t, integer(v.size)))
+        to = v.offset(v.pointer(dst), b.mul(b.sub(left, integer(v.lanes)), integer(v.size)))
+        with v.loop_or_none(count, at, to) as (_, (at, to), following):
+            v.store_masked(v.shuffle(v.load_masked(at, mask), None, backwards), to, v.shuffle(mask, None, backwards))
+            following += [v.offset(at, src_pitch), v.offset(to, dst_pitch)]
 
 
 @emitter("comb")

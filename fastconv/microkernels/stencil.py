@@ -4,6 +4,10 @@ A tile walks down its strip. Each input row is loaded once, in place, shifted in
 added to every output row that it belongs to; an output row is stored when its last input row has been seen. Shifts
 instead of loads, because nearly every 64-byte load crosses a cache line here, at two to three cycles.
 The border costs nothing but masks: columns outside are loads' empty lanes, and a row outside is read from `zeros`.
+
+In a volume a tile walks down all slices that a frame sees at once: `slices` says where they lie, -1 where none is.
+So x and y go by once, where a walk for each tap of the depth would read y again: 3x3x3 with 64 channels on 16x56x56
+takes half the time.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from fastconv.microkernels.gemm import finish_tile
 from fastconv.microkernels.names import parse
 
 ARGUMENTS = ("planes", "x", "x_plane", "x_row", "top", "height", "left", "width", "zeros", "w", "y", "y_plane",
-             "y_pitch", "run", "runs", "bias", "residual", "activation")  # fmt: skip
+             "y_pitch", "run", "runs", "bias", "residual", "activation", "slices")  # fmt: skip
 MOST_VECTORS = 2
 ZEROS = 1024  # bytes that `zeros` must have: a tile's columns, at stride 2
 
@@ -26,18 +30,25 @@ def kinds(lanes: int) -> list[str]:
     return [f"{size}x{size}s{stride}" for size in (3, 5, 7) if size - 1 <= lanes for stride in (1, 2)]
 
 
+def volume_kinds(lanes: int) -> list[str]:
+    """The variants for volumes, with the taps along the depth first."""
+    return [f"{depth}x{kind}" for kind in kinds(lanes) for depth in (3, 5) if depth <= int(kind[0]) < 7]
+
+
 @emitter("stencil")
 def stencil(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
     """Emit `runs` output rows of `run` pixels, a multiple of the tile's vectors but for the last one's lanes.
 
     `x` is where the first window starts; `top` and `left` (it lies `left` columns before column 0) may be outside.
-    Planes have weights and a bias of their own, side by side.
+    Planes have weights and a bias of their own, side by side. In a volume they lie in slices: of each tap along the
+    depth, `slices` has the bytes from x on.
     """
     spec = parse(name)
     args = dict(zip(ARGUMENTS, operands, strict=True))
     v = Vectors(b, spec.dtype, spec.lanes)
     v.align_stack()
-    r, s, stride = (int(part) for part in spec.variants[-1].replace("s", "x").split("x"))
+    *depth, r, s, stride = (int(part) for part in spec.variants[-1].replace("s", "x").split("x"))
+    slices = _slices(v, args["slices"], *depth)
     width, zero = spec.vectors * v.lanes, integer(0)
     has_bias, has_residual = (b.icmp_signed("!=", args[word], zero) for word in ("bias", "residual"))
     bias_plane, r_plane, r_pitch = (
@@ -56,16 +67,22 @@ def stencil(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
         y, residual = b.add(args["y"], place), b.select(has_residual, b.add(args["residual"], place), zero)
         state = (x, args["w"], args["bias"], y, residual)
         with v.loop(args["planes"], *state) as (_, (x, w, bias, y_plane, residual_plane), following):
-            weights = plane_weights(v, w, r, s)
+            weights = [plane_weights(v, b.add(w, integer(t * r * s * v.size)), r, s) for t in range(len(slices))]
             start = [_bias(v, has_bias, bias, w)] * spec.vectors
 
             def add_row(k, line, h, sums):
                 """Add the input row at `line`, row k of the window of output row 0, to all it belongs to."""
-                inside = b.icmp_unsigned("<", h, args["height"])
-                taps = read(v.pointer(b.select(inside, line, args["zeros"])))
-                for m, i in enumerate(range(k, -1, -stride)):
-                    if i < r:
-                        sums[m] = [b.fadd(t, u) for t, u in zip(sums[m], _dot(v, taps, weights[i]), strict=True)]
+                inside, parts = b.icmp_unsigned("<", h, args["height"]), [None] * len(sums)
+                for (offset, there), of_slice in zip(slices, weights, strict=True):
+                    exists = inside if there is None else b.and_(inside, there)
+                    at = line if offset is None else b.add(line, offset)
+                    taps = read(v.pointer(b.select(exists, at, args["zeros"])))
+                    for m, i in enumerate(range(k, -1, -stride)):
+                        if i < r:
+                            parts[m] = _dot(v, taps, of_slice[i], parts[m])
+                for m, part in enumerate(parts):
+                    if part is not None:
+                        sums[m] = [b.fadd(t, u) for t, u in zip(sums[m], part, strict=True)]
                 return b.add(line, args["x_row"]), b.add(h, integer(1))
 
             line, h = x, args["top"]
@@ -84,7 +101,8 @@ def stencil(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
                 finish_tile(v, 1, spec.vectors, True, kept, out, sums[0])
                 after_row += [line, h, b.add(y, args["y_pitch"]), b.add(residual, r_pitch)]
                 after_row += [total for row in sums[1:] for total in row]
-            following += [b.add(x, args["x_plane"]), b.add(w, integer(r * s * v.size)), b.add(bias, bias_plane),
+            following += [b.add(x, args["x_plane"]), b.add(w, integer(len(slices) * r * s * v.size)),
+                          b.add(bias, bias_plane),
                           b.add(y_plane, args["y_plane"]), b.add(residual_plane, r_plane)]  # fmt: skip
 
 
@@ -94,16 +112,27 @@ def plane_weights(v: Vectors, w: ir.Value, r: int, s: int) -> list[list[ir.Value
     return [[v.broadcast(v.load_scalar(v.offset(w, (i * s + j) * v.size))) for j in range(s)] for i in range(r)]
 
 
+def _slices(v: Vectors, table: ir.Value, depth: int = 0) -> list[tuple[ir.Value | None, ir.Value | None]]:
+    """How far from x each slice lies, and whether it is there; of a plane alone nothing is to be said."""
+    if not depth:
+        return [(None, None)]
+    offsets = [v.load_integer(v.offset(v.pointer(table), 8 * t)) for t in range(depth)]
+    return [(offset, v.b.icmp_signed("!=", offset, integer(-1))) for offset in offsets]
+
+
 def _bias(v: Vectors, there: ir.Value, bias: ir.Value, readable: ir.Value) -> ir.Value:
     """The bias in all lanes, or zeros (and then some readable number is loaded and dropped)."""
     number = v.load_scalar(v.pointer(v.b.select(there, bias, readable)))
     return v.broadcast(v.b.select(there, number, ir.Constant(v.scalar, 0.0)))
 
 
-def _dot(v: Vectors, taps: list[list[ir.Value]], weights: list[ir.Value]) -> list[ir.Value]:
-    """One kernel row's part of a sum, by itself: only an addition waits for the row before."""
-    sums = [v.b.fmul(tap, weights[0]) for tap in taps[0]]
-    for line, weight in zip(taps[1:], weights[1:], strict=True):
+def _dot(v: Vectors, taps: list[list[ir.Value]], weights: list[ir.Value], sums=None) -> list[ir.Value]:
+    """One kernel row's part of a sum, by itself or added to that of slices before: only an addition waits for the row
+    before."""
+    for line, weight in zip(taps, weights, strict=True):
+        if sums is None:
+            sums = [v.b.fmul(tap, weight) for tap in line]
+            continue
         sums = [v.fma(tap, weight, total) for tap, total in zip(line, sums, strict=True)]
     return sums
 

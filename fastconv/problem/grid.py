@@ -27,10 +27,13 @@ class Grid:
     dilation: Triple
     dtype: str
     axes: int
+    outputs: Triple | None = None  # windows along each axis, if not those that fit with the same padding at both ends
 
     @property
     def counts(self) -> Triple:
         """Windows along each axis."""
+        if self.outputs is not None:
+            return self.outputs
         axes = zip(self.sizes, self.kernel, self.stride, self.dilation, self.padding, strict=True)
         return tuple(output_size(size, k, step, dilation, (pad, pad)) for size, k, step, dilation, pad in axes)
 

@@ -2,7 +2,7 @@
 
 Where phases have equally many taps, or nearly so, one convolution with a channel for each phase of each channel reads
 dy once, fills tiles and starts once. Its windows are placed alike for all phases: dx[stride j + a - before] is phase
-a at place j. What it gives is put together (`weave`) band by band, while it is in cache.
+a at place j. What it gives is put together by `weave`, some rows at a time where it is large.
 
 W. Shi et al., "Is the deconvolution layer the same as a convolutional layer?", arXiv:1609.07009.
 """
@@ -10,7 +10,7 @@ W. Shi et al., "Is the deconvolution layer the same as a convolutional layer?", 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,11 +19,13 @@ from fastconv.algorithm.common import Algorithm, Execution, Steps
 from fastconv.algorithm.input_grad.phases import Axis
 from fastconv.algorithm.input_grad.tasks import Piece, weights_job
 from fastconv.algorithm.input_grad.weave import weave_job
-from fastconv.job import Job
+from fastconv.job import LINE, Job
 from fastconv.problem.conv import Pair, Problem
 from fastconv.target import Target
 
-BAND = 4 << 20  # bytes of results that wait to be put together
+# Bytes of results that wait to be put together. Bands that stay in L2 would be put together sooner, but fill tiles less
+# and read the weights again: 512 to 256 channels 2x2 on 52x52 took 1.2 times as long.
+BAND = 24 << 20
 
 
 class Merged:
@@ -64,15 +66,13 @@ class Merged:
         down, across = axes_of(problem)
         (sh, sw), top, item = problem.stride, problem.padding[0][0], problem.itemsize
         pieces, size = pieces_of(problem, down, across)
-        found = Woven(problem, size, weights_job(problem, pieces, target))
+        weights, parts = weights_job(problem, pieces, target), []
         whole = merged(replace(problem, n=1), down, across)
         algorithm = cheapest(self._algorithms, whole, x, target, packed)
         if lies_ready(problem, across):
             inner = merged(problem, down, across)
-            found.parts.append(
-                Part(slice(0, problem.n), down, across, algorithm.build(inner, x, target, count, packed))
-            )
-            return found
+            whole = Part(None, down, across, algorithm.build(inner, x, target, count, packed))
+            return Woven(problem, size, weights, [whole])
         row = problem.c * sh * sw * across.size * item
         images = max(1, min(problem.n, BAND // (row * down.size)))
         bands = -(-down.size // max(1, min(down.size, BAND // row)))
@@ -89,9 +89,9 @@ class Merged:
                     executions[inner] = algorithm.build(inner, x, target, count, packed)
                 join = weave_job(part, lines, across, first, rows, target)
                 bytes_ = part.n * row * lines.size
-                images_ = slice(n, n + part.n)
-                found.parts.append(Part(images_, lines, across, executions[inner], join, bytes_))
-        return found
+                images_ = slice(n, n + part.n) if part.n < problem.n else None
+                parts.append(Part(images_, lines, across, executions[inner], join, bytes_))
+        return Woven(problem, size, weights, parts)
 
 
 def cheapest(algorithms: Sequence[Algorithm], problem: Problem, x: Steps, target: Target, packed: bool) -> Algorithm:
@@ -163,7 +163,7 @@ def pieces_of(problem: Problem, down: Axis, across: Axis) -> tuple[list[Piece], 
 class Part:
     """Some places of some images, and the launch that puts them together; None: they are together."""
 
-    images: slice
+    images: slice | None  # None: all
     rows: Axis
     columns: Axis
     execution: Execution
@@ -178,70 +178,81 @@ class Woven:
     problem: Problem
     weight_bytes: int
     weights: Job
-    parts: list[Part] = field(default_factory=list)
+    parts: list[Part]
+
+    def __post_init__(self):
+        # An execution for each form of packed weights.
+        self._forms = {part.execution.packing: part.execution for part in self.parts}
+        self._ragged = ragged(self.problem)
+        self._results = max(part.size for part in self.parts)
+        # In a call's memory: results, regrouped weights, then what is packed of them.
+        self._regrouped = _lines(self._results)
+        self._packed, self._size = {}, self._regrouped + _lines(self.weight_bytes)
+        for form, execution in self._forms.items():
+            if execution.weights is not None:
+                self._packed[form] = self._size
+                self._size += _lines(execution.weight_bytes)
 
     @property
     def packing(self) -> tuple:
         """Equal for executions that can share packed weights."""
-        return "merged", *self._forms()
-
-    def _forms(self) -> dict[tuple, Execution]:
-        """An execution for each form of packed weights."""
-        return {part.execution.packing: part.execution for part in self.parts}
+        return "merged", *self._forms
 
     def workspace(self, count: int) -> int:
         """Bytes that a call on `count` threads takes besides its arrays."""
-        packed = sum(execution.weight_bytes for execution in self._forms().values())
-        convolutions = max(part.execution.workspace(count) - part.execution.weight_bytes for part in self.parts)
-        return self.weight_bytes + packed + convolutions + max(part.size for part in self.parts)
+        return self._size + max(part.execution.workspace(count) - part.execution.weight_bytes for part in self.parts)
 
     def pack(self, weight: np.ndarray) -> dict[tuple, np.ndarray]:
         """The weights of all phases, regrouped and packed."""
         regrouped = workspace.aligned(self.weight_bytes)
         threads.run(self.weights, weight, y=regrouped)
-        return {form: execution.pack(regrouped) for form, execution in self._forms().items()}
+        return {form: execution.pack(regrouped) for form, execution in self._forms.items()}
 
     def run(self, dy, weight, bias, residual, dx, packed=None) -> None:
         """Write the gradient of `weight`'s convolution into `dx`; bias is that of a transposed convolution."""
-        blocks = []
-
-        def memory(size):
-            blocks.append(workspace.take(size))
-            return blocks[-1].memory
-
+        size = self._size if packed is None else self._results
+        block = workspace.take(size) if size else None
+        memory = None if block is None else block.memory
         try:
             if packed is None:
-                packed = self._packed(weight, memory)
-            results = memory(max(part.size for part in self.parts))
-            phases = self.problem.stride[0] * self.problem.stride[1]
+                packed = self._pack(weight, memory)
             if bias is not None:
+                phases = self.problem.stride[0] * self.problem.stride[1]
                 bias = np.tile(bias, phases) if self.problem.layout == "channels_last" else np.repeat(bias, phases)
             for part in self.parts:
-                target = dx[part.images]
-                source = cropped(dy[part.images], part.rows.crop, part.columns.crop, self.problem.layout)
-                y = target if part.join is None else results
+                target = dx if part.images is None else dx[part.images]
+                source = dy if part.images is None else dy[part.images]
+                source = cropped(source, part.rows.crop, part.columns.crop, self.problem.layout)
+                y = target if part.join is None else memory
                 part.execution.run(source, None, bias, None, y, packed[part.execution.packing])
                 if part.join is not None:
-                    threads.run(part.join, results, y=target)
+                    threads.run(part.join, memory, y=target)
         finally:
-            for block in blocks:
+            if block is not None:
                 workspace.give(block)
 
-    def _packed(self, weight: np.ndarray, memory) -> dict[tuple, np.ndarray]:
+    def _pack(self, weight: np.ndarray, memory: np.ndarray) -> dict[tuple, np.ndarray]:
         """What `pack` makes, in memory of this call; bands share it."""
-        regrouped, found = memory(self.weight_bytes), {}
-        if ragged(self.problem):
+        regrouped = memory[self._regrouped :]
+        if self._ragged:
             regrouped[: self.weight_bytes] = 0  # taps that some phases do not have
         threads.run(self.weights, weight, y=regrouped)
-        for form, execution in self._forms().items():
-            found[form] = regrouped
-            if execution.weights is not None:
-                found[form] = memory(execution.weight_bytes)
-                threads.run(execution.weights, regrouped, y=found[form])
+        found = dict.fromkeys(self._forms, regrouped)
+        for form, place in self._packed.items():
+            found[form] = memory[place:]
+            threads.run(self._forms[form].weights, regrouped, y=found[form])
         return found
+
+
+def _lines(size: int) -> int:
+    """Bytes in whole cache lines."""
+    return -(-size // LINE) * LINE
 
 
 def cropped(dy: np.ndarray, rows: Pair, columns: Pair, layout: str) -> np.ndarray:
     """The part of dy that is read."""
+    down, across = dy.shape[1:3] if layout == "channels_last" else dy.shape[2:]
+    if rows == (0, down) and columns == (0, across):
+        return dy
     rows, columns = slice(*rows), slice(*columns)
     return dy[:, rows, columns] if layout == "channels_last" else dy[:, :, rows, columns]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from fastconv.algorithm.common import Steps
+from fastconv.algorithm.volume import copies
 from fastconv.algorithm.volume.frames import Band, Taps, channels_of, copied, in_place, source_sizes
 from fastconv.problem.conv import Problem
 
@@ -21,6 +22,7 @@ class Slices:
     steps: Steps
     shape: tuple[int, ...]  # of the images
     copy: tuple[int, ...]  # the shape of the copy; () if images are read in place
+    taps: int = 0  # of each frame, whose slices are copied for it alone; 0: frames share their slices
 
     @classmethod
     def placed(cls, problem: Problem, x: Steps, taps: Taps, band: Band) -> Slices:
@@ -32,6 +34,15 @@ class Slices:
         """A copy."""
         steps, copy = copied(problem, taps, band)
         return cls(problem, band, steps, _shape(problem, taps, band), copy)
+
+    @classmethod
+    def windows(cls, problem: Problem, taps: Taps, band: Band) -> Slices:
+        """A copy with slices of their own for every frame, channels first: [frame][channel][tap]."""
+        h, w = source_sizes(problem)
+        copy = band.count, channels_of(problem), taps.count, h, w
+        plane = h * w * problem.itemsize
+        steps = Steps(copy[1] * copy[2] * plane, plane, w * problem.itemsize, problem.itemsize)
+        return cls(problem, band, steps, _shape(problem, taps, band), copy, taps.count)
 
     @property
     def elements(self) -> int:
@@ -50,26 +61,20 @@ class Slices:
         return as_strided(array, self.shape, (n, h, w, c) if last else (n, c, h, w))
 
     def _fill(self, array: np.ndarray, volume: np.ndarray) -> None:
-        """Copy slices that follow one another together."""
-        slices, last = self.band.slices, self.problem.layout == "channels_last"
+        """Copy all slices."""
+        for tap in range(self.taps):
+            places = self.band.slices[tap :: self.band.step][: self.band.count]
+            copies.copy(array[:, None, :, tap], volume.swapaxes(0, 1)[:, None], places)
+        if self.taps:
+            return
+        last = self.problem.layout == "channels_last"
         groups = array.shape[2 if last else 0]
         if last:
             to, source = array.transpose(3, 0, 1, 2, 4), volume.reshape(*volume.shape[:3], groups, -1)
         else:
             to = array.transpose(1, 0, 2, 3, 4)
             source = volume.reshape(groups, -1, *volume.shape[1:]).transpose(2, 0, 1, 3, 4)
-        first = 0
-        while first < len(slices):
-            stop, step = first + 1, 1
-            if slices[first] < 0:
-                to[first] = 0
-            else:
-                if stop < len(slices) and slices[stop] > slices[first]:
-                    step = slices[stop] - slices[first]
-                    while stop < len(slices) and slices[stop] == slices[first] + (stop - first) * step:
-                        stop += 1
-                to[first:stop] = source[slices[first] : slices[stop - 1] + 1 : step]
-            first = stop
+        copies.copy(to, source, self.band.slices)
 
 
 def _shape(problem: Problem, taps: Taps, band: Band) -> tuple[int, ...]:

@@ -30,17 +30,17 @@ class TapByTap:
 
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
         if problem.pass_ == "input_grad":
-            reason = _refuses(problem)
+            reason = refuses(problem)
             if reason:
                 return reason
-            problem = _convolution(problem)
+            problem = convolution(problem)
         found = planes(problem, x) or _slices(*_wide(problem, x))
         reasons = [a.supports(*found, target) for a in self._algorithms]
         return reasons[-1] if all(reasons) else None
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
         if problem.pass_ == "input_grad":
-            problem = _convolution(problem)
+            problem = convolution(problem)
         flat = planes(problem, x)
         if flat:
             return self._best(*flat, target, packed).cost(*flat, target, packed)
@@ -54,7 +54,7 @@ class TapByTap:
     def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool):
         backward = problem.pass_ == "input_grad"
         if backward:
-            problem = _convolution(problem)
+            problem = convolution(problem)
         flat = None if backward else planes(problem, x)
         if flat:
             found, steps = flat
@@ -86,7 +86,7 @@ class TapByTap:
         return able[0] if len(able) == 1 else min(able, key=lambda a: a.cost(image, x, target, packed))
 
 
-def _refuses(problem: Problem) -> str | None:
+def refuses(problem: Problem) -> str | None:
     """Why a gradient with respect to the input is not such a convolution, or None."""
     if not problem.depthwise or problem.k != problem.c:
         return "a group has more than one channel"
@@ -100,7 +100,7 @@ def _refuses(problem: Problem) -> str | None:
     return None
 
 
-def _convolution(problem: Problem) -> Problem:
+def convolution(problem: Problem) -> Problem:
     """The convolution of dy by the reversed taps that such a gradient is."""
     d = problem.depth
     axes = zip((problem.r, problem.s), problem.dilation, problem.padding, strict=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastconv import cost, threads
 from fastconv.algorithm.common import Algorithm, Execution, Steps, contiguous_steps
-from fastconv.algorithm.volume import slices_of
+from fastconv.algorithm.volume import copies, slices_of
 from fastconv.algorithm.volume.frames import MOST_SLICES, Taps, forward_taps, image, planes
 from fastconv.algorithm.volume.run import Planes, memories
 from fastconv.algorithm.volume.slices import Slices, frames
@@ -123,7 +123,12 @@ class VolumeWeights:
     def workspace(self, count: int) -> int:
         """Bytes that a call on `count` threads takes besides its arrays."""
         inner = max(part.execution.workspace(count) for part in self.parts)
-        return 2 * self._size() + sum(self._copies()) * self.inner.itemsize + inner
+        gradients = self._repeats() + (self.back is not None) + (self.problem.itemsize < self.inner.itemsize)
+        return gradients * self._size() + sum(self._copies()) * self.inner.itemsize + inner
+
+    def _repeats(self) -> bool:
+        """Whether a piece is a sum of several volumes or bands."""
+        return self.problem.n * len(self.parts) > self.pieces
 
     def pack(self, weight: np.ndarray) -> np.ndarray:
         """There is nothing to pack."""
@@ -139,9 +144,9 @@ class VolumeWeights:
                 return memory(elements * kind.itemsize)[: elements * kind.itemsize].view(kind)
 
             copy, dy_copy = array(slices) if slices else None, array(outputs)
-            part = array(dw.size).reshape(self.pieces, -1)
+            part = array(dw.size).reshape(self.pieces, -1) if self._repeats() else None
             sums = dw.reshape(-1) if dw.dtype == kind else array(dw.size)
-            total, seen = sums.reshape(self.pieces, -1), set()
+            total, seen = (sums if self.back is None else array(dw.size)).reshape(self.pieces, -1), set()
             for n in range(self.problem.n):
                 volume = x[n] if x.dtype == kind else np.ascontiguousarray(x[n], kind)
                 for own in self.parts:
@@ -149,7 +154,10 @@ class VolumeWeights:
                     images = frames(dy, n, band, self.problem.layout)
                     if images.dtype != kind or not images.flags.c_contiguous:
                         held = dy_copy[: images.size].reshape(images.shape)
-                        np.copyto(held, images)
+                        if images.dtype == kind:
+                            copies.copy(held[:, None], images[:, None], tuple(range(len(images))))
+                        else:
+                            np.copyto(held, images)
                         images = held
                     first = own.tap not in seen
                     seen.add(own.tap)
@@ -158,7 +166,6 @@ class VolumeWeights:
                     if not first:
                         total[own.tap] += part[own.tap]
             if self.back is not None:
-                np.copyto(part, total)
-                threads.run(self.back, part, y=sums)
+                threads.run(self.back, total, y=sums)
             if sums.dtype != dw.dtype:
                 dw.reshape(-1)[...] = sums

@@ -1,0 +1,112 @@
+"""Depthwise convolution of volumes in one pass, on every instruction set that has its kernels."""
+
+import naive
+import numpy as np
+import pytest
+from arrays import integers
+from hypothesis import given
+from hypothesis import strategies as st
+from test_microkernels import ISAS
+
+import fastconv as fc
+from fastconv import dispatch
+from fastconv.algorithm import depthwise_pixels
+from fastconv.algorithm.common import Execution
+from fastconv.algorithm.volume.depthwise import DepthwiseVolume, Reversed
+from fastconv.algorithm.volume.taps import Tapped
+from fastconv.microkernels.stencil import volume_kinds
+from fastconv.problem.conv import conv_problem
+from fastconv.target import Target, host
+
+MASKED = [isa for isa in ISAS if isa in ("avx512", "avx2")]
+
+
+def convolved(x, w, bias, residual, target, workers=2, **options):
+    """The result in one pass."""
+    problem = conv_problem("conv3d", x.shape, w.shape, dtype=x.dtype.name, bias_shape=bias.shape,
+                           residual_shape=residual.shape, **options)  # fmt: skip
+    steps = dispatch.contiguous_steps(problem)
+    assert depthwise_pixels.refuses(problem, steps, target) is None
+    y = np.full(problem.y_shape, np.nan, x.dtype)
+    depthwise_pixels.build(problem, steps, target, workers, False).run(x, w, bias, residual, y)
+    return y
+
+
+@pytest.mark.parametrize("isa", MASKED)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_kernel(rng, isa, dtype):
+    target = Target(isa)
+    lanes = target.lanes(np.dtype(dtype).itemsize)
+    for kind in volume_kinds(lanes):
+        (*kernel, last), stride = kind.split("s")[0].split("x"), int(kind[-1])
+        kernel = (*map(int, kernel), int(last))
+        for columns in (lanes - 1, 2 * lanes):  # tiles of one vector, and of two
+            size = (columns - 1) * stride + kernel[2] - 2
+            x = integers(rng, (2, 3, 4, 6, size), np.dtype(dtype), 2)
+            w, bias = integers(rng, (3, 1, *kernel), np.dtype(dtype), 2), integers(rng, (3,), np.dtype(dtype), 2)
+            options = {"stride": (1, stride, stride), "padding": ((2, 1), (1, 2), (1, 1)), "groups": 3}
+            shape = fc.conv3d(x, w, algorithm="taps", **options).shape
+            residual = integers(rng, shape, np.dtype(dtype), 2)
+            expected = naive.conv(x, w, bias, residual=residual, **options)
+            np.testing.assert_array_equal(convolved(x, w, bias, residual, target, **options), expected)
+
+
+@pytest.mark.skipif(not MASKED, reason="no masked loads")
+@given(
+    st.sampled_from([3, 5]), st.tuples(st.integers(1, 3), st.integers(1, 2)), st.integers(1, 3), st.integers(1, 7),
+    st.integers(1, 9), st.integers(1, 40), st.integers(1, 20), st.tuples(*[st.integers(0, 4)] * 6), st.integers(1, 2),
+    st.sampled_from([None, "relu", ("leaky_relu", 0.5)]), st.integers(1, 5), st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_random(size, strides, dilation, d, h, w, c, pads, multiplier, activation, workers, seed):
+    rng = np.random.default_rng(seed)
+    padding = [pads[:2], pads[2:4], pads[4:]]
+    for axis, (extent, spread) in enumerate(((d, dilation), (h, 1), (w, 1))):
+        if extent + sum(padding[axis]) <= (size - 1) * spread:
+            padding[axis] = (size * spread, size * spread)
+    stride = (strides[0], strides[1], strides[1])
+    c = max(c, 2)
+    options = {"stride": stride, "padding": tuple(padding), "dilation": (dilation, 1, 1), "groups": c,
+               "activation": activation}  # fmt: skip
+    x = integers(rng, (2, c, d, h, w), np.dtype(np.float32), 2)
+    weight, bias = (
+        integers(rng, shape, x.dtype, 2) for shape in ((c * multiplier, 1, size, size, size), (c * multiplier,))
+    )  # fmt: skip
+    problem = conv_problem("conv3d", x.shape, weight.shape, dtype="float32", **options)
+    residual = integers(rng, problem.y_shape, x.dtype, 2)
+    expected = naive.conv(x, weight, bias, residual=residual, **options)
+    np.testing.assert_array_equal(convolved(x, weight, bias, residual, host(), workers, **options), expected)
+
+
+@pytest.mark.skipif(not MASKED, reason="no masked loads")
+@pytest.mark.parametrize(
+    ("made", "options"),
+    [
+        (Execution, {}),
+        (Execution, {"dilation": (2, 1, 1), "stride": (3, 2, 2)}),
+        (Reversed, {"pass_": "input_grad"}),
+        (Tapped, {"padding_mode": "reflect"}),
+        (Tapped, {"dilation": (1, 2, 2)}),
+        (Tapped, {"stride": (1, 1, 2)}),
+        (Tapped, {"layout": "channels_last"}),
+        (Tapped, {"dtype": "float16"}),
+    ],
+)
+def test_which_are_done_in_one_pass(made, options):
+    last = options.get("layout") == "channels_last"
+    options = {"groups": 8, "padding": 1, "dtype": "float32", **options}
+    shape = (1, 6, 9, 20, 8) if last else (1, 8, 6, 9, 20)
+    problem = conv_problem("conv3d", shape, (8, 1, 3, 3, 3), **options)
+    steps = dispatch.contiguous_steps(problem)
+    assert type(DepthwiseVolume().build(problem, steps, host(), 2, False)) is made
+
+
+def test_input_grad_of_a_layer(rng):
+    """Weights are reversed once, and a plain call gives the same bits."""
+    x = rng.standard_normal((2, 5, 4, 9, 21)).astype(np.float32)
+    weight = rng.standard_normal((5, 1, 3, 3, 3)).astype(np.float32)
+    layer = fc.Conv3d(weight, padding=1, groups=5)
+    dy = layer(x)
+    expected = fc.conv3d_input_grad(dy, weight, x.shape, padding=1, groups=5, algorithm="depthwise")
+    found = layer.backward(dy, x, (True, False, False), algorithm="depthwise").input
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(found, naive.input_grad(dy, weight, x.shape, padding=1, groups=5), rtol=1e-4, atol=1e-4)
