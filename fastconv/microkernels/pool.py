@@ -74,6 +74,10 @@ class States:
         for i in range(len(self.places)):
             self.put(i, self.reducer.identity())
 
+    def first_is(self, i, index):
+        """The index of what an ordered reduction takes in first, which stays if nothing is above the least number."""
+        self.reducer.b.store(index, self.places[i][1])
+
     def get(self, i):
         return [self.reducer.b.load(place) for place in self.places[i]]
 
@@ -130,6 +134,14 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             """Vectors of the cell from element j on."""
             states = States(r, len(masks))
             start = v.offset(v.pointer(src), b.mul(j, integer(width)))
+            if r.indexed:
+                some = b.and_(b.icmp_signed("<", zero, fixed_count), b.icmp_signed("<", first, last))
+                with b.if_then(some):
+                    tap = v.offset(v.pointer(varying), b.mul(first, integer(TAP)))
+                    number = b.add(v.load_integer(v.offset(v.pointer(fixed), 8)), v.load_integer(v.offset(tap, 8)))
+                    for k in range(len(masks)):
+                        ahead = b.add(column, b.add(j, integer(k * v.lanes))) if iota else zero
+                        states.first_is(k, splat(r.number, b.add(number, ahead), iota))
             with _taps(v, fixed, zero, fixed_count) as (there, number), _taps(v, varying, first, last) as (off, more_):
                 index = b.add(number, more_)
                 at = v.offset(start, b.add(there, off))
@@ -148,7 +160,7 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                     if r.indexed:
                         ahead = b.add(column, b.add(j, integer(k * v.lanes))) if iota else zero
                         position = splat(r.number, b.add(index, ahead), iota)
-                    states.put(k, r.absorb(states.get(k), x, position, weight))
+                    states.put(k, r.absorb(states.get(k), x, position, weight, ordered=True))
             for k, mask in enumerate(masks):
                 whole = v.first_lanes(integer(v.lanes)) if mask is None else mask
                 ahead = b.add(j, integer(k * v.lanes))
@@ -161,8 +173,7 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 if r.indexed:
                     r.store_index(index[0], v.offset(index_line, b.mul(ahead, integer(r.index_width))), whole)
 
-        together = 1 if r.indexed else TOGETHER
-        in_blocks(v, n, together, block)
+        in_blocks(v, n, TOGETHER, block)
 
 
 def stored_beside(r: Reducer, pointer, mask):

@@ -27,11 +27,11 @@ def _least(b, one, other):
     return b.select(b.icmp_signed("<", one, other), one, other)
 
 
-def _add_up(r: Reducer, states: States, parts: States) -> None:
+def _add_up(r: Reducer, states: States, parts: States, ordered: bool = False) -> None:
     """Add the sums of a part to those before, and start the next."""
     for k, places in enumerate(parts.places):
         value, *index = parts.get(k)
-        states.put(k, r.absorb(states.get(k), value, *index))
+        states.put(k, r.absorb(states.get(k), value, *index, ordered=ordered))
         for place, start in zip(places, r.identity(), strict=True):
             r.b.store(start, place)
 
@@ -191,6 +191,9 @@ def poolpixels(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     def block(j, masks):
         """Vectors of channels from j on."""
         states, parts = States(r, len(masks)), States(r, len(masks))
+        if r.indexed:
+            for k in range(len(masks)):
+                states.first_is(k, r.number.constant(0))
         start = v.offset(v.pointer(src), b.mul(j, integer(width)))
         with each(v, zero, pixels, PIXELS) as part:
             with each(v, part, _least(b, pixels, b.add(part, integer(PIXELS))), 1) as p:
@@ -199,8 +202,8 @@ def poolpixels(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                     place = v.offset(at, k * v.lanes * width)
                     x = r.transformed(r.load(place, mask), place, mask, exponents, zero)
                     index = splat(r.number, p, False) if r.indexed else None
-                    parts.put(k, r.absorb(parts.get(k), x, index))
-            _add_up(r, states, parts)
+                    parts.put(k, r.absorb(parts.get(k), x, index, ordered=True))
+            _add_up(r, states, parts, ordered=True)
         for k, mask in enumerate(masks):
             whole = v.first_lanes(integer(v.lanes)) if mask is None else mask
             ahead = b.add(j, integer(k * v.lanes))
@@ -210,7 +213,7 @@ def poolpixels(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             if r.indexed:
                 r.store_index(index[0], v.offset(v.pointer(index_dst), b.mul(ahead, integer(8))), whole)
 
-    in_blocks(v, n, 1 if r.indexed else TOGETHER, block)
+    in_blocks(v, n, TOGETHER, block)
 
 
 @emitter("poolfill")
