@@ -1,8 +1,8 @@
 """One kernel over many tasks: in this thread, or shared among Numba's threads.
 
 A kernel is called as kernel(plan, call, scratch, task); `call` points to [x, w, bias, residual, y]. Before a worker's
-first task the first integer of its scratch is set to -1: "holds nothing". Where none is given, it is on the stack. Workers take the next task when they are
-done with one, so a slow core holds up nobody.
+first task the first integer of its scratch, which is on the stack if none is given, is set to -1: "holds nothing".
+Workers take the next task when they are done with one, so a slow core holds up nobody.
 
 The threads are those of Numba's pool (omp, tbb or workqueue), started through the C function that a `prange` calls.
 A `prange` itself takes 0.2 s longer to load from the cache, and cannot choose its number of threads in code that can
@@ -102,9 +102,7 @@ def work(args, dims, steps, call):
     task = take_ticket(call + 8 * NEXT_TASK)
     if task < tasks:
         kernel, plan, scratch = peek(job, KERNEL), peek(job, PLAN), peek(call, SCRATCH)
-        scratch = (
-            scratchpad() if scratch == 0 else scratch + take_ticket(call + 8 * NEXT_WORKER) * peek(job, STEP)
-        )
+        scratch = scratchpad() if scratch == 0 else scratch + take_ticket(call + 8 * NEXT_WORKER) * peek(job, STEP)
         poke(scratch, 0, -1)
         while task < tasks:
             invoke(kernel, (plan, call, scratch, task))

@@ -70,6 +70,13 @@ def _eight(name):
     return native(name, 8)(kernel)
 
 
+def _nine(name):
+    def kernel(a, b, c, d, e, f, g, h, i):
+        emit(name, (a, b, c, d, e, f, g, h, i))
+
+    return native(name, 9)(kernel)
+
+
 def _ten(name):
     def kernel(a, b, c, d, e, f, g, h, i, j):
         emit(name, (a, b, c, d, e, f, g, h, i, j))
@@ -148,7 +155,9 @@ OPERANDS = {
     "poolchoose": _seven,
     "poolglide": _ten,
     "poolspread": _seven,
-    "poolscatter": _ten,
+    "poolscatter": _twelve,
+    "poolzero": _four,
+    "poolselect": _nine,
     "poolspans": _eighteen,
     "poolpicks": _eighteen,
     "poolpixels": _eight,

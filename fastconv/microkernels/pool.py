@@ -4,6 +4,7 @@ pooltaps    dst[i, :] = finish( over f < fixed, v in begins[i]..begins[i+1] of l
 poolrow     dst[i, j] = finish( over v in begins[i]..begins[i+1], s < taps of src[varying[v] + j * stride + s * step] )
 poolspread  dst[i, j * step] = src[i, j]
 poolscatter dst[index[i]] += src[i]
+poolzero    dst[i, :] = 0
 
 A name's variants say what becomes of an element, of two, and of the result: pooltaps_f32_avx512_square_sum_keep.
 
@@ -283,19 +284,21 @@ def poolspread(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
 
 @emitter("poolscatter")
 def poolscatter(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
-    """Arguments: src, index, n, first, count, dst, pitch (bytes from a position to the next), step (bytes from an
-    element's dst to the next one's), positions (that there are), wrong (a flag for indices outside).
+    """Arguments: src, index, cells, n, channels (elements from a cell to the next), first, count, dst, pitch (bytes
+    from a position to the next), step (bytes from an element's dst to the next one's), positions (that there are), wrong (a
+    flag for indices outside).
 
     Positions in [first, first + count) are added to; dst is where the first of them lies."""
     spec = parse(name)
     v = Vectors(b, spec.dtype, spec.lanes)
-    src, index, n, first, count, dst, pitch, step, positions, wrong = args
-    with each(v, integer(0), n, 1) as i:
-        position = v.load_integer(v.offset(v.pointer(index), b.mul(i, integer(8))))
+    src, index, cells, n, channels, first, count, dst, pitch, step, positions, wrong = args
+    with each(v, integer(0), cells, 1) as cell, each(v, integer(0), n, 1) as i:
+        element = b.add(b.mul(cell, channels), i)
+        position = v.load_integer(v.offset(v.pointer(index), b.mul(element, integer(8))))
         inside = b.sub(position, first)
         with b.if_else(b.icmp_unsigned("<", inside, count), likely=True) as (adds, other):
             with adds:
-                at = v.offset(v.pointer(src), b.mul(i, integer(SIZE[spec.source])))
+                at = v.offset(v.pointer(src), b.mul(element, integer(SIZE[spec.source])))
                 x = widen(v, Vectors(b, spec.source, 1).load_scalar(at), spec.source)
                 place = v.offset(v.pointer(dst), b.add(b.mul(inside, pitch), b.mul(i, step)))
                 typed = b.bitcast(place, ELEMENT[spec.dtype].as_pointer())
@@ -305,3 +308,21 @@ def poolscatter(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 outside = b.icmp_unsigned(">=", b.add(position, integer(1)), b.add(positions, integer(1)))
                 with b.if_then(outside, likely=False):
                     b.store(integer(1), b.bitcast(v.pointer(wrong), I64.as_pointer()), align=8)
+
+
+@emitter("poolzero")
+def poolzero(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: dst, cells, pitch (bytes from a cell to the next), n."""
+    spec = parse(name)
+    v = Vectors(b, spec.source, spec.lanes)
+    dst, cells, pitch, n = args
+    zero = integer(0)
+    whole = b.sub(n, b.srem(n, integer(v.lanes)))
+    left = v.opaque(b.sub(n, whole))
+    mask, some = v.first_lanes(left), b.icmp_signed(">", left, zero)
+    with each(v, zero, cells, 1) as i:
+        line = v.offset(v.pointer(dst), b.mul(i, pitch))
+        with each(v, zero, whole, v.lanes) as j:
+            v.store(v.zero(), v.offset(line, b.mul(j, integer(v.size))))
+        with b.if_then(some):
+            v.store_masked(v.zero(), v.offset(line, b.mul(whole, integer(v.size))), mask)
