@@ -280,6 +280,11 @@ def pool_scatter_cycles(problem) -> float:
     return 4.0 * problem.n * problem.c * problem.outputs + moved_cycles(problem)
 
 
+def pool_bands_cycles(problem) -> float:
+    """An element after another; threads do not write side by side."""
+    return 3.0 * problem.n * problem.c * problem.outputs + moved_cycles(problem)
+
+
 def moved_cycles(problem) -> float:
     """To move what a pool must move, from memory."""
     return problem.bytes / 8

@@ -23,6 +23,7 @@ class PoolCall:
         "_compute",
         "_empty",
         "_indexed",
+        "_instead",
         "_job",
         "_new",
         "_new_indices",
@@ -48,7 +49,8 @@ class PoolCall:
         self._new(self.shape, self.dtype)  # a result too large for memory is not planned for minutes first
         steps, self._odd = steps_of(problem, source, dispatch.pool_reads)
         self.algorithm, execution = dispatch.execution(problem, steps, "auto", threads.get_num_threads(), False)
-        (self._job,) = execution.parts
+        # A second job is for arrays of which the first found that it cannot do them.
+        self._job, *self._instead = execution.parts
 
     def __call__(self, source, *others, out=None):
         """Run on these arrays, which have been checked to be what this call was made for.
@@ -98,10 +100,12 @@ class PoolCall:
     def _scattered(self, source, others, indices, y):
         """A max pool's gradient, whose kernel leaves a flag if it met an index that is none."""
         problem, whole = self.problem, self.problem.convention == "onnx"
-        indices, wrong = plain(others[0]), np.zeros(1, np.int64)
+        indices, wrong = plain(others[0]), np.zeros(2, np.int64)
         if whole:
             indices = np.where(indices < 0, indices, indices - whole_tensor(problem, indices.ndim))
         threads.run(self._job, source, indices, None, wrong, y)
+        if wrong[1]:
+            threads.run(*self._instead, source, indices, None, wrong, y)
         if wrong[0]:
             counted = ", counted from where the plane begins in the tensor (convention='onnx')" if whole else ""
             raise ValueError(

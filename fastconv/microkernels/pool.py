@@ -285,13 +285,13 @@ def poolspread(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
 @emitter("poolscatter")
 def poolscatter(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     """Arguments: src, index, cells, n, channels (elements from a cell to the next), first, count, dst, pitch (bytes
-    from a position to the next), step (bytes from an element's dst to the next one's), positions (that there are), wrong (a
-    flag for indices outside).
+    from a position to the next), step (bytes from an element's dst to the next one's), low, span (of the positions that
+    there may be), wrong (a flag for others; -1 is a window that had no element).
 
     Positions in [first, first + count) are added to; dst is where the first of them lies."""
     spec = parse(name)
     v = Vectors(b, spec.dtype, spec.lanes)
-    src, index, cells, n, channels, first, count, dst, pitch, step, positions, wrong = args
+    src, index, cells, n, channels, first, count, dst, pitch, step, low, span, wrong = args
     with each(v, integer(0), cells, 1) as cell, each(v, integer(0), n, 1) as i:
         element = b.add(b.mul(cell, channels), i)
         position = v.load_integer(v.offset(v.pointer(index), b.mul(element, integer(8))))
@@ -304,8 +304,8 @@ def poolscatter(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 typed = b.bitcast(place, ELEMENT[spec.dtype].as_pointer())
                 b.store(b.fadd(b.load(typed, align=v.size), x), typed, align=v.size)
             with other:
-                # -1 is a window that had no element.
-                outside = b.icmp_unsigned(">=", b.add(position, integer(1)), b.add(positions, integer(1)))
+                outside = b.icmp_unsigned(">=", b.sub(position, low), span)
+                outside = b.and_(outside, b.icmp_signed("!=", position, integer(-1)))
                 with b.if_then(outside, likely=False):
                     b.store(integer(1), b.bitcast(v.pointer(wrong), I64.as_pointer()), align=8)
 

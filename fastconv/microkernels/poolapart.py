@@ -129,16 +129,16 @@ def poolchoose(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
 
 @emitter("poolselect")
 def poolselect(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
-    """Arguments: src, index, rows, columns, channels (of a pixel), n (of them), dst, width (pixels of a row of dst),
-    elsewhere (a flag).
+    """Arguments: src, index, rows, columns, n (channels), corner (the first window's position), dst (where it lies),
+    width (pixels of a row of dst), elsewhere (a flag).
 
     As `poolchoose`, with the channels in the lanes."""
     spec = parse(name)
     v = Vectors(b, spec.source, spec.lanes)
-    src, index, rows, columns, channels, n, dst, width, elsewhere = args
+    src, index, rows, columns, n, origin, dst, width, elsewhere = args
     zero, one, two = integer(0), integer(1), integer(2)
     number = Vectors(b, "i64", v.lanes)
-    pixel = b.mul(channels, integer(v.size))
+    pixel = b.mul(n, integer(v.size))
     places = [zero, one, width, b.add(width, one)]
     strayed = b.alloca(number.mask_type)
     b.store(ir.Constant(number.mask_type, [0] * v.lanes), strayed)
@@ -148,8 +148,8 @@ def poolselect(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         first = b.mul(i, b.mul(width, two))
         with each(v, zero, columns, 1) as j:
             corner = b.add(first, b.mul(j, two))
-            cell = b.mul(b.add(b.mul(i, columns), j), channels)
-            wanted = [number.broadcast(b.add(corner, place)) for place in places]
+            cell = b.mul(b.add(b.mul(i, columns), j), n)
+            wanted = [number.broadcast(b.add(b.add(origin, corner), place)) for place in places]
             to = [v.offset(v.pointer(dst), b.mul(b.add(corner, place), pixel)) for place in places]
 
             def block(c, mask, cell=cell, wanted=wanted, to=to):

@@ -25,45 +25,35 @@ SAMPLES = 16  # indices that are looked at before windows of 2x2 are tried
 
 PLAN = Plan(
     "clear scatter finish blocks block channels stored item plane outputs parts part last lined wide choose "
-    "clear_stored rows width columns sample"
+    "clear_stored rows width columns"
 )
 (
     CLEAR, SCATTER, FINISH, BLOCKS, BLOCK, CHANNELS, STORED, ITEM, PLANE, OUTPUTS, PARTS, PART, AT_LAST, LINED, WIDE,
-    CHOOSE, CLEAR_STORED, ROWS, WIDTH, COLUMNS, SAMPLE,
+    CHOOSE, CLEAR_STORED, ROWS, WIDTH, COLUMNS,
 ) = range(len(PLAN.fields))  # fmt: skip
 
 
 @helper
-def seem_side_by_side(plan, index):
-    """Whether indices in the middle of a plane lie in windows of 2x2: those of a row, or of some channels."""
-    columns, width, last = peek(plan, COLUMNS), peek(plan, WIDTH), peek(plan, AT_LAST)
-    at, corner = index + peek(plan, SAMPLE) * 8, peek(plan, ROWS) // 2 * 2 * width
-    for i in range(min(SAMPLES, peek(plan, CHANNELS) if last != 0 else columns)):
-        inside = peek(at, i) - corner - (0 if last != 0 else 2 * i)
+def side_by_side(plan, index):
+    """Whether the indices of a row in the middle of a plane lie in windows of 2x2."""
+    width = peek(plan, WIDTH)
+    at, corner = index + peek(plan, ROWS) // 2 * peek(plan, COLUMNS) * 8, peek(plan, ROWS) // 2 * 2 * width
+    for i in range(min(SAMPLES, peek(plan, COLUMNS))):
+        inside = peek(at, i) - corner - 2 * i
         if inside != 0 and inside != 1 and inside != width and inside != width + 1:
             return False
     return True
 
 
 @helper
-def chosen(plan, call, scratch, source, to, some):
-    """Write a plane of dx, or those of some channels, as one of windows of 2x2 side by side; whether it is one."""
-    stored, rows, width, columns = peek(plan, STORED), peek(plan, ROWS), peek(plan, WIDTH), peek(plan, COLUMNS)
-    dy, index, channels = peek(call, X) + source * stored, peek(call, W) + source * 8, peek(plan, CHANNELS)
-    if not seem_side_by_side(plan, index):
-        return False
+def chosen(plan, call, scratch, source, to):
+    """Write a plane of dx as one of windows of 2x2 side by side; whether it is one."""
+    stored, rows, width = peek(plan, STORED), peek(plan, ROWS), peek(plan, WIDTH)
+    dy, index, elsewhere = peek(call, X) + source * stored, peek(call, W) + source * 8, scratch + 8 * ELSEWHERE
     poke(scratch, ELSEWHERE, 0)
-    elsewhere, covered = scratch + 8 * ELSEWHERE, 2 * rows * width
-    beyond = peek(plan, PLANE) - covered
-    if peek(plan, AT_LAST) == 0:
-        invoke(peek(plan, CHOOSE), (dy, index, rows, columns, to, width, elsewhere))
-        invoke(peek(plan, CLEAR_STORED), (to + covered * stored, 1, 0, beyond))
-    else:
-        pixel = channels * stored
-        invoke(peek(plan, CHOOSE), (dy, index, rows, columns, channels, some, to, width, elsewhere))
-        invoke(peek(plan, CLEAR_STORED), (to + covered * pixel, beyond, pixel, some))
-        if width > 2 * columns:
-            invoke(peek(plan, CLEAR_STORED), (to + 2 * columns * pixel, 2 * rows, width * pixel, some))
+    invoke(peek(plan, CHOOSE), (dy, index, rows, peek(plan, COLUMNS), to, width, elsewhere))
+    covered = 2 * rows * width
+    invoke(peek(plan, CLEAR_STORED), (to + covered * stored, 1, 0, peek(plan, PLANE) - covered))
     return peek(scratch, ELSEWHERE) == 0
 
 
@@ -81,7 +71,7 @@ def pool_scatter(plan, call, scratch, task):
     some = (block + 1) * peek(plan, BLOCK) + lead - c0 if block + 1 < peek(plan, BLOCKS) else channels - c0
     first = part * peek(plan, PART)
     count = min(peek(plan, PART), plane - first)
-    outputs, last = peek(plan, OUTPUTS), peek(plan, AT_LAST)
+    outputs, last, choose = peek(plan, OUTPUTS), peek(plan, AT_LAST), False
     # Channels last: elements of a pixel lie side by side. Channels first: planes do, and one is done after another.
     for p in range(1 if last != 0 else some):
         if last != 0:
@@ -93,7 +83,9 @@ def pool_scatter(plan, call, scratch, task):
             source = (n * channels + c0 + p) * outputs
             to = peek(call, Y) + ((n * channels + c0 + p) * plane + first) * stored
             cells, width, pitch, outs, run, step, position = 1, count, count * stored, 1, outputs, 0, item
-        if peek(plan, CHOOSE) != 0 and chosen(plan, call, scratch, source, to, some):
+        if p == 0:  # of the first plane only: what lies in the middle of one is far
+            choose = peek(plan, CHOOSE) != 0 and side_by_side(plan, peek(call, W) + source * 8)
+        if choose and chosen(plan, call, scratch, source, to):
             continue
         sums, sums_pitch = to, pitch
         if peek(plan, WIDE) != 0:
@@ -107,7 +99,7 @@ def pool_scatter(plan, call, scratch, task):
             peek(plan, SCATTER),
             (
                 peek(call, X) + source * stored, peek(call, W) + source * 8, outs, run, channels, first, count, sums,
-                position, step, plane, peek(call, RESIDUAL),
+                position, step, 0, plane, peek(call, RESIDUAL),
             ),
         )  # fmt: skip
         if peek(plan, WIDE) != 0:
@@ -146,8 +138,7 @@ class Scatter:
         parts = -(-problem.plane // part)
         d, h, w = problem.axes
         # The windows are not known, but may be guessed; indices tell whether that was right.
-        choose = parts == 1 and (d.size, d.out, h.size // h.out, w.size // w.out) == (1, 1, 2, 2)
-        middle = h.out // 2 * w.out * (problem.c if last else 1)
+        choose = not last and parts == 1 and (d.size, d.out, h.size // h.out, w.size // w.out) == (1, 1, 2, 2)
 
         def kernel(op: str, there: bool = True, kind: str = dtypes(problem)[0], *words: str) -> int:
             return microkernel("_".join([op, kind, target.isa, *words])).address if there else 0
@@ -156,9 +147,9 @@ class Scatter:
             clear=kernel("poolzero", True, SHORT_DTYPE[computing.name]), scatter=kernel("poolscatter"),
             finish=kernel("finish", wide, dtypes(problem)[0], "none"), blocks=blocks, block=block, channels=problem.c,
             stored=stored, item=item, plane=problem.plane, outputs=problem.outputs, parts=parts, part=part, last=last,
-            lined=last and problem.c * stored % LINE == 0, wide=wide, choose=kernel("poolselect" if last else "poolchoose", choose),
+            lined=last and problem.c * stored % LINE == 0, wide=wide, choose=kernel("poolchoose", choose),
             clear_stored=kernel("poolzero"), rows=h.out,
-            width=w.size, columns=w.out, sample=middle,
+            width=w.size, columns=w.out,
         )  # fmt: skip
         scratch = HEAD + part * (block + line) * item if wide and last else HEAD + part * item if wide else HEAD
         moved = 32 * problem.n * problem.c * (problem.plane + 3 * problem.outputs)
