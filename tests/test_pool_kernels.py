@@ -42,6 +42,8 @@ def test_pooltaps(rng, name):
         (_, fixed), (begins, varying) = table(rng, 1, 3, 20, item, 9), table(rng, cells, 3, 20, item, 9)
         weights, factors = model.draw(n + 40, kind=model.held), np.array([[3, 1 / 3]] * cells, model.held)
         y, indices = model.out(cells, n)
+        if indices is not None:  # whose taps come in the order of their positions
+            fixed[:, 1], varying[:, 1] = 20 * np.arange(len(fixed)), np.arange(len(varying))
         call(microkernel(name), x, fixed, len(fixed), begins, varying, cells, y, y.strides[0], n, factors, weights,
              model.exponents, z.ctypes.data - x.ctypes.data, more, 0 if indices is None else indices,
              0 if indices is None else indices.strides[0], column)  # fmt: skip
@@ -158,6 +160,19 @@ def test_poolpixels(rng, name):
              0 if indices is None else indices)  # fmt: skip
         windows = [model.reduced(model.loaded(x[:pixels, j], x[:pixels, j]), range(pixels)) for j in range(n)]
         model.check(y, indices, [model.finished(value, 3, 1 / 3, 0) for value, _ in windows], [i for _, i in windows])
+
+
+@needs_guard
+@pytest.mark.parametrize("name", some("poolplanes", 5))
+def test_poolplanes(rng, name):
+    model = Model(name, rng)
+    factors, lanes = np.array([3, 1 / 3], model.held), model.lanes
+    for planes, n in ((1, 3), (lanes, 1), (lanes + 1, lanes), (2 * lanes - 1, 4 * lanes + 3), (3, 9 * lanes + 1)):
+        x = guarded(model.draw(planes, n), True)
+        y, _ = model.out(planes)
+        call(microkernel(name), x, x.strides[0], planes, n, y, factors, model.exponents)
+        values = [model.reduced(model.loaded(plane, plane), None)[0] for plane in x]
+        model.check(y, None, [model.finished(value, 3, 1 / 3, 0) for value in values], None)
 
 
 @pytest.mark.parametrize("name", some("poolfill"))
@@ -294,21 +309,68 @@ def test_poolspread(rng, name):
 
 @pytest.mark.parametrize("name", some("poolscatter"))
 def test_poolscatter(rng, name):
+    """Of the positions that there may be, some are added to; any other leaves the flag, but -1."""
     model = Model(name, rng)
-    n, first, count, positions, wrong = 40, 3, 5, 11, np.zeros(1, np.int64)
-    x, index, item = model.draw(n, kind=model.stored), rng.integers(-1, positions, n), model.held.itemsize
+    cells, n, channels, first, count, low, span, wrong = 5, 8, 9, 3, 5, 2, 9, np.zeros(1, np.int64)
+    x, item = model.draw(cells, channels, kind=model.stored), model.held.itemsize
+    index = rng.integers(low - 1, low + span, (cells, channels))
+    index[index < low] = -1
+    index[:, n:] = 99  # which are not looked at
     y = np.ones((count, n + 1), model.held)
-    call(microkernel(name), x, index, n, first, count, y, y.strides[0], item, positions, wrong)
+    places = first, count, y, y.strides[0], item, low, span, wrong
+    call(microkernel(name), x, index, cells, n, channels, *places)
     expected = np.ones((count, n + 1))
-    for i, place in enumerate(index - first):
+    for (cell, i), place in np.ndenumerate(index[:, :n] - first):
         if 0 <= place < count:
-            expected[place, i] += float(x[i])
+            expected[place, i] += float(x[cell, i])
     np.testing.assert_array_equal(y, expected)
     assert not wrong[0]
-    for bad in (-2, positions):
-        call(microkernel(name), x, np.full(1, bad), 1, first, count, y, y.strides[0], item, positions, wrong)
+    for bad in (-2, 0, low - 1, low + span, 2**40):
+        call(microkernel(name), x, np.full(1, bad), 1, 1, 1, *places)
         assert wrong[0]
         wrong[0] = 0
+
+
+@needs_guard
+@pytest.mark.parametrize("name", some("poolselect"))
+def test_poolselect(rng, name):
+    """Indices outside their windows are told of, and nothing is written beyond y."""
+    kind, lanes, rows, columns, origin = KINDS[parse(name).source], parse(name).lanes, 3, 4, 16
+    for n, odd in itertools.product((1, lanes - 1, lanes, 2 * lanes + 1), (0, 1)):
+        width, wrong = 2 * columns + odd, np.zeros(1, np.int64)
+        corners = (2 * np.arange(rows)[:, None] * width + 2 * np.arange(columns))[..., None] + origin
+        index = corners + rng.integers(0, 2, (rows, columns, n)) * width + rng.integers(0, 2, (rows, columns, n))
+        x, index = guarded(rng.integers(1, 9, index.shape).astype(kind), True), guarded(index, True)
+        x[0, 0, 0] = -0.0
+        y = np.full((2 * rows * width, n), 77, kind)
+        inside = guarded(y[: len(y) - odd], True)  # the last pixel of a row of odd width is in no window
+        call(microkernel(name), x, index, rows, columns, n, origin, inside, width, wrong)
+        expected = np.zeros(y.shape)
+        expected.reshape(2 * rows, width, n)[:, 2 * columns :] = 77
+        np.put_along_axis(expected, index.reshape(-1, n) - origin, x.reshape(-1, n).astype(np.float64), 0)
+        np.testing.assert_array_equal(inside.astype(np.float64), expected[: len(inside)])
+        assert not np.signbit(inside.astype(np.float64)).any()
+        assert not wrong[0]
+        for stray in {-1, 2, width - 1, width + 2, 2**40} - {0, 1, width, width + 1}:
+            there = index.copy()
+            there[-1, -1, -1] = corners[-1, -1] + stray
+            wrong[0] = 0
+            call(microkernel(name), x, there, rows, columns, n, origin, inside, width, wrong)
+            assert wrong[0]
+
+
+@needs_guard
+@pytest.mark.parametrize("name", some("poolzero"))
+def test_poolzero(rng, name):
+    kind, lanes = KINDS[parse(name).source], parse(name).lanes
+    for n in (0, 1, lanes - 1, lanes, 2 * lanes + 1):
+        y = guarded(np.full((3, n + 2), 77, kind), True)
+        call(microkernel(name), y, 3, y.strides[0], n)
+        assert not y[:, :n].any()
+        assert (y[:, n:] == 77).all()
+        whole = guarded(np.full((3, max(n, 1)), 77, kind), True)
+        call(microkernel(name), whole, 1, 0, whole.size)
+        assert not whole.any()
 
 
 @pytest.mark.parametrize("name", [*some("scatter"), *some("lookup")])

@@ -167,6 +167,7 @@ OPERANDS = {
     "poolselect": _nine,
     "poolspans": _eighteen,
     "poolpicks": _eighteen,
+    "poolplanes": _seven,
     "poolpixels": _eight,
     "poolfill": _five,
     "poolrepeat": _ten,

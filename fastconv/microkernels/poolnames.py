@@ -41,7 +41,7 @@ def _words(floats: bool) -> Iterator[tuple[str, ...]]:
             if words in (MAX, AVERAGE):
                 yield "poolspans", "plain", op, finish, "held", index
             if words not in GRADIENTS:
-                yield "poolspans", *words, index
+                yield ("poolspans", *words, index) if index else ("poolplanes", *words)
                 yield "poolpixels", *words, index
             if words not in GRADIENTS and load in PLAIN:
                 for rows, (taps, stride) in itertools.product(ROWS, ALONG):

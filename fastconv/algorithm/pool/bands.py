@@ -74,12 +74,12 @@ def pool_bands(plan, call, scratch, task):
     # Windows are looked for from a stride before their place to one behind it.
     for row in range(max(0, (top - 2 * stride) // stride), min(rows, (end + stride) // stride + 1)):
         at = source + row * columns * channels
-        low = (row - 1) * stride
+        low, high = max(0, (row - 1) * stride), min(height, (row + 2) * stride + 1)
         invoke(
             peek(plan, SCATTER),
             (
                 peek(call, X) + at * item, peek(call, W) + at * 8, columns, channels, channels, top * width,
-                (end - top) * width, to, pixel, item, low * width, (3 * stride + 1) * width, elsewhere,
+                (end - top) * width, to, pixel, item, low * width, (high - low) * width, elsewhere,
             ),
         )  # fmt: skip
 
