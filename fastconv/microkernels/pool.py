@@ -21,7 +21,8 @@ across  lanes are positions side by side
 s1..s4, any    the stride of a row     t1..t3  so many taps along it, unrolled
 
 Tables hold pairs of 64-bit integers for each tap: its byte offset, and its index: a position in the plane, or the
-number of its weight. Positions beside maxima ascend from tap to tap. Without a tap a window is 0, or the least number with index -1.
+number of its weight. Positions beside maxima ascend from tap to tap. Without a tap a window is 0, or the least number
+with index -1.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from fastconv.microkernels.pool import TAP
 from fastconv.microkernels.reducer import Reducer
 
 ROWS = (1, 2, 3, 4, 8, 9)
-ALONG = ((2, 2), (3, 2), (3, 3), (4, 4))  # (taps, stride)
+ALONG = ((1, 1), (2, 2), (3, 2), (3, 3), (4, 4))  # (taps, stride)
 
 
 @emitter("poolpass")

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from fastconv.algorithm.common import Execution
 from fastconv.algorithm.pool.channels_last import Windows
-from fastconv.algorithm.pool.plan import LAST, Plan
+from fastconv.algorithm.pool.plan import LAST, Plan, planes_contiguous
 from fastconv.algorithm.pool.recipe import dtypes, recipe
 from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import native
@@ -76,8 +76,7 @@ class Turned:
             return "what is turned is as wide as what is computed with"
         if problem.kind == "weighted_avg" or recipe(problem).load not in ("plain", "abs", "square"):
             return "weights, powers, or more arrays"
-        same = contiguous_steps(problem)
-        if (x.d, x.h, x.w) != (same.d, same.h, same.w):
+        if not planes_contiguous(problem, x):
             return "planes are not contiguous"
         if self._bytes(problem, target.lanes(problem.itemsize)) > SCRATCH_BYTES:
             return f"vectors of planes take more than {SCRATCH_BYTES >> 10} KiB"
