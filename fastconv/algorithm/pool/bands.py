@@ -71,10 +71,11 @@ def pool_bands(plan, call, scratch, task):
             )
         return
     invoke(peek(plan, CLEAR), (to, 1, 0, (end - top) * width * channels))
-    # Windows are looked for from a stride before their place to one behind it.
-    for row in range(max(0, (top - 2 * stride) // stride), min(rows, (end + stride) // stride + 1)):
+    # Windows are looked for from a stride before their place to one behind it; the last band has all that are left.
+    stop = rows if end == height else min(rows, (end + stride) // stride + 1)
+    for row in range(max(0, (top - 2 * stride) // stride), stop):
         at = source + row * columns * channels
-        low, high = max(0, (row - 1) * stride), min(height, (row + 2) * stride + 1)
+        low, high = min(height, max(0, (row - 1) * stride)), min(height, (row + 2) * stride + 1)
         invoke(
             peek(plan, SCATTER),
             (
