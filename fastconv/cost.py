@@ -260,26 +260,44 @@ def pool_rows_cycles(problem, target: Target) -> float:
     lanes = target.lanes(max(4, problem.itemsize))
     (d, h, w), planes = problem.axes, problem.n * problem.c
     columns = planes * d.out * h.out * -(-w.size // lanes)
-    return columns * (2 * d.kernel * h.kernel + 4) + planes * d.out * h.out * -(-w.out // lanes) * (2 * w.kernel + 4)
+    cycles = columns * (2 * d.kernel * h.kernel + 4) + planes * d.out * h.out * -(-w.out // lanes) * (2 * w.kernel + 4)
+    # Measured: indices are compared, gradients spread apart and parts picked one by one.
+    spread = problem.pass_ == "backward" and w.stride > 1
+    return cycles * (2.9 if problem.indices else 1.1) * (3 if spread else 1) * (1.5 if problem.in_parts else 1)
+
+
+def pool_turned_cycles(problem, target: Target) -> float:
+    """A pool of planes that are turned: a square of vectors takes four cycles a vector, there and back; then taps of
+    whole vectors, three times as long with indices."""
+    lanes = target.lanes(max(4, problem.itemsize))
+    moved = problem.plane + problem.outputs + 3 * problem.outputs * problem.indices
+    each = problem.outputs * (problem.taps * (2.2 if problem.indices else 1.2) + 4)
+    return problem.n * -(-problem.c // lanes) * (4 * moved + each) + 0.25 * problem.n * problem.c * moved
 
 
 def pool_pass_cycles(problem, target: Target) -> float:
     """A pool in one pass, pixels in the lanes: every tap of the rows, and whole vectors of outputs."""
     lanes = target.lanes(max(4, problem.itemsize))
     (d, h, w), lines = problem.axes, problem.n * problem.c * problem.axes[0].out * problem.axes[1].out
-    return lines * -(-w.out // lanes) * (d.kernel * h.kernel * w.stride + w.kernel + 1)
+    vectors = lines * -(-w.out // lanes)
+    return vectors * (d.kernel * h.kernel * w.stride + w.kernel + 1) * (4.5 if problem.indices else 2)
 
 
 def pool_apart_cycles(problem, target: Target) -> float:
     """A gradient whose windows lie side by side: whole vectors are written."""
     lanes = target.lanes(max(4, problem.itemsize))
     (d, h, w), lines = problem.axes, problem.n * problem.c * problem.axes[0].out * problem.axes[1].out
-    return lines * -(-w.out // lanes) * (d.kernel * h.kernel * w.stride + w.kernel)
+    return 2 * lines * -(-w.out // lanes) * (d.kernel * h.kernel * w.stride + w.kernel)
 
 
 def pool_scatter_cycles(problem) -> float:
     """An element after another, and the plane once."""
     return 4.0 * problem.n * problem.c * problem.outputs + moved_cycles(problem)
+
+
+def pool_bands_cycles(problem) -> float:
+    """An element after another; threads do not write side by side."""
+    return 3.0 * problem.n * problem.c * problem.outputs + moved_cycles(problem)
 
 
 def moved_cycles(problem) -> float:

@@ -15,6 +15,10 @@ from fastconv import workspace
 DATA_AT = object.__basicsize__
 
 PAGE, LINE = 4096, 64
+# Multiply-adds (an element moved counts as 32) below which one thread is faster with any kind of threads: a launch
+# costs 2-3 us with OpenMP, and a core does some 50 000 multiply-adds in a microsecond.
+LIGHT_FLOPS = 400_000
+SMALL_SCRATCH = 16 << 10  # bytes that a worker has on its stack: to find as many elsewhere takes a microsecond
 
 # The words of a job, as launchers read them.
 KERNEL, PLAN, STEP, TASKS, JOB_WORDS = range(5)
@@ -33,12 +37,14 @@ class Job:
 
     def __post_init__(self):
         # Odd lines apart: workers do not share cache sets.
-        self.step = -(-self.scratch // PAGE) * PAGE + LINE if self.scratch else 0
+        self.step = -(-self.scratch // PAGE) * PAGE + LINE if self.scratch > SMALL_SCRATCH else 0
         # The most threads that may work at once: a call's scratch is bounded, however many there are.
         self.room = room(self.scratch)
         plan = self.plan if isinstance(self.plan, int) else self.plan.ctypes.data
         self.words = np.array([self.kernel, plan, self.step, self.tasks], np.int64)
         self.address = self.words.ctypes.data
+        # So little that one thread is faster, whichever layer the threads are of; and no scratch to be found.
+        self.light = self.step == 0 and (self.tasks < 2 or self.flops < LIGHT_FLOPS)
 
     def workspace(self, threads: int) -> int:
         """Bytes of scratch when it runs on `threads` threads."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -20,13 +21,16 @@ class PoolCall:
 
     __slots__ = (
         "_compute",
+        "_empty",
+        "_indexed",
+        "_instead",
+        "_job",
         "_new",
         "_new_indices",
         "_odd",
         "_wide",
         "algorithm",
         "dtype",
-        "execution",
         "problem",
         "shape",
     )
@@ -34,16 +38,19 @@ class PoolCall:
     def __init__(self, problem: PoolProblem, source: np.ndarray):
         from fastconv import dispatch
 
-        self.problem, self.dtype = problem, source.dtype
-        self._compute = {"max": PoolCall._max, "weighted_avg": PoolCall._weighted}.get(problem.kind, PoolCall._plain)
+        self.problem, self.dtype, self._indexed = problem, source.dtype, problem.indices
+        self._compute = compute_of(problem)
         self._wide = np.dtype(np.float32) if problem.itemsize == 2 else source.dtype
         batched = source.ndim == problem.dims + 2
         self.shape = problem.result_shape if batched else problem.result_shape[1:]
+        self._empty = 0 in self.shape
         self._new = workspace.allocator(self.shape, self.dtype)
         self._new_indices = workspace.allocator(self.shape, INT64)
         self._new(self.shape, self.dtype)  # a result too large for memory is not planned for minutes first
         steps, self._odd = steps_of(problem, source, dispatch.pool_reads)
-        self.algorithm, self.execution = dispatch.execution(problem, steps, "auto", threads.get_num_threads(), False)
+        self.algorithm, execution = dispatch.execution(problem, steps, "auto", threads.get_num_threads(), False)
+        # A second job is for arrays of which the first found that it cannot do them.
+        self._job, *self._instead = execution.parts
 
     def __call__(self, source, *others, out=None):
         """Run on these arrays, which have been checked to be what this call was made for.
@@ -51,10 +58,18 @@ class PoolCall:
         Returns the result, or a max pool's result and indices.
         """
         start = time.perf_counter() if VERBOSE else 0.0
-        y = receiver(out, (source, *others), self.shape, self.dtype, self._new)
-        indices = self._new_indices(self.shape, INT64) if self.problem.indices else None
-        if y.size:
-            self.run(source, others, indices, y)
+        shape, dtype = self.shape, self.dtype
+        y = self._new(shape, dtype) if out is None else receiver(out, (source, *others), shape, dtype, self._new)
+        indices = self._new_indices(shape, INT64) if self._indexed else None
+        if not self._empty:
+            if self._odd:
+                source = copied(source)
+            elif not source.flags.aligned:
+                source = aligned(source)
+            if self._compute is None:
+                threads.run(self._job, source, None, None, indices, y)
+            else:
+                self._compute(self, source, others, indices, y)
         if VERBOSE:
             self._log(time.perf_counter() - start)
         if out is not None and y is not out:
@@ -62,18 +77,10 @@ class PoolCall:
         y = y if out is None else out
         return y if indices is None else (y, indices)
 
-    def run(self, source, others, indices, y):
-        """Pool into `y`, which is contiguous and shares no memory with the others."""
-        if self._odd:
-            source = copied(source)
-        elif not source.flags.aligned:
-            source = aligned(source)
-        self._compute(self, source, others, indices, y)
-
-    def _plain(self, source, others, indices, y):
-        """An average, a norm, or its gradient, which reads two more arrays."""
-        x, outputs = map(plain, others) if others else (None, None)
-        self.execution.run(source, x, outputs, None, y)
+    def _beside(self, source, others, indices, y):
+        """A norm's gradient, which reads two more arrays."""
+        x, outputs = map(plain, others)
+        threads.run(self._job, source, x, outputs, None, y)
 
     def _weighted(self, source, others, indices, y):
         """A weighted average."""
@@ -83,20 +90,22 @@ class PoolCall:
             return
         if self.problem.pass_ == "backward" and self.problem.layout == "channels_first":
             window = window[..., ::-1]  # a row of dx is read from left to right, so its taps come backwards
-        self.execution.run(source, np.ascontiguousarray(window, self._wide), None, None, y)
+        threads.run(self._job, source, np.ascontiguousarray(window, self._wide), None, None, y)
 
-    def _max(self, source, others, indices, y):
-        """A max pool, or its gradient, whose kernel leaves a flag if it met an index that is none."""
+    def _counted(self, source, others, indices, y):
+        """A max pool with ONNX's indices, which count through the whole tensor."""
+        threads.run(self._job, source, None, None, indices, y)
+        np.add(indices, whole_tensor(self.problem, indices.ndim), out=indices, where=indices >= 0)
+
+    def _scattered(self, source, others, indices, y):
+        """A max pool's gradient, whose kernel leaves a flag if it met an index that is none."""
         problem, whole = self.problem, self.problem.convention == "onnx"
-        if problem.pass_ == "forward":
-            self.execution.run(source, None, None, indices, y)
-            if whole and indices is not None:
-                np.add(indices, whole_tensor(problem, indices.ndim), out=indices, where=indices >= 0)
-            return
-        indices, wrong = plain(others[0]), np.zeros(1, np.int64)
+        indices, wrong = plain(others[0]), np.zeros(2, np.int64)
         if whole:
             indices = np.where(indices < 0, indices, indices - whole_tensor(problem, indices.ndim))
-        self.execution.run(source, indices, None, wrong, y)
+        threads.run(self._job, source, indices, None, wrong, y)
+        if wrong[1]:
+            threads.run(*self._instead, source, indices, None, wrong, y)
         if wrong[0]:
             counted = ", counted from where the plane begins in the tensor (convention='onnx')" if whole else ""
             raise ValueError(
@@ -112,6 +121,17 @@ class PoolCall:
 
     def _log(self, seconds: float) -> None:
         print(f"fastconv: {self.problem.label} {self.algorithm} {seconds * 1e3:.3f} ms", file=sys.stderr)
+
+
+def compute_of(problem: PoolProblem) -> Callable[..., None] | None:
+    """What runs such a problem; None for a job that reads one array and leaves what it shall."""
+    if problem.kind == "weighted_avg":
+        return PoolCall._weighted
+    if problem.kind == "max" and problem.pass_ == "backward":
+        return PoolCall._scattered
+    if problem.kind == "lp" and problem.pass_ == "backward":
+        return PoolCall._beside
+    return PoolCall._counted if problem.indices and problem.convention == "onnx" else None
 
 
 def whole_tensor(problem: PoolProblem, ndim: int) -> np.ndarray:

@@ -15,23 +15,23 @@ import operator
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
 from fastconv import workspace
 from fastconv.codegen.lock import setup
-from fastconv.job import Job, place
+from fastconv.job import DATA_AT, LIGHT_FLOPS, Job, place
 
-# Below this many multiply-adds (an element moved counts as 32) one thread is faster: a launch costs 2-3 us with
-# OpenMP and about 34 us with the workqueue layer, and a core does some 50 000 multiply-adds in a microsecond.
+# Below this many multiply-adds one thread is faster: a launch costs about 34 us with the workqueue layer.
+SERIAL_FLOPS = {"omp": LIGHT_FLOPS, "tbb": 800_000, "workqueue": 6_000_000}
 CYCLE_FLOPS = 12  # of them for a cycle of a cost model, some of which are a call's own
-SERIAL_FLOPS = {"omp": 400_000, "tbb": 800_000, "workqueue": 6_000_000}
 
 _chosen: ContextVar[int | None] = ContextVar("fastconv_num_threads", default=None)
 _default: int | None = None
 _layer: str | None = None
+_serial: Callable[..., None] | None = None
 _forked_with_pool = False
 _workqueue = threading.Lock()  # this layer aborts the process when two threads launch at once
 
@@ -218,6 +218,13 @@ def _openmp_default_kept() -> Iterator[None]:
             openmp.omp_set_num_threads(before)
 
 
+def _first_serial() -> Callable[..., None]:
+    """What runs a job in the calling thread, remembered."""
+    global _serial
+    _serial = _launch().serial.entry
+    return _serial
+
+
 def _pool_runs() -> bool:
     """Whether Numba's thread pool runs in this process, whoever started it."""
     module = sys.modules.get("numba.np.ufunc.parallel")
@@ -229,14 +236,9 @@ def most() -> int:
     return 1 if _forked_with_pool else min(get_num_threads(), _launch().POOL_SIZE)
 
 
-def pay(flops: int) -> bool:
-    """Whether so many multiply-adds may be worth a launch, under the threading layer that has the cheapest."""
-    return flops >= SERIAL_FLOPS["omp"]
-
-
 def workers(tasks: int, flops: int) -> int:
     """How many threads this call should use; 1 means: in the calling thread."""
-    if tasks < 2 or not pay(flops) or _forked_with_pool:
+    if tasks < 2 or flops < LIGHT_FLOPS or _forked_with_pool:
         return 1
     n = get_num_threads()
     if n < 2:
@@ -251,6 +253,18 @@ def workers(tasks: int, flops: int) -> int:
 
 def run(job: Job, x=None, w=None, bias=None, residual=None, y=None) -> None:
     """Run a job's tasks on these arrays; each worker has scratch of its own."""
+    if job.light:
+        # Straight on: what follows takes 0.5 us, a fourth of a call on a few thousand elements.
+        (_serial or _first_serial())(
+            job.address,
+            0 if x is None else id(x) + DATA_AT,
+            0 if w is None else id(w) + DATA_AT,
+            0 if bias is None else id(bias) + DATA_AT,
+            0 if residual is None else id(residual) + DATA_AT,
+            0 if y is None else id(y) + DATA_AT,
+            0,
+        )
+        return
     count = min(workers(job.tasks, job.flops), job.room)
     exclusive = count > 1 and _layer == "workqueue"
     if exclusive and not _workqueue.acquire(blocking=False):

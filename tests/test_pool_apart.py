@@ -34,30 +34,60 @@ def test_average_in_other_dimensions(rng, sizes, kernel):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_maximum_of_every_width(rng, dtype):
+@pytest.mark.parametrize("layout", ["channels_first", "channels_last"])
+def test_maximum_of_every_width(rng, layout, dtype):
     for width in (*range(2, 14), 31, 32, 33, 47, 64, 71, 133):
         x = values(rng, (2, 3, 4 + width % 4, width), dtype)
-        y, indices = fc.max_pool2d(x, 2, return_indices=True)
-        dy = values(rng, y.shape, dtype)
-        dx = fc.max_pool2d_backward(dy, indices, x.shape, out=np.full(x.shape, 7, dy.dtype))
-        expected = pools.max_gradient(dy, indices, x.shape[2:])
-        np.testing.assert_array_equal(dx.astype(np.float64), expected, err_msg=f"{width}")
+        for kernel, stride in ((2, 2), (3, 2), (3, 1)):
+            if min(x.shape[2:]) < kernel:
+                continue
+            y, indices = fc.max_pool2d(x, kernel, stride, return_indices=True)
+            dy = values(rng, y.shape, dtype)
+            dx = maximum_gradient(dy, indices, x.shape, layout)
+            expected = pools.max_gradient(dy, indices, x.shape[2:])
+            np.testing.assert_array_equal(dx.astype(np.float64), expected, err_msg=f"{width} {kernel} {stride}")
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 14, 14), (1, 2, 5, 67), (1, 4, 3, 33)], ids=str)
-def test_indices_outside_their_windows_are_added_up(rng, shape):
-    dy = values(rng, (*shape[:2], shape[2] // 2, shape[3] // 2), "float32")
-    for _ in range(10):
+def maximum_gradient(dy, indices, shape, layout):
+    """The gradient of a max pool, its arrays channels first, computed in a layout."""
+    if layout == "channels_first":
+        return fc.max_pool2d_backward(dy, indices, shape, out=np.full(shape, 7, dy.dtype))
+    n, c, h, w = shape
+    dy, indices = (np.ascontiguousarray(np.moveaxis(a, 1, -1)) for a in (dy, indices))
+    out = np.full((n, h, w, c), 7, dy.dtype)
+    return np.moveaxis(fc.max_pool2d_backward(dy, indices, out.shape, layout=layout, out=out), -1, 1)
+
+
+@pytest.mark.parametrize("layout", ["channels_first", "channels_last"])
+@pytest.mark.parametrize("kernel", [2, 3])
+@pytest.mark.parametrize("shape", [(2, 3, 14, 14), (1, 2, 5, 67), (1, 4, 3, 33), (1, 40, 70, 20)], ids=str)
+def test_indices_outside_their_windows_are_added_up(rng, shape, kernel, layout):
+    """Wherever they are, also far from their windows, where other bands of rows are."""
+    y, _ = fc.max_pool2d(np.zeros(shape, np.float32), kernel, 2, return_indices=True)
+    dy = values(rng, y.shape, "float32")
+    for share in (0.0, 0.001, 0.02, 1.0):
         x = rng.standard_normal(shape, np.float32)
-        _, indices = fc.max_pool2d(x, 2, return_indices=True)
-        stray = rng.random(indices.shape) < 0.02
+        _, indices = fc.max_pool2d(x, kernel, 2, return_indices=True)
+        stray = rng.random(indices.shape) < share
         indices[stray] = rng.integers(-1, shape[2] * shape[3], np.count_nonzero(stray))
         expected = pools.max_gradient(dy, indices, shape[2:])
-        np.testing.assert_array_equal(fc.max_pool2d_backward(dy, indices, shape), expected)
+        np.testing.assert_array_equal(maximum_gradient(dy, indices, shape, layout), expected)
+    _, indices = fc.max_pool2d(np.zeros(shape, np.float32), kernel, 2, return_indices=True)
     for wrong in (shape[2] * shape[3], -2, 2**32, 2**32 + 1, -(2**63), 2**63 - 1):
-        indices[0, 1, -1, -1] = wrong
-        with pytest.raises(ValueError, match="indices must be in"):
-            fc.max_pool2d_backward(dy, indices, shape)
+        for at in ((0, 1, 0, 0), (0, 1, -1, -1)):
+            there = indices.copy()
+            there[at] = wrong
+            with pytest.raises(ValueError, match="indices must be in"):
+                maximum_gradient(dy, there, shape, layout)
+
+
+def test_zeros_have_one_sign(rng):
+    """Whichever way a gradient is computed, an element has a sum that began with zero."""
+    for layout in ("channels_first", "channels_last"):
+        for kernel in (2, 3):
+            x = rng.standard_normal((1, 20, 40, 40), np.float32)
+            y, indices = fc.max_pool2d(x, kernel, 2, return_indices=True)
+            assert not np.signbit(maximum_gradient(np.full_like(y, -0.0), indices, x.shape, layout)).any()
 
 
 @pytest.mark.parametrize("shape", [(3, 7, 14, 14), (1, 1, 1024, 66), (2, 300, 13, 13), (1, 64, 56, 56)], ids=str)
@@ -67,7 +97,9 @@ def test_threads_change_no_bit(rng, shape):
     def gradients(threads):
         with fc.num_threads(threads):
             y, indices = fc.max_pool2d(x, 2, return_indices=True)
-            return fc.max_pool2d_backward(y, indices, shape), fc.avg_pool2d_backward(y, shape, 2)
+            wide, places = fc.max_pool2d(x, 3, 2, return_indices=True)
+            last = maximum_gradient(wide, places, shape, "channels_last")
+            return fc.max_pool2d_backward(y, indices, shape), fc.avg_pool2d_backward(y, shape, 2), last
 
     for threads in (2, 3):
         for found, alone in zip(gradients(threads), gradients(1), strict=True):

@@ -1,11 +1,10 @@
 """The kernels of pools, of unpooling and of `fold` against NumPy, on every instruction set this CPU can run."""
 
-import itertools
 import sys
 
 import numpy as np
 import pytest
-from poolmodel import KINDS, Model
+from poolmodel import Model
 from pools import assert_close
 from test_depthwise_grad_kernels import all_of, call
 from test_microkernels import ISAS
@@ -42,6 +41,8 @@ def test_pooltaps(rng, name):
         (_, fixed), (begins, varying) = table(rng, 1, 3, 20, item, 9), table(rng, cells, 3, 20, item, 9)
         weights, factors = model.draw(n + 40, kind=model.held), np.array([[3, 1 / 3]] * cells, model.held)
         y, indices = model.out(cells, n)
+        if indices is not None:  # whose taps come in the order of their positions
+            fixed[:, 1], varying[:, 1] = 20 * np.arange(len(fixed)), np.arange(len(varying))
         call(microkernel(name), x, fixed, len(fixed), begins, varying, cells, y, y.strides[0], n, factors, weights,
              model.exponents, z.ctypes.data - x.ctypes.data, more, 0 if indices is None else indices,
              0 if indices is None else indices.strides[0], column)  # fmt: skip
@@ -160,6 +161,19 @@ def test_poolpixels(rng, name):
         model.check(y, indices, [model.finished(value, 3, 1 / 3, 0) for value, _ in windows], [i for _, i in windows])
 
 
+@needs_guard
+@pytest.mark.parametrize("name", some("poolplanes", 5))
+def test_poolplanes(rng, name):
+    model = Model(name, rng)
+    factors, lanes = np.array([3, 1 / 3], model.held), model.lanes
+    for planes, n in ((1, 3), (lanes, 1), (lanes + 1, lanes), (2 * lanes - 1, 4 * lanes + 3), (3, 9 * lanes + 1)):
+        x = guarded(model.draw(planes, n), True)
+        y, _ = model.out(planes)
+        call(microkernel(name), x, x.strides[0], planes, n, y, factors, model.exponents)
+        values = [model.reduced(model.loaded(plane, plane), None)[0] for plane in x]
+        model.check(y, None, [model.finished(value, 3, 1 / 3, 0) for value in values], None)
+
+
 @pytest.mark.parametrize("name", some("poolfill"))
 def test_poolfill(rng, name):
     model = Model(name, rng)
@@ -241,47 +255,6 @@ def test_poolglide(rng, name):
             model.check(y, None, expected, None)
 
 
-@needs_guard
-@pytest.mark.parametrize("name", some("poolapart"))
-def test_poolapart(rng, name):
-    model, times = Model(name, rng), word_of(name, "t")
-    lines, item = 3, model.stored.itemsize
-    for n, rest in itertools.product((1, model.lanes, 2 * model.lanes + 1), (0, 1, model.lanes + 1)):
-        width = n * times + rest
-        x, y = guarded(model.draw(lines, n, kind=model.stored), True), guarded(np.full((2 * lines, width), 77,
-                                                                                      model.stored), True)  # fmt: skip
-        fixed = np.array([[0, 0], [width * item, 0]], np.int64)
-        call(microkernel(name), x, n * item, lines, n, fixed, 2, y, 2 * width * item, rest,
-             np.array([3, 1 / 3], model.held))  # fmt: skip
-        expected = np.zeros((2 * lines, width))
-        expected[:, : n * times] = np.repeat(np.repeat(x.astype(np.float64) / 3, 2, 0), times, 1)
-        assert_close(y, expected, name)
-
-
-@needs_guard
-@pytest.mark.parametrize("name", some("poolchoose"))
-def test_poolchoose(rng, name):
-    """Indices outside their windows are told of, and nothing is written beyond y."""
-    kind, lanes, lines = KINDS[parse(name).source], parse(name).lanes, 3
-    for n, odd in itertools.product((1, lanes - 1, lanes, 2 * lanes + 1), (0, 1)):
-        width, wrong = 2 * n + odd, np.zeros(1, np.int64)
-        corners = 2 * np.arange(lines)[:, None] * width + 2 * np.arange(n)
-        index = corners + rng.integers(0, 2, (lines, n)) * width + rng.integers(0, 2, (lines, n))
-        x, index = guarded(rng.integers(1, 9, (lines, n)).astype(kind), True), guarded(index, True)
-        y = guarded(np.full(2 * lines * width, 77, kind), True)
-        call(microkernel(name), x, index, lines, n, y, width, wrong)
-        expected = np.zeros(y.size)
-        expected[index.ravel()] = x.ravel()
-        np.testing.assert_array_equal(y.astype(np.float64), expected)
-        assert not wrong[0]
-        for stray in {-1, 2, width - 1, width + 2, 2**40} - {0, 1, width, width + 1}:
-            there = index.copy()
-            there[-1, -1] = corners[-1, -1] + stray
-            wrong[0] = 0
-            call(microkernel(name), x, there, lines, n, y, width, wrong)
-            assert wrong[0]
-
-
 @pytest.mark.parametrize("name", some("poolspread"))
 def test_poolspread(rng, name):
     model = Model(name, rng)
@@ -290,25 +263,6 @@ def test_poolspread(rng, name):
     expected = np.full((3, 14), 77)
     expected[:, :12:3] = x[:, :4]
     np.testing.assert_array_equal(y, expected)
-
-
-@pytest.mark.parametrize("name", some("poolscatter"))
-def test_poolscatter(rng, name):
-    model = Model(name, rng)
-    n, first, count, positions, wrong = 40, 3, 5, 11, np.zeros(1, np.int64)
-    x, index, item = model.draw(n, kind=model.stored), rng.integers(-1, positions, n), model.held.itemsize
-    y = np.ones((count, n + 1), model.held)
-    call(microkernel(name), x, index, n, first, count, y, y.strides[0], item, positions, wrong)
-    expected = np.ones((count, n + 1))
-    for i, place in enumerate(index - first):
-        if 0 <= place < count:
-            expected[place, i] += float(x[i])
-    np.testing.assert_array_equal(y, expected)
-    assert not wrong[0]
-    for bad in (-2, positions):
-        call(microkernel(name), x, np.full(1, bad), 1, first, count, y, y.strides[0], item, positions, wrong)
-        assert wrong[0]
-        wrong[0] = 0
 
 
 @pytest.mark.parametrize("name", [*some("scatter"), *some("lookup")])

@@ -9,11 +9,13 @@ from test_pool_random import Drawn
 from fastconv import dispatch
 from fastconv.algorithm.pool import (
     apart,
+    bands,
     channels_first,
     channels_last,
     glide,
     one_pass,
     scatter,
+    turned,
     weighted,
     whole,
 )
@@ -59,7 +61,7 @@ def test_every_kernel_that_pools_ask_for_is_listed(monkeypatch, kind, isa):
         def __init__(self, name):
             asked.add(name)
 
-    for file in (apart, channels_first, channels_last, glide, one_pass, scatter, weighted, whole):
+    for file in (apart, bands, channels_first, channels_last, glide, one_pass, scatter, turned, weighted, whole):
         monkeypatch.setattr(file, "microkernel", Asked)
     rng = np.random.default_rng(7)
     for _ in range(60):

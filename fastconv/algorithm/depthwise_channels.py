@@ -24,7 +24,7 @@ from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.names import Name
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
-from fastconv.threads import CYCLE_FLOPS, pay
+from fastconv.threads import CYCLE_FLOPS
 
 # The plan, after the words of `lanes`; steps and pitches in bytes.
 (
@@ -144,7 +144,7 @@ def build(problem: Problem, x: Steps, target: Target, threads: int, packed: bool
     size = multiplier * blocks * taps * lanes * item
     flops = int(CYCLE_FLOPS * cost.depthwise_channels_cycles(problem, target, True))
     # More blocks than L2 asks for read more rows twice: not for a thread alone.
-    cut = Cut.of(problem, target, threads if pay(flops) else 1, not packed)
+    cut = Cut.of(problem, target, threads if flops >= job.LIGHT_FLOPS else 1, not packed)
     main = _main(problem, x, cut, packing, flops, target)
     if not packed:
         return Execution([main], None, 0, ())

@@ -14,6 +14,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastconv.codegen.vector import I64, integer
+from fastconv.job import SMALL_SCRATCH
 
 COUNTER, FRAME_WORDS = 16, 48  # room for two counters, each on two cache lines of its own
 Emitter = Callable[[ir.IRBuilder, str, list[ir.Value]], None]
@@ -108,3 +109,15 @@ def frame(typingctx, x, w, bias, residual, y):
         return builder.ptrtoint(memory, I64)
 
     return types.intp(*[types.intp] * 5), generate
+
+
+@intrinsic
+def scratchpad(typingctx):
+    """The address of SMALL_SCRATCH bytes on the stack of the calling function."""
+
+    def generate(context, builder, signature, values):
+        memory = cgutils.alloca_once(builder, ir.ArrayType(ir.IntType(8), SMALL_SCRATCH))
+        memory.align = 128
+        return builder.ptrtoint(memory, I64)
+
+    return types.intp(), generate

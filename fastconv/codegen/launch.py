@@ -1,8 +1,8 @@
 """One kernel over many tasks: in this thread, or shared among Numba's threads.
 
 A kernel is called as kernel(plan, call, scratch, task); `call` points to [x, w, bias, residual, y]. Before a worker's
-first task the first integer of its scratch is set to -1: "holds nothing". Workers take the next task when they are
-done with one, so a slow core holds up nobody.
+first task the first integer of its scratch, which is on the stack if none is given, is set to -1: "holds nothing".
+Workers take the next task when they are done with one, so a slow core holds up nobody.
 
 The threads are those of Numba's pool (omp, tbb or workqueue), started through the C function that a `prange` calls.
 A `prange` itself takes 0.2 s longer to load from the cache, and cannot choose its number of threads in code that can
@@ -19,7 +19,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np.ufunc import parallel as numba_pool
 
-from fastconv.codegen.emit import COUNTER, frame, invoke, peek, poke, take_ticket
+from fastconv.codegen.emit import COUNTER, frame, invoke, peek, poke, scratchpad, take_ticket
 from fastconv.codegen.jit import helper, launcher, native
 from fastconv.codegen.lock import setup
 from fastconv.codegen.vector import I64, integer
@@ -87,8 +87,9 @@ def serial(job, x, w, bias, residual, y, scratch):
     """All tasks of a job, one after another. The arrays are given by where their addresses are written, or 0."""
     call = frame(first_element(x), first_element(w), first_element(bias), first_element(residual), first_element(y))
     kernel, plan = peek(job, KERNEL), peek(job, PLAN)
-    if scratch != 0:
-        poke(scratch, 0, -1)
+    if scratch == 0:
+        scratch = scratchpad()
+    poke(scratch, 0, -1)
     for task in range(peek(job, TASKS)):
         invoke(kernel, (plan, call, scratch, task))
 
@@ -101,9 +102,8 @@ def work(args, dims, steps, call):
     task = take_ticket(call + 8 * NEXT_TASK)
     if task < tasks:
         kernel, plan, scratch = peek(job, KERNEL), peek(job, PLAN), peek(call, SCRATCH)
-        if scratch != 0:
-            scratch += take_ticket(call + 8 * NEXT_WORKER) * peek(job, STEP)
-            poke(scratch, 0, -1)
+        scratch = scratchpad() if scratch == 0 else scratch + take_ticket(call + 8 * NEXT_WORKER) * peek(job, STEP)
+        poke(scratch, 0, -1)
         while task < tasks:
             invoke(kernel, (plan, call, scratch, task))
             task = take_ticket(call + 8 * NEXT_TASK)

@@ -54,14 +54,14 @@ plane_, row_, spread_, panel_, transpose_<dtype>_<isa>      moves (`pack`)
     <source><dtype> also widens: row_f16f32_avx512
 pick_, flip_, comb_, weave_, accumulate_<dtype>_<isa>       moves and sums of one type (`regroup`)
 overlap_, scatter_, lookup_<dtype>_<isa>           sums of pieces that overlap (`overlap`); places by index (`scatter`)
-poolspans_, poolpicks_, poolpixels_, poolfill_, poolrepeat_<dtype>_<isa>_<words>    pools of parts and of whole planes
-    (`poolparts`)
+poolspans_, poolplanes_, poolpicks_, poolpixels_, poolfill_, poolrepeat_<dtype>_<isa>_<words>
+    pools of parts and of whole planes (`poolparts`)
 total_<dtype>_<isa>_<across|down>                  sums of a row, of columns; <source><dtype> also widens
 finish_<dtype>_<isa>_<activation>                  dst = round(act(src + residual)); <stored><dtype> also narrows
 pooltaps_, poolrow_<dtype>_<isa>_<load>_<op>_<finish>...   windows of pools (`pool`, `reducer`)
 poolpass_<dtype>_<isa>_<load>_<op>_<finish>...    those inside x, in one pass (`poolpass`)
 poolglide_<dtype>_<isa>_<load>_<op>_keep            many rows at the cost of three (`poolglide`)
-poolspread_, poolscatter_, poolchoose_<dtype>_<isa>, poolapart_<dtype>_<isa>_<finish>_<times>
+poolspread_, poolscatter_, poolzero_, poolchoose_, poolselect_<dtype>_<isa>, poolapart_<dtype>_<isa>_<finish>_<times>
     moves of their gradients (`pool`, `poolapart`)
 fmapeak_<dtype>_<isa>                              multiply-adds in registers, the yardstick
 

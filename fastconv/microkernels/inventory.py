@@ -70,11 +70,25 @@ def _eight(name):
     return native(name, 8)(kernel)
 
 
+def _nine(name):
+    def kernel(a, b, c, d, e, f, g, h, i):
+        emit(name, (a, b, c, d, e, f, g, h, i))
+
+    return native(name, 9)(kernel)
+
+
 def _ten(name):
     def kernel(a, b, c, d, e, f, g, h, i, j):
         emit(name, (a, b, c, d, e, f, g, h, i, j))
 
     return native(name, 10)(kernel)
+
+
+def _thirteen(name):
+    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m):  # noqa: E741
+        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m))
+
+    return native(name, 13)(kernel)
 
 
 def _fourteen(name):
@@ -156,9 +170,12 @@ OPERANDS = {
     "poolchoose": _seven,
     "poolglide": _ten,
     "poolspread": _seven,
-    "poolscatter": _ten,
+    "poolscatter": _thirteen,
+    "poolzero": _four,
+    "poolselect": _nine,
     "poolspans": _eighteen,
     "poolpicks": _eighteen,
+    "poolplanes": _seven,
     "poolpixels": _eight,
     "poolfill": _five,
     "poolrepeat": _ten,

@@ -4,6 +4,7 @@ pooltaps    dst[i, :] = finish( over f < fixed, v in begins[i]..begins[i+1] of l
 poolrow     dst[i, j] = finish( over v in begins[i]..begins[i+1], s < taps of src[varying[v] + j * stride + s * step] )
 poolspread  dst[i, j * step] = src[i, j]
 poolscatter dst[index[i]] += src[i]
+poolzero    dst[i, :] = 0
 
 A name's variants say what becomes of an element, of two, and of the result: pooltaps_f32_avx512_square_sum_keep.
 
@@ -20,7 +21,8 @@ across  lanes are positions side by side
 s1..s4, any    the stride of a row     t1..t3  so many taps along it, unrolled
 
 Tables hold pairs of 64-bit integers for each tap: its byte offset, and its index: a position in the plane, or the
-number of its weight. Without a tap a window is 0, or the least number with index -1.
+number of its weight. Positions beside maxima ascend from tap to tap. Without a tap a window is 0, or the least number
+with index -1.
 """
 
 from __future__ import annotations
@@ -73,6 +75,10 @@ class States:
         """Nothing has been taken in."""
         for i in range(len(self.places)):
             self.put(i, self.reducer.identity())
+
+    def first_is(self, i, index):
+        """The index of what an ordered reduction takes in first, which stays if nothing is above the least number."""
+        self.reducer.b.store(index, self.places[i][1])
 
     def get(self, i):
         return [self.reducer.b.load(place) for place in self.places[i]]
@@ -130,6 +136,14 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             """Vectors of the cell from element j on."""
             states = States(r, len(masks))
             start = v.offset(v.pointer(src), b.mul(j, integer(width)))
+            if r.indexed:
+                some = b.and_(b.icmp_signed("<", zero, fixed_count), b.icmp_signed("<", first, last))
+                with b.if_then(some):
+                    tap = v.offset(v.pointer(varying), b.mul(first, integer(TAP)))
+                    number = b.add(v.load_integer(v.offset(v.pointer(fixed), 8)), v.load_integer(v.offset(tap, 8)))
+                    for k in range(len(masks)):
+                        ahead = b.add(column, b.add(j, integer(k * v.lanes))) if iota else zero
+                        states.first_is(k, splat(r.number, b.add(number, ahead), iota))
             with _taps(v, fixed, zero, fixed_count) as (there, number), _taps(v, varying, first, last) as (off, more_):
                 index = b.add(number, more_)
                 at = v.offset(start, b.add(there, off))
@@ -148,7 +162,7 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                     if r.indexed:
                         ahead = b.add(column, b.add(j, integer(k * v.lanes))) if iota else zero
                         position = splat(r.number, b.add(index, ahead), iota)
-                    states.put(k, r.absorb(states.get(k), x, position, weight))
+                    states.put(k, r.absorb(states.get(k), x, position, weight, ordered=True))
             for k, mask in enumerate(masks):
                 whole = v.first_lanes(integer(v.lanes)) if mask is None else mask
                 ahead = b.add(j, integer(k * v.lanes))
@@ -161,8 +175,7 @@ def pooltaps(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 if r.indexed:
                     r.store_index(index[0], v.offset(index_line, b.mul(ahead, integer(r.index_width))), whole)
 
-        together = 1 if r.indexed else TOGETHER
-        in_blocks(v, n, together, block)
+        in_blocks(v, n, TOGETHER, block)
 
 
 def stored_beside(r: Reducer, pointer, mask):
@@ -272,25 +285,45 @@ def poolspread(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
 
 @emitter("poolscatter")
 def poolscatter(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
-    """Arguments: src, index, n, first, count, dst, pitch (bytes from a position to the next), step (bytes from an
-    element's dst to the next one's), positions (that there are), wrong (a flag for indices outside).
+    """Arguments: src, index, cells, n, channels (elements from a cell to the next), first, count, dst, pitch (bytes
+    from a position to the next), step (bytes from an element's dst to the next one's), low, span (of the positions that
+    there may be), wrong (a flag for others; -1 is a window that had no element).
 
     Positions in [first, first + count) are added to; dst is where the first of them lies."""
     spec = parse(name)
     v = Vectors(b, spec.dtype, spec.lanes)
-    src, index, n, first, count, dst, pitch, step, positions, wrong = args
-    with each(v, integer(0), n, 1) as i:
-        position = v.load_integer(v.offset(v.pointer(index), b.mul(i, integer(8))))
+    src, index, cells, n, channels, first, count, dst, pitch, step, low, span, wrong = args
+    with each(v, integer(0), cells, 1) as cell, each(v, integer(0), n, 1) as i:
+        element = b.add(b.mul(cell, channels), i)
+        position = v.load_integer(v.offset(v.pointer(index), b.mul(element, integer(8))))
         inside = b.sub(position, first)
         with b.if_else(b.icmp_unsigned("<", inside, count), likely=True) as (adds, other):
             with adds:
-                at = v.offset(v.pointer(src), b.mul(i, integer(SIZE[spec.source])))
+                at = v.offset(v.pointer(src), b.mul(element, integer(SIZE[spec.source])))
                 x = widen(v, Vectors(b, spec.source, 1).load_scalar(at), spec.source)
                 place = v.offset(v.pointer(dst), b.add(b.mul(inside, pitch), b.mul(i, step)))
                 typed = b.bitcast(place, ELEMENT[spec.dtype].as_pointer())
                 b.store(b.fadd(b.load(typed, align=v.size), x), typed, align=v.size)
             with other:
-                # -1 is a window that had no element.
-                outside = b.icmp_unsigned(">=", b.add(position, integer(1)), b.add(positions, integer(1)))
+                outside = b.icmp_unsigned(">=", b.sub(position, low), span)
+                outside = b.and_(outside, b.icmp_signed("!=", position, integer(-1)))
                 with b.if_then(outside, likely=False):
                     b.store(integer(1), b.bitcast(v.pointer(wrong), I64.as_pointer()), align=8)
+
+
+@emitter("poolzero")
+def poolzero(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: dst, cells, pitch (bytes from a cell to the next), n."""
+    spec = parse(name)
+    v = Vectors(b, spec.source, spec.lanes)
+    dst, cells, pitch, n = args
+    zero = integer(0)
+    whole = b.sub(n, b.srem(n, integer(v.lanes)))
+    left = v.opaque(b.sub(n, whole))
+    mask, some = v.first_lanes(left), b.icmp_signed(">", left, zero)
+    with each(v, zero, cells, 1) as i:
+        line = v.offset(v.pointer(dst), b.mul(i, pitch))
+        with each(v, zero, whole, v.lanes) as j:
+            v.store(v.zero(), v.offset(line, b.mul(j, integer(v.size))))
+        with b.if_then(some):
+            v.store_masked(v.zero(), v.offset(line, b.mul(whole, integer(v.size))), mask)

@@ -1,7 +1,7 @@
 """Gradients of pools whose windows do not overlap: every element of dx gets what one output has, or nothing.
 
 poolapart   dst[i * step + fixed[f] + j * t + s] = finish( src[i, j] )    for every row f and s < t, 0 in `rest` columns
-poolchoose  dst[index[i, j]] = src[i, j], 0 in the other elements of its window of 2x2
+poolchoose, poolselect   dst[index[i, j]] = src[i, j], 0 in the other elements of its window of 2x2
 
 Words of poolapart's name besides those of `pool`: t2.. so many times.
 """
@@ -13,7 +13,7 @@ from llvmlite import ir
 from fastconv.codegen.emit import emitter
 from fastconv.codegen.vector import I64, Vectors, integer
 from fastconv.microkernels.names import parse
-from fastconv.microkernels.pack import each, narrow
+from fastconv.microkernels.pack import each, narrow, widen
 from fastconv.microkernels.pool import TAP
 from fastconv.microkernels.poolparts import store_first
 from fastconv.microkernels.reducer import Reducer
@@ -94,7 +94,7 @@ def poolchoose(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             at = b.add(start, j)
             x_at = v.offset(v.pointer(src), b.mul(at, size))
             index_at = v.offset(v.pointer(index), b.mul(at, integer(8)))
-            x = v.load(x_at) if mask is None else v.load_masked(x_at, mask)
+            x = plus_zero(v, v.load(x_at) if mask is None else v.load_masked(x_at, mask))
             position = number.load(index_at) if mask is None else number.load_masked(index_at, mask)
             corner = b.add(number.broadcast(b.add(first, b.mul(j, integer(2)))), steps)
             inside = b.sub(position, corner)
@@ -125,6 +125,62 @@ def poolchoose(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     bits = b.bitcast(b.load(strayed), ir.IntType(v.lanes))
     with b.if_then(b.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0)), likely=False):
         b.store(integer(1), b.bitcast(v.pointer(elsewhere), I64.as_pointer()), align=8)
+
+
+@emitter("poolselect")
+def poolselect(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: src, index, rows, columns, n (channels), corner (the first window's position), dst (where it lies),
+    width (pixels of a row of dst), elsewhere (a flag).
+
+    As `poolchoose`, with the channels in the lanes."""
+    spec = parse(name)
+    v = Vectors(b, spec.source, spec.lanes)
+    src, index, rows, columns, n, origin, dst, width, elsewhere = args
+    zero, one, two = integer(0), integer(1), integer(2)
+    number = Vectors(b, "i64", v.lanes)
+    pixel = b.mul(n, integer(v.size))
+    places = [zero, one, width, b.add(width, one)]
+    strayed = b.alloca(number.mask_type)
+    b.store(ir.Constant(number.mask_type, [0] * v.lanes), strayed)
+    whole = b.sub(n, b.srem(n, integer(v.lanes)))
+    left = v.opaque(b.sub(n, whole))
+    with each(v, zero, rows, 1) as i:
+        first = b.mul(i, b.mul(width, two))
+        with each(v, zero, columns, 1) as j:
+            corner = b.add(first, b.mul(j, two))
+            cell = b.mul(b.add(b.mul(i, columns), j), n)
+            wanted = [number.broadcast(b.add(b.add(origin, corner), place)) for place in places]
+            to = [v.offset(v.pointer(dst), b.mul(b.add(corner, place), pixel)) for place in places]
+
+            def block(c, mask, cell=cell, wanted=wanted, to=to):
+                """A vector of channels."""
+                at = b.add(cell, c)
+                x_at = v.offset(v.pointer(src), b.mul(at, integer(v.size)))
+                index_at = v.offset(v.pointer(index), b.mul(at, integer(8)))
+                x = v.load(x_at) if mask is None else v.load_masked(x_at, mask)
+                # Zero is added as where planes are cleared and added to, so that zeros have the same sign.
+                x = plus_zero(v, x)
+                position = number.load(index_at) if mask is None else number.load_masked(index_at, mask)
+                here = [b.icmp_signed("==", position, place) for place in wanted]
+                wrong = b.not_(b.or_(b.or_(here[0], here[1]), b.or_(here[2], here[3])))
+                b.store(b.or_(b.load(strayed), wrong if mask is None else b.and_(wrong, mask)), strayed)
+                for chosen, pointer in zip(here, to, strict=True):
+                    value, place = b.select(chosen, x, v.zero()), v.offset(pointer, b.mul(c, integer(v.size)))
+                    v.store(value, place) if mask is None else v.store_masked(value, place, mask)
+
+            with each(v, zero, whole, v.lanes) as c:
+                block(c, None)
+            with b.if_then(b.icmp_signed(">", left, zero)):
+                block(whole, v.first_lanes(left))
+    bits = b.bitcast(b.load(strayed), ir.IntType(v.lanes))
+    with b.if_then(b.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0)), likely=False):
+        b.store(integer(1), b.bitcast(v.pointer(elsewhere), I64.as_pointer()), align=8)
+
+
+def plus_zero(v: Vectors, x):
+    """x, with minus zero as zero; x may be of a type that is computed with in another."""
+    wide = v if v.dtype in ("f32", "f64") else Vectors(v.b, "f32", v.lanes)
+    return narrow(wide, v.b.fadd(widen(wide, x, v.dtype), wide.zero()), v.dtype)
 
 
 def _stored_some(v: Vectors, parts: list, pointer, count):

@@ -41,7 +41,7 @@ def _words(floats: bool) -> Iterator[tuple[str, ...]]:
             if words in (MAX, AVERAGE):
                 yield "poolspans", "plain", op, finish, "held", index
             if words not in GRADIENTS:
-                yield "poolspans", *words, index
+                yield ("poolspans", *words, index) if index else ("poolplanes", *words)
                 yield "poolpixels", *words, index
             if words not in GRADIENTS and load in PLAIN:
                 for rows, (taps, stride) in itertools.product(ROWS, ALONG):
@@ -59,7 +59,7 @@ def _words(floats: bool) -> Iterator[tuple[str, ...]]:
         yield "poolrepeat", *AVERAGE
         yield from (("poolrepeat", *MAX, index) for index in ("indices", "far"))
         yield from (("poolrow", *SUM, "held", "weights", *strided) for strided in along)
-        yield from (("poolspread",), ("poolscatter",), ("poolchoose",))
+        yield from ((op,) for op in ("poolspread", "poolscatter", "poolzero", "poolchoose", "poolselect"))
         yield from (("poolapart", finish, f"t{times}") for finish in ("divide", "scale") for times in TIMES)
 
 

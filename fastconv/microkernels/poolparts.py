@@ -2,6 +2,7 @@
 
 poolspans   dst[i, j] = finish( over q < count[j] of load(src[varying[i] + first[j] + q]) )   lanes along a window
 poolpicks   dst[i, j] = finish( over t < taps of src[varying[i] + table[t][j]] )              lanes are windows
+poolplanes  dst[i] = finish( over q < n of load(src[i, q]) )                                  lanes along a plane
 poolpixels  dst[c] = finish( over p < pixels of load(src[p, c]) )                             lanes are channels
 poolfill    dst[i, :] = finish(src[i])
 poolrepeat  dst[p, c] = finish(src[c]), or with indices src[c] if index[c] is first + p, else 0
@@ -15,7 +16,7 @@ from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
 from fastconv.codegen.vector import I32, I64, SIZE, Vectors, integer
-from fastconv.microkernels.pack import Source, each, narrow, widen
+from fastconv.microkernels.pack import Source, each, narrow, transposed, widen
 from fastconv.microkernels.pool import TOGETHER, Reducer, States, in_blocks, splat, stored_beside
 
 CHAINS = 4  # of sums along a window, so that an addition's latency does not count
@@ -27,11 +28,11 @@ def _least(b, one, other):
     return b.select(b.icmp_signed("<", one, other), one, other)
 
 
-def _add_up(r: Reducer, states: States, parts: States) -> None:
+def _add_up(r: Reducer, states: States, parts: States, ordered: bool = False) -> None:
     """Add the sums of a part to those before, and start the next."""
     for k, places in enumerate(parts.places):
         value, *index = parts.get(k)
-        states.put(k, r.absorb(states.get(k), value, *index))
+        states.put(k, r.absorb(states.get(k), value, *index, ordered=ordered))
         for place, start in zip(places, r.identity(), strict=True):
             r.b.store(start, place)
 
@@ -122,6 +123,54 @@ def _joined(r: Reducer, states: list) -> list:
     return state
 
 
+@emitter("poolplanes")
+def poolplanes(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: src, pitch (bytes from a plane to the next), planes, n, dst, factors (a divisor and its reciprocal),
+    exponents.
+
+    As many planes as there are lanes are reduced to a vector each, and these to one: to join the lanes of every plane
+    by itself took longer than to read 49 elements."""
+    r = Reducer(b, name)
+    v = r.v
+    src, pitch, planes, n, dst, factors, exponents = args
+    zero, width, most = integer(0), SIZE[r.source.source], CHAINS * v.lanes
+    with b.goto_entry_block():
+        room = b.bitcast(b.alloca(ir.ArrayType(v.type, v.lanes)), ir.IntType(8).as_pointer())
+    blocks, whole = (b.sub(n, b.srem(n, integer(count))) for count in (most, v.lanes))
+    left = v.opaque(b.sub(n, whole))
+
+    def take(states, k, pointer, mask=None):
+        x = r.transformed(r.load(pointer, mask), pointer, mask, exponents, zero)
+        states.put(k, r.absorb(states.get(k), x if mask is None else b.select(mask, x, r.identity()[0])))
+
+    with each(v, zero, planes, v.lanes) as i:
+        some = _least(b, b.sub(planes, i), integer(v.lanes))
+        with each(v, zero, some, 1) as j:
+            plane = v.offset(v.pointer(src), b.mul(b.add(i, j), pitch))
+            states, parts = States(r, CHAINS), States(r, CHAINS)
+            with each(v, zero, blocks, TURNS * most) as part:
+                with each(v, part, _least(b, blocks, b.add(part, integer(TURNS * most))), most) as q:
+                    for k in range(CHAINS):
+                        take(parts, k, v.offset(plane, b.mul(b.add(q, integer(k * v.lanes)), integer(width))))
+                _add_up(r, states, parts)
+            with each(v, blocks, whole, v.lanes) as q:
+                take(states, 0, v.offset(plane, b.mul(q, integer(width))))
+            with b.if_then(b.icmp_signed(">", left, zero)):
+                take(states, 1, v.offset(plane, b.mul(whole, integer(width))), v.first_lanes(left))
+            value = _together(r, [states.get(k)[0] for k in range(CHAINS)])
+            v.store(value, v.offset(room, b.mul(j, integer(v.bytes))))
+        held = [v.load(v.offset(room, k * v.bytes)) for k in range(v.lanes)]
+        result = r.finished(_together(r, transposed(v, held)), lambda: _pair_of(v, factors), exponents, None)
+        r.store(result, v.offset(v.pointer(dst), b.mul(i, integer(r.width))), v.first_lanes(some))
+
+
+def _together(r: Reducer, values: list):
+    """One vector of all, lane by lane; in pairs."""
+    while len(values) > 1:
+        values = [r.absorb([one], other)[0] for one, other in zip(values[::2], values[1::2], strict=True)]
+    return values[0]
+
+
 @emitter("poolpicks")
 def poolpicks(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     """Arguments: those of `poolrow`, but `step` is a table of `taps` rows of 32-bit places in a line, one an output, of
@@ -191,6 +240,9 @@ def poolpixels(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     def block(j, masks):
         """Vectors of channels from j on."""
         states, parts = States(r, len(masks)), States(r, len(masks))
+        if r.indexed:
+            for k in range(len(masks)):
+                states.first_is(k, r.number.constant(0))
         start = v.offset(v.pointer(src), b.mul(j, integer(width)))
         with each(v, zero, pixels, PIXELS) as part:
             with each(v, part, _least(b, pixels, b.add(part, integer(PIXELS))), 1) as p:
@@ -199,8 +251,8 @@ def poolpixels(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                     place = v.offset(at, k * v.lanes * width)
                     x = r.transformed(r.load(place, mask), place, mask, exponents, zero)
                     index = splat(r.number, p, False) if r.indexed else None
-                    parts.put(k, r.absorb(parts.get(k), x, index))
-            _add_up(r, states, parts)
+                    parts.put(k, r.absorb(parts.get(k), x, index, ordered=True))
+            _add_up(r, states, parts, ordered=True)
         for k, mask in enumerate(masks):
             whole = v.first_lanes(integer(v.lanes)) if mask is None else mask
             ahead = b.add(j, integer(k * v.lanes))
@@ -210,7 +262,7 @@ def poolpixels(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             if r.indexed:
                 r.store_index(index[0], v.offset(v.pointer(index_dst), b.mul(ahead, integer(8))), whole)
 
-    in_blocks(v, n, 1 if r.indexed else TOGETHER, block)
+    in_blocks(v, n, TOGETHER, block)
 
 
 @emitter("poolfill")

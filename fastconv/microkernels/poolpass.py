@@ -17,7 +17,7 @@ from fastconv.microkernels.pool import TAP
 from fastconv.microkernels.reducer import Reducer
 
 ROWS = (1, 2, 3, 4, 8, 9)
-ALONG = ((2, 2), (3, 2), (3, 3), (4, 4))  # (taps, stride)
+ALONG = ((1, 1), (2, 2), (3, 2), (3, 3), (4, 4))  # (taps, stride)
 
 
 @emitter("poolpass")
@@ -60,7 +60,7 @@ def poolpass(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                     for t in range(taps):
                         place = b.add(b.add(begin, numbers[f]), b.add(b.mul(j, integer(stride)), integer(t)))
                         x, position = _picked(v, loaded[f], stride, t), _counted(r.number, place, stride)
-                        state = r.absorb(state, x, position) if state else [x, position]
+                        state = r.absorb(state, x, position, ordered=True) if state else [x, position]
             else:
                 columns = [[x] for x in loaded[0]]
                 for row in loaded[1:]:

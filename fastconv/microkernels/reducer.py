@@ -66,14 +66,20 @@ class Reducer:
         v = self.v
         return v.load_scalar(v.offset(v.pointer(address), which * v.size))
 
-    def absorb(self, state, x, index=None, weight=None):
-        """The state after one more element."""
+    def absorb(self, state, x, index=None, weight=None, ordered=False):
+        """The state after one more element; `ordered`: its index is above all before."""
         b, v = self.b, self.v
         if weight is not None:
             return [v.fma(weight, x, state[0])]
         if not self.maximum:
             return [b.fadd(state[0], x)]
         value = state[0]
+        if self.indexed and ordered:
+            # The first of equals stays, and the last NaN.
+            better = b.icmp_signed(">", x, value) if self.integral else b.fcmp_ordered(">", x, value)
+            if not self.integral:
+                better = b.or_(better, b.fcmp_unordered("uno", x, x))
+            return [b.select(better, x, value), b.select(better, index, state[1])]
         if self.integral:
             greater, equal = b.icmp_signed(">", x, value), b.icmp_signed("==", x, value)
         else:

@@ -143,9 +143,10 @@ def _key(op, x, weight, bias, stride, padding, dilation, groups, padding_mode, l
 
 def typed(value: Any) -> Any:
     """A size argument with the types of its parts, so that 1, 1.0 and True are told apart in a key."""
-    if isinstance(value, (tuple, list)):
-        return (value.__class__, *map(typed, value))
-    return (value.__class__, value)
+    if not isinstance(value, (tuple, list)):
+        return (value.__class__, value)
+    kinds = tuple(map(type, value))
+    return (value.__class__, kinds, tuple(map(typed, value) if tuple in kinds or list in kinds else value))
 
 
 def _prepare(*args) -> Call:

@@ -20,30 +20,31 @@ from fastconv.pool_call import PoolCall
 from fastconv.problem.pool import PoolProblem, adaptive_problem, gradient_of, max_gradient_problem, pool_problem
 
 _calls = Calls(512)
-_PLAIN = frozenset((int, str, bool, type(None)))
 
 
 def pooled(prepare: Callable[..., PoolCall], op: str, arrays: tuple, options: tuple, out: Any = None):
     """Run a prepared call; what `prepare(op, arrays, *options)` makes is remembered."""
     try:
-        call = _calls[_key(prepare, op, arrays, options)]
+        key = _key(prepare, op, arrays, options)
+        call = _calls[key]
     except (KeyError, TypeError, AttributeError):
         call = None
     if call is None:
         call = prepare(op, arrays, *options)
-        _calls.keep(_key(prepare, op, arrays, options), call)
+        _calls.keep(key, call)
     return call(*arrays, out=out)
 
 
 def _key(prepare: Callable, op: str, arrays: tuple, options: tuple) -> tuple:
     """What a prepared call depends on; 1, 1.0 and True are told apart."""
     kinds = tuple(map(type, options))
-    options = (options, kinds) if _PLAIN.issuperset(kinds) else tuple(map(typed, options))
-    first, *others = arrays
-    return (
-        prepare, op, threads.get_num_threads(), first.shape, first.strides, first.dtype, first.__class__, options,
-        *((a.shape, a.dtype, a.__class__) for a in others),
+    if tuple in kinds or list in kinds:
+        options = tuple(map(typed, options))
+    first = arrays[0]
+    key = (
+        prepare, op, threads.get_num_threads(), first.shape, first.strides, first.dtype, first.__class__, options, kinds
     )  # fmt: skip
+    return key if len(arrays) == 1 else (*key, *((a.shape, a.dtype, a.__class__) for a in arrays[1:]))
 
 
 def with_batch(array_shape: tuple[int, ...], dims: int) -> tuple[int, ...]:

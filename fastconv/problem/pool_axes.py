@@ -83,11 +83,15 @@ class Parts(Axis):
 
 
 def axis_in_parts(size: int, out: int) -> Axis:
-    """An axis divided into parts; into windows that slide, if they are all alike."""
+    """An axis divided into parts; into windows that slide, if they are all alike: 13 in 6 are of 3, every 2."""
     if size % out == 0:
         return Axis(size, out, size // out, size // out)
-    most = int(Parts(size, out).inside().max())
-    return Parts(size, out, most)
+    parts = Parts(size, out)
+    starts, lengths = parts.starts(), parts.inside()
+    steps, length = np.unique(np.diff(starts)), int(lengths.max())
+    if len(steps) == 1 and steps[0] > 0 and (lengths == length).all():
+        return Axis(size, out, length, int(steps[0]))
+    return Parts(size, out, length)
 
 
 ONE = Axis(1, 1)  # the axes that one- and two-dimensional pools lack

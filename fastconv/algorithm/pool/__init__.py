@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from fastconv.algorithm.pool.apart import Apart
+from fastconv.algorithm.pool.bands import Bands
 from fastconv.algorithm.pool.channels_first import Rows
 from fastconv.algorithm.pool.channels_last import Windows
 from fastconv.algorithm.pool.glide import Glide
 from fastconv.algorithm.pool.one_pass import OnePass
 from fastconv.algorithm.pool.plan import LAST
 from fastconv.algorithm.pool.scatter import Scatter
+from fastconv.algorithm.pool.turned import Turned
 from fastconv.algorithm.pool.weighted import WeightedRows
 from fastconv.algorithm.pool.whole import Whole
 from fastconv.problem.pool import PoolProblem, PoolSteps, contiguous_steps
 
-__all__ = ["Apart", "Glide", "OnePass", "Rows", "Scatter", "WeightedRows", "Whole", "Windows", "reads"]
+__all__ = [
+    "Apart",
+    "Bands",
+    "Glide",
+    "OnePass",
+    "Rows",
+    "Scatter",
+    "Turned",
+    "WeightedRows",
+    "Whole",
+    "Windows",
+    "reads",
+]
 
 
 def reads(problem: PoolProblem, steps: PoolSteps) -> bool:

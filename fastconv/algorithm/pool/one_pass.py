@@ -6,10 +6,12 @@ follow each other, a batch is one image with all their lines.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from fastconv.algorithm.common import Execution
-from fastconv.algorithm.pool.plan import LAST, Plan, index_word, tap_indices
+from fastconv.algorithm.pool.plan import LAST, Plan, index_word, planes_contiguous, tap_indices
 from fastconv.algorithm.pool.recipe import kernel_name, one_factor, recipe
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
@@ -18,6 +20,7 @@ from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.poolpass import ALONG, ROWS
 from fastconv.problem.pool import PoolProblem, PoolSteps
+from fastconv.problem.pool_axes import ONE, Axis
 from fastconv.target import Target
 
 X, W, BIAS, RESIDUAL, Y = range(5)
@@ -82,6 +85,9 @@ class OnePass:
 
     def build(self, problem: PoolProblem, x: PoolSteps, target: Target, threads: int, packed: bool) -> Execution:
         words = recipe(problem)
+        if all((axis.kernel, axis.stride) == (1, 1) for axis in problem.axes) and planes_contiguous(problem, x):
+            # Elements as they are: a plane is one row.
+            problem = replace(problem, axes=(ONE, ONE, Axis(problem.plane, problem.plane)))
         d, h, w = problem.axes
         finish, factors = one_factor(problem, words)
         # A stride along an axis with one window has no meaning, but could be huge; then planes are lines.

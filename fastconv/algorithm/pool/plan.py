@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from fastconv.algorithm.pool.taps import Taps
-from fastconv.problem.pool import PoolProblem
+from fastconv.problem.pool import PoolProblem, PoolSteps, contiguous_steps
 
 LAST = "channels_last"
 
@@ -73,3 +73,9 @@ def factor_rows(factor: np.ndarray, cells: list[int], dtype: np.dtype, pairs: bo
     numbers = np.ascontiguousarray(numbers.transpose(0, 2, 1) if pairs else numbers, dtype)
     places = numbers.ctypes.data + which.reshape(factor.shape[:2]).astype(np.int64) * numbers.strides[0]
     return np.ascontiguousarray(np.broadcast_to(places, (depths, rows)), np.int64), numbers
+
+
+def planes_contiguous(problem: PoolProblem, x: PoolSteps) -> bool:
+    """Whether a plane's elements follow each other."""
+    same = contiguous_steps(problem)
+    return (x.d, x.h, x.w) == (same.d, same.h, same.w)

@@ -5,16 +5,15 @@ Planes of half the size may come of windows of 2x2 side by side: then elements a
 
 from __future__ import annotations
 
-import numpy as np
-
 from fastconv.algorithm.common import Execution
 from fastconv.algorithm.pool.plan import LAST, Plan
-from fastconv.algorithm.pool.recipe import dtypes, kernel_name
+from fastconv.algorithm.pool.recipe import dtypes
 from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import helper, native
 from fastconv.cost import pool_scatter_cycles
-from fastconv.job import Job
+from fastconv.job import LINE, Job
 from fastconv.microkernels.inventory import microkernel
+from fastconv.problem.conv import SHORT_DTYPE
 from fastconv.problem.pool import PoolProblem, PoolSteps
 from fastconv.target import Target
 
@@ -22,39 +21,39 @@ X, W, BIAS, RESIDUAL, Y = range(5)
 HEAD = 64
 ELSEWHERE = 1  # the word of scratch that says whether an index lies outside its window
 WIDE_BYTES = 1 << 20  # of a plane, or a part of it, that is summed in scratch before it is narrowed
-CACHED = 512 << 10  # bytes of a part of channels-last planes that stay near while they are added to
+SAMPLES = 16  # indices that are looked at before windows of 2x2 are tried
 
 PLAN = Plan(
-    "clear scatter finish blocks block channels stored item plane outputs parts part apart nothing wide "
-    "choose clear_stored rows width columns"
+    "clear scatter finish blocks block channels stored item plane outputs parts part last lined wide choose "
+    "clear_stored rows width columns"
 )
 (
-    CLEAR, SCATTER, FINISH, BLOCKS, BLOCK, CHANNELS, STORED, ITEM, PLANE, OUTPUTS, PARTS, PART, APART, NOTHING, WIDE,
+    CLEAR, SCATTER, FINISH, BLOCKS, BLOCK, CHANNELS, STORED, ITEM, PLANE, OUTPUTS, PARTS, PART, AT_LAST, LINED, WIDE,
     CHOOSE, CLEAR_STORED, ROWS, WIDTH, COLUMNS,
 ) = range(len(PLAN.fields))  # fmt: skip
 
 
 @helper
+def side_by_side(plan, index):
+    """Whether the indices of a row in the middle of a plane lie in windows of 2x2."""
+    width = peek(plan, WIDTH)
+    at, corner = index + peek(plan, ROWS) // 2 * peek(plan, COLUMNS) * 8, peek(plan, ROWS) // 2 * 2 * width
+    for i in range(min(SAMPLES, peek(plan, COLUMNS))):
+        inside = peek(at, i) - corner - 2 * i
+        if inside != 0 and inside != 1 and inside != width and inside != width + 1:
+            return False
+    return True
+
+
+@helper
 def chosen(plan, call, scratch, source, to):
-    """Write a plane of dx as one of windows of 2x2 side by side; whether all its indices lie in theirs."""
-    stored, rows, width, columns = peek(plan, STORED), peek(plan, ROWS), peek(plan, WIDTH), peek(plan, COLUMNS)
+    """Write a plane of dx as one of windows of 2x2 side by side; whether it is one."""
+    stored, rows, width = peek(plan, STORED), peek(plan, ROWS), peek(plan, WIDTH)
+    dy, index, elsewhere = peek(call, X) + source * stored, peek(call, W) + source * 8, scratch + 8 * ELSEWHERE
     poke(scratch, ELSEWHERE, 0)
-    invoke(
-        peek(plan, CHOOSE),
-        (
-            peek(call, X) + source * stored, peek(call, W) + source * 8, rows, columns, to, width,
-            scratch + 8 * ELSEWHERE,
-        ),
-    )  # fmt: skip
+    invoke(peek(plan, CHOOSE), (dy, index, rows, peek(plan, COLUMNS), to, width, elsewhere))
     covered = 2 * rows * width
-    if peek(scratch, ELSEWHERE) == 0 and peek(plan, PLANE) > covered:
-        invoke(
-            peek(plan, CLEAR_STORED),
-            (
-                0, 0, 0, peek(plan, NOTHING), 0, 1, to + covered * stored, 0, peek(plan, PLANE) - covered, 0, 0, 0, 0,
-                0, 0, 0, 0,
-            ),
-        )  # fmt: skip
+    invoke(peek(plan, CLEAR_STORED), (to + covered * stored, 1, 0, peek(plan, PLANE) - covered))
     return peek(scratch, ELSEWHERE) == 0
 
 
@@ -66,41 +65,43 @@ def pool_scatter(plan, call, scratch, task):
         task // (peek(plan, PARTS) * peek(plan, BLOCKS)),
     )  # fmt: skip
     stored, item, plane, channels = peek(plan, STORED), peek(plan, ITEM), peek(plan, PLANE), peek(plan, CHANNELS)
-    c0 = block * peek(plan, BLOCK)
-    some = min(peek(plan, BLOCK), channels - c0)
+    # Blocks of channels begin on cache lines, so that no two threads write to one.
+    lead = -peek(call, Y) % LINE // stored if peek(plan, LINED) != 0 else 0
+    c0 = block * peek(plan, BLOCK) + lead if block > 0 else 0
+    some = (block + 1) * peek(plan, BLOCK) + lead - c0 if block + 1 < peek(plan, BLOCKS) else channels - c0
     first = part * peek(plan, PART)
     count = min(peek(plan, PART), plane - first)
-    outputs, last = peek(plan, OUTPUTS), peek(plan, APART)
+    outputs, last, choose = peek(plan, OUTPUTS), peek(plan, AT_LAST), False
     # Channels last: elements of a pixel lie side by side. Channels first: planes do, and one is done after another.
-    planes, runs, run = (1, outputs, some) if last != 0 else (some, 1, outputs)
-    for p in range(planes):
+    for p in range(1 if last != 0 else some):
         if last != 0:
             source = n * outputs * channels + c0
             to = peek(call, Y) + ((n * plane + first) * channels + c0) * stored
-            cells, width, pitch, position = count, some, channels * stored, channels * item
-            element = item
+            cells, width, pitch, outs, run, step = count, some, channels * stored, outputs, some, item
+            position = channels * item
         else:
             source = (n * channels + c0 + p) * outputs
             to = peek(call, Y) + ((n * channels + c0 + p) * plane + first) * stored
-            cells, width, pitch, position, element = 1, count, count * stored, item, 0
-        if peek(plan, CHOOSE) != 0 and chosen(plan, call, scratch, source, to):
+            cells, width, pitch, outs, run, step, position = 1, count, count * stored, 1, outputs, 0, item
+        if p == 0:  # of the first plane only: what lies in the middle of one is far
+            choose = peek(plan, CHOOSE) != 0 and side_by_side(plan, peek(call, W) + source * 8)
+        if choose and chosen(plan, call, scratch, source, to):
             continue
         sums, sums_pitch = to, pitch
         if peek(plan, WIDE) != 0:
             sums, sums_pitch = scratch + HEAD, width * item
             position = sums_pitch if last != 0 else item
+        if last != 0 and some == channels:
+            invoke(peek(plan, CLEAR), (sums, 1, 0, cells * width))
+        else:
+            invoke(peek(plan, CLEAR), (sums, cells, sums_pitch, width))
         invoke(
-            peek(plan, CLEAR), (0, 0, 0, peek(plan, NOTHING), 0, cells, sums, sums_pitch, width, 0, 0, 0, 0, 0, 0, 0, 0)
-        )
-        for i in range(runs):
-            at = source + i * channels
-            invoke(
-                peek(plan, SCATTER),
-                (
-                    peek(call, X) + at * stored, peek(call, W) + at * 8, run, first, count, sums, position, element,
-                    plane, peek(call, RESIDUAL),
-                ),
-            )  # fmt: skip
+            peek(plan, SCATTER),
+            (
+                peek(call, X) + source * stored, peek(call, W) + source * 8, outs, run, channels, first, count, sums,
+                position, step, 0, plane, peek(call, RESIDUAL),
+            ),
+        )  # fmt: skip
         if peek(plan, WIDE) != 0:
             for i in range(cells):
                 invoke(peek(plan, FINISH), (sums + i * sums_pitch, to + i * pitch, 0, width, 0))
@@ -121,9 +122,10 @@ class Scatter:
         _, computing = dtypes(problem)
         item, stored, last = computing.itemsize, problem.itemsize, problem.layout == LAST
         wide = item != stored
+        line = 2 * LINE // stored
         if last:
-            # As few blocks as give every thread two: positions then lie in long runs of channels.
-            line, blocks = 64 // stored, -(-2 * threads // max(1, problem.n))
+            # As few blocks as there are threads: positions then lie in long runs of channels.
+            blocks = -(-threads // max(1, problem.n))
             block = min(problem.c, -(-problem.c // blocks // line) * line)
             part = problem.plane if not wide else max(1, min(problem.plane, WIDE_BYTES // (block * item)))
         else:
@@ -137,18 +139,19 @@ class Scatter:
         d, h, w = problem.axes
         # The windows are not known, but may be guessed; indices tell whether that was right.
         choose = not last and parts == 1 and (d.size, d.out, h.size // h.out, w.size // w.out) == (1, 1, 2, 2)
-        name = "_".join(["poolscatter", dtypes(problem)[0], target.isa])
-        finish = microkernel("_".join(["finish", dtypes(problem)[0], target.isa, "none"])).address if wide else 0
-        nothing = np.zeros(max(2, part + 1 if last else 2), np.int64)
+
+        def kernel(op: str, there: bool = True, kind: str = dtypes(problem)[0], *words: str) -> int:
+            return microkernel("_".join([op, kind, target.isa, *words])).address if there else 0
+
         plan = PLAN.array(
-            clear=microkernel(kernel_name("pooltaps", problem, target, "plain", "sum", "keep")).address,
-            scatter=microkernel(name).address, finish=finish, blocks=blocks, block=block, channels=problem.c,
-            stored=stored, item=item, plane=problem.plane, outputs=problem.outputs, parts=parts, part=part, apart=last,
-            nothing=nothing, wide=wide, rows=h.out, width=w.size, columns=w.out,
-            choose=microkernel("_".join(["poolchoose", dtypes(problem)[0], target.isa])).address if choose else 0,
-            clear_stored=microkernel(kernel_name("pooltaps", problem, target, "plain", "sum", "round")).address,
+            clear=kernel("poolzero", True, SHORT_DTYPE[computing.name]), scatter=kernel("poolscatter"),
+            finish=kernel("finish", wide, dtypes(problem)[0], "none"), blocks=blocks, block=block, channels=problem.c,
+            stored=stored, item=item, plane=problem.plane, outputs=problem.outputs, parts=parts, part=part, last=last,
+            lined=last and problem.c * stored % LINE == 0, wide=wide, choose=kernel("poolchoose", choose),
+            clear_stored=kernel("poolzero"), rows=h.out,
+            width=w.size, columns=w.out,
         )  # fmt: skip
-        scratch = HEAD + part * block * item if wide and last else HEAD + part * item if wide else HEAD if choose else 0
+        scratch = HEAD + part * (block + line) * item if wide and last else HEAD + part * item if wide else HEAD
         moved = 32 * problem.n * problem.c * (problem.plane + 3 * problem.outputs)
         tasks = problem.n * blocks * parts
-        return Execution([Job(pool_scatter.address, plan, tasks, scratch, moved, [nothing])], None, 0, ())
+        return Execution([Job(pool_scatter.address, plan, tasks, scratch, moved, [])], None, 0, ())

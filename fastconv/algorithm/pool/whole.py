@@ -22,18 +22,16 @@ X, W, BIAS, RESIDUAL, Y = range(5)
 TASK_ELEMENTS = 1 << 14  # that a task reads or writes at least, if there are so many
 BLOCK_BYTES = 64  # of a pixel's channels that a task has at least
 
-PLAN = Plan(
-    "kernel a_task chunks channels stored plane x_n x_c begins lines span factors reciprocals exponents indexed"
-)
+PLAN = Plan("kernel a_task chunks channels stored plane x_n x_c begins lines span factors exponents indexed")
 (
-    KERNEL, A_TASK, CHUNKS, CHANNELS, STORED, PLANE, X_N, X_C, BEGINS, LINES, SPAN, FACTORS, RECIPROCALS, EXPONENTS,
+    KERNEL, A_TASK, CHUNKS, CHANNELS, STORED, PLANE, X_N, X_C, BEGINS, LINES, SPAN, FACTORS, EXPONENTS,
     INDEXED,
 ) = range(len(PLAN.fields))  # fmt: skip
 
 
 @native("pool_planes", 4)
 def pool_planes(plan, call, scratch, task):
-    """Some channels of an image, channels first: a plane is a line with one window."""
+    """Some channels of an image, channels first, with indices: a plane is a line with one window."""
     n, c = task // peek(plan, CHUNKS), task % peek(plan, CHUNKS) * peek(plan, A_TASK)
     channels, stored = peek(plan, CHANNELS), peek(plan, STORED)
     place = n * channels + c
@@ -42,8 +40,23 @@ def pool_planes(plan, call, scratch, task):
         (
             peek(call, X) + n * peek(plan, X_N) + c * peek(plan, X_C), peek(plan, BEGINS), peek(plan, LINES),
             min(peek(plan, A_TASK), channels - c), peek(call, Y) + place * stored, stored, 1, 0, peek(plan, SPAN), 0,
-            peek(plan, FACTORS), peek(plan, RECIPROCALS), 0, peek(plan, EXPONENTS), 0, 0,
+            0, 0, 0, peek(plan, EXPONENTS), 0, 0,
             peek(call, RESIDUAL) + place * 8 if peek(plan, INDEXED) != 0 else 0, 8,
+        ),
+    )  # fmt: skip
+
+
+@native("pool_sums", 4)
+def pool_sums(plan, call, scratch, task):
+    """Some channels of an image, channels first, without indices."""
+    n, c = task // peek(plan, CHUNKS), task % peek(plan, CHUNKS) * peek(plan, A_TASK)
+    channels = peek(plan, CHANNELS)
+    invoke(
+        peek(plan, KERNEL),
+        (
+            peek(call, X) + n * peek(plan, X_N) + c * peek(plan, X_C), peek(plan, X_C),
+            min(peek(plan, A_TASK), channels - c), peek(plan, PLANE),
+            peek(call, Y) + (n * channels + c) * peek(plan, STORED), peek(plan, FACTORS), peek(plan, EXPONENTS),
         ),
     )  # fmt: skip
 
@@ -118,12 +131,16 @@ class Whole:
         words = recipe(replace(problem, pass_="forward")) if indexed else recipe(problem)
         _, held = dtypes(problem)
         kernel, op = {
-            (False, False): (pool_planes, "poolspans"), (False, True): (pool_pixels, "poolpixels"),
-            (True, False): (pool_fill, "poolfill"), (True, True): (pool_repeat, "poolrepeat"),
+            (False, False): (pool_planes, "poolspans") if indexed else (pool_sums, "poolplanes"),
+            (False, True): (pool_pixels, "poolpixels"),
+            (True, False): (pool_fill, "poolfill"),
+            (True, True): (pool_repeat, "poolrepeat"),
         }[backward, last]  # fmt: skip
         numbers_are = index_word(replace(problem, indices=indexed))
         word = kernel_name(op, problem, target, words.load, words.op, words.finish, numbers_are)
         a_task = max(1, TASK_ELEMENTS // plane)
+        if kernel is pool_sums:  # whole vectors of planes
+            a_task = -(-a_task // target.lanes(held.itemsize)) * target.lanes(held.itemsize)
         if kernel is pool_pixels:
             # A pixel's channels are cut only where there are too few images: lines side by side come faster.
             line, blocks = BLOCK_BYTES // problem.itemsize, -(-threads // max(1, problem.n))
@@ -132,17 +149,16 @@ class Whole:
             a_task, extent = max(1, TASK_ELEMENTS // problem.c), plane
         a_task = min(extent, a_task)
         lines, span = each_alone(a_task, x.c), np.array([0, plane], np.int64)
-        factors = numbers = None
+        factors = None
         if words.factor is not None:
-            rows, numbers = factor_rows(words.factor, [1, 1, 1], held, pairs=last or backward)
-            factors = numbers if last or backward else np.repeat(rows.ravel(), a_task)
+            _, factors = factor_rows(words.factor, [1, 1, 1], held, pairs=True)
         powers = exponents(problem)
         plan = PLAN.array(
             kernel=microkernel(word).address, a_task=a_task, chunks=-(-extent // a_task), channels=problem.c,
             stored=problem.itemsize, plane=plane, x_n=x.n, x_c=x.c, begins=lines.begins, lines=lines.table, span=span,
-            factors=factors, reciprocals=65 * held.itemsize, exponents=powers, indexed=indexed,
+            factors=factors, exponents=powers, indexed=indexed,
         )  # fmt: skip
-        keep = [lines, span, factors, numbers, powers]
+        keep = [lines, span, factors, powers]
         moved = (4 if backward else 8) * problem.n * problem.c * plane
         job = Job(kernel.address, plan, problem.n * -(-extent // a_task), 0, moved, keep)
         return Execution([job], None, 0, ())

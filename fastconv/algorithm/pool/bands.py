@@ -1,0 +1,122 @@
+"""The gradient of a max pool, channels last: bands of rows of dx, each from the outputs near it.
+
+The windows are not known. They are taken to lie near where the sizes say, and every index is looked at: if one does not
+lie there, a flag is left, and the job after this one, which assumes nothing, does all again. Blocks of channels instead
+of bands took twice as long: threads that write to every other 128 bytes wait for each other's lines.
+"""
+
+from __future__ import annotations
+
+from fastconv.algorithm.common import Execution
+from fastconv.algorithm.pool.plan import LAST, Plan
+from fastconv.algorithm.pool.recipe import dtypes
+from fastconv.algorithm.pool.scatter import SAMPLES, Scatter
+from fastconv.codegen.emit import invoke, peek
+from fastconv.codegen.jit import helper, native
+from fastconv.cost import pool_bands_cycles
+from fastconv.job import Job
+from fastconv.microkernels.inventory import microkernel
+from fastconv.problem.pool import PoolProblem, PoolSteps
+from fastconv.target import Target
+
+X, W, BIAS, RESIDUAL, Y = range(5)
+ELSEWHERE = 1  # the word beside that for wrong indices: some index is not where it was looked for
+TASK_ELEMENTS = 1 << 14  # written by a task at least
+
+PLAN = Plan("clear scatter select bands band channels item plane outputs height width rows columns stride sample")
+(
+    CLEAR, SCATTER, SELECT, BANDS, BAND, CHANNELS, ITEM, PLANE, OUTPUTS, HEIGHT, WIDTH, ROW_COUNT, COLUMNS,
+    STRIDE, SAMPLE,
+) = range(len(PLAN.fields))  # fmt: skip
+
+
+@helper
+def side_by_side(plan, index):
+    """Whether the indices of an output in the middle of an image lie in its window of 2x2."""
+    width = peek(plan, WIDTH)
+    at, corner = index + peek(plan, SAMPLE) * 8, peek(plan, ROW_COUNT) // 2 * 2 * width
+    for c in range(min(SAMPLES, peek(plan, CHANNELS))):
+        inside = peek(at, c) - corner
+        if inside != 0 and inside != 1 and inside != width and inside != width + 1:
+            return False
+    return True
+
+
+@native("pool_bands", 4)
+def pool_bands(plan, call, scratch, task):
+    """A band of rows of dx."""
+    n, top = task // peek(plan, BANDS), task % peek(plan, BANDS) * peek(plan, BAND)
+    height, width, channels, item = peek(plan, HEIGHT), peek(plan, WIDTH), peek(plan, CHANNELS), peek(plan, ITEM)
+    rows, columns, stride = peek(plan, ROW_COUNT), peek(plan, COLUMNS), peek(plan, STRIDE)
+    plane, pixel = peek(plan, PLANE), channels * item
+    end = min(top + peek(plan, BAND), height)
+    source, index = n * peek(plan, OUTPUTS) * channels, peek(call, W) + n * peek(plan, OUTPUTS) * channels * 8
+    to, elsewhere = peek(call, Y) + (n * plane + top * width) * pixel, peek(call, RESIDUAL) + 8 * ELSEWHERE
+    if peek(plan, SELECT) != 0 and side_by_side(plan, index):
+        first, last = top // 2, min(end // 2, rows)
+        at = source + first * columns * channels
+        if last > first:
+            invoke(
+                peek(plan, SELECT),
+                (
+                    peek(call, X) + at * item, peek(call, W) + at * 8, last - first, columns, channels, top * width, to,
+                    width, elsewhere,
+                ),
+            )  # fmt: skip
+        if width > 2 * columns:
+            invoke(peek(plan, CLEAR), (to + 2 * columns * pixel, 2 * (last - first), width * pixel, channels))
+        if end > 2 * last:
+            invoke(
+                peek(plan, CLEAR), (to + (2 * last - top) * width * pixel, 1, 0, (end - 2 * last) * width * channels)
+            )
+        return
+    invoke(peek(plan, CLEAR), (to, 1, 0, (end - top) * width * channels))
+    # Windows are looked for from a stride before their place to one behind it; the last band has all that are left.
+    stop = rows if end == height else min(rows, (end + stride) // stride + 1)
+    for row in range(max(0, (top - 2 * stride) // stride), stop):
+        at = source + row * columns * channels
+        low, high = min(height, max(0, (row - 1) * stride)), min(height, (row + 2) * stride + 1)
+        invoke(
+            peek(plan, SCATTER),
+            (
+                peek(call, X) + at * item, peek(call, W) + at * 8, columns, channels, channels, top * width,
+                (end - top) * width, to, pixel, item, low * width, (high - low) * width, elsewhere,
+            ),
+        )  # fmt: skip
+
+
+class Bands:
+    """Bands of rows, channels in the lanes."""
+
+    name = "bands"
+
+    def supports(self, problem: PoolProblem, x: PoolSteps, target: Target) -> str | None:
+        d, h, w = problem.axes
+        if problem.layout != LAST:
+            return "channels first"
+        if dtypes(problem)[1].itemsize != problem.itemsize:
+            return f"{problem.dtype} is summed in float32"
+        return None if d.size == 1 and h.size > 1 and w.size > 1 else "not an image of some rows"
+
+    def cost(self, problem: PoolProblem, x: PoolSteps, target: Target, packed: bool) -> float:
+        return pool_bands_cycles(problem)
+
+    def build(self, problem: PoolProblem, x: PoolSteps, target: Target, threads: int, packed: bool) -> Execution:
+        _, h, w = problem.axes
+        stride = max(1, round(h.size / h.out))
+        # Whole windows of 2x2; as many bands as keep all threads busy, or as are worth a task.
+        band = max(-(-problem.n * h.size // (4 * threads)), -(-TASK_ELEMENTS // (w.size * problem.c)), 4 * stride)
+        band += band % 2
+        bands = -(-h.size // band)
+        select = (h.size // h.out, w.size // w.out) == (2, 2)
+        name = "_".join(["{}", dtypes(problem)[0], target.isa])
+        plan = PLAN.array(
+            clear=microkernel(name.format("poolzero")).address, scatter=microkernel(name.format("poolscatter")).address,
+            select=microkernel(name.format("poolselect")).address if select else 0, bands=bands, band=band,
+            channels=problem.c, item=problem.itemsize, plane=problem.plane, outputs=problem.outputs, height=h.size,
+            width=w.size, rows=h.out, columns=w.out, stride=stride, sample=h.out // 2 * w.out * problem.c,
+        )  # fmt: skip
+        moved = 32 * problem.n * problem.c * (problem.plane + 3 * problem.outputs)
+        job = Job(pool_bands.address, plan, problem.n * bands, 0, moved)
+        again = Scatter().build(problem, x, target, threads, packed)
+        return Execution([job, *again.parts], None, 0, ())

@@ -1,0 +1,124 @@
+"""The kernels of pools' gradients against NumPy, on every instruction set this CPU can run."""
+
+import itertools
+import sys
+
+import numpy as np
+import pytest
+from poolmodel import KINDS, Model
+from pools import assert_close
+from test_depthwise_grad_kernels import call
+from test_pool_kernels import needs_guard, some, word_of
+
+from fastconv.microkernels.inventory import microkernel
+from fastconv.microkernels.names import parse
+
+if sys.platform.startswith("linux"):
+    from guard import guarded
+
+
+@needs_guard
+@pytest.mark.parametrize("name", some("poolapart"))
+def test_poolapart(rng, name):
+    model, times = Model(name, rng), word_of(name, "t")
+    lines, item = 3, model.stored.itemsize
+    for n, rest in itertools.product((1, model.lanes, 2 * model.lanes + 1), (0, 1, model.lanes + 1)):
+        width = n * times + rest
+        x, y = guarded(model.draw(lines, n, kind=model.stored), True), guarded(np.full((2 * lines, width), 77,
+                                                                                      model.stored), True)  # fmt: skip
+        fixed = np.array([[0, 0], [width * item, 0]], np.int64)
+        call(microkernel(name), x, n * item, lines, n, fixed, 2, y, 2 * width * item, rest,
+             np.array([3, 1 / 3], model.held))  # fmt: skip
+        expected = np.zeros((2 * lines, width))
+        expected[:, : n * times] = np.repeat(np.repeat(x.astype(np.float64) / 3, 2, 0), times, 1)
+        assert_close(y, expected, name)
+
+
+@needs_guard
+@pytest.mark.parametrize("name", some("poolchoose"))
+def test_poolchoose(rng, name):
+    """Indices outside their windows are told of, and nothing is written beyond y."""
+    kind, lanes, lines = KINDS[parse(name).source], parse(name).lanes, 3
+    for n, odd in itertools.product((1, lanes - 1, lanes, 2 * lanes + 1), (0, 1)):
+        width, wrong = 2 * n + odd, np.zeros(1, np.int64)
+        corners = 2 * np.arange(lines)[:, None] * width + 2 * np.arange(n)
+        index = corners + rng.integers(0, 2, (lines, n)) * width + rng.integers(0, 2, (lines, n))
+        x, index = guarded(rng.integers(1, 9, (lines, n)).astype(kind), True), guarded(index, True)
+        y = guarded(np.full(2 * lines * width, 77, kind), True)
+        call(microkernel(name), x, index, lines, n, y, width, wrong)
+        expected = np.zeros(y.size)
+        expected[index.ravel()] = x.ravel()
+        np.testing.assert_array_equal(y.astype(np.float64), expected)
+        assert not wrong[0]
+        for stray in {-1, 2, width - 1, width + 2, 2**40} - {0, 1, width, width + 1}:
+            there = index.copy()
+            there[-1, -1] = corners[-1, -1] + stray
+            wrong[0] = 0
+            call(microkernel(name), x, there, lines, n, y, width, wrong)
+            assert wrong[0]
+
+
+@pytest.mark.parametrize("name", some("poolscatter"))
+def test_poolscatter(rng, name):
+    """Of the positions that there may be, some are added to; any other leaves the flag, but -1."""
+    model = Model(name, rng)
+    cells, n, channels, first, count, low, span, wrong = 5, 8, 9, 3, 5, 2, 9, np.zeros(1, np.int64)
+    x, item = model.draw(cells, channels, kind=model.stored), model.held.itemsize
+    index = rng.integers(low - 1, low + span, (cells, channels))
+    index[index < low] = -1
+    index[:, n:] = 99  # which are not looked at
+    y = np.ones((count, n + 1), model.held)
+    places = first, count, y, y.strides[0], item, low, span, wrong
+    call(microkernel(name), x, index, cells, n, channels, *places)
+    expected = np.ones((count, n + 1))
+    for (cell, i), place in np.ndenumerate(index[:, :n] - first):
+        if 0 <= place < count:
+            expected[place, i] += float(x[cell, i])
+    np.testing.assert_array_equal(y, expected)
+    assert not wrong[0]
+    for bad in (-2, 0, low - 1, low + span, 2**40):
+        call(microkernel(name), x, np.full(1, bad), 1, 1, 1, *places)
+        assert wrong[0]
+        wrong[0] = 0
+
+
+@needs_guard
+@pytest.mark.parametrize("name", some("poolselect"))
+def test_poolselect(rng, name):
+    """Indices outside their windows are told of, and nothing is written beyond y."""
+    kind, lanes, rows, columns, origin = KINDS[parse(name).source], parse(name).lanes, 3, 4, 16
+    for n, odd in itertools.product((1, lanes - 1, lanes, 2 * lanes + 1), (0, 1)):
+        width, wrong = 2 * columns + odd, np.zeros(1, np.int64)
+        corners = (2 * np.arange(rows)[:, None] * width + 2 * np.arange(columns))[..., None] + origin
+        index = corners + rng.integers(0, 2, (rows, columns, n)) * width + rng.integers(0, 2, (rows, columns, n))
+        x, index = guarded(rng.integers(1, 9, index.shape).astype(kind), True), guarded(index, True)
+        x[0, 0, 0] = -0.0
+        y = np.full((2 * rows * width, n), 77, kind)
+        inside = guarded(y[: len(y) - odd], True)  # the last pixel of a row of odd width is in no window
+        call(microkernel(name), x, index, rows, columns, n, origin, inside, width, wrong)
+        expected = np.zeros(y.shape)
+        expected.reshape(2 * rows, width, n)[:, 2 * columns :] = 77
+        np.put_along_axis(expected, index.reshape(-1, n) - origin, x.reshape(-1, n).astype(np.float64), 0)
+        np.testing.assert_array_equal(inside.astype(np.float64), expected[: len(inside)])
+        assert not np.signbit(inside.astype(np.float64)).any()
+        assert not wrong[0]
+        for stray in {-1, 2, width - 1, width + 2, 2**40} - {0, 1, width, width + 1}:
+            there = index.copy()
+            there[-1, -1, -1] = corners[-1, -1] + stray
+            wrong[0] = 0
+            call(microkernel(name), x, there, rows, columns, n, origin, inside, width, wrong)
+            assert wrong[0]
+
+
+@needs_guard
+@pytest.mark.parametrize("name", some("poolzero"))
+def test_poolzero(rng, name):
+    kind, lanes = KINDS[parse(name).source], parse(name).lanes
+    for n in (0, 1, lanes - 1, lanes, 2 * lanes + 1):
+        y = guarded(np.full((3, n + 2), 77, kind), True)
+        call(microkernel(name), y, 3, y.strides[0], n)
+        assert not y[:, :n].any()
+        assert (y[:, n:] == 77).all()
+        whole = guarded(np.full((3, max(n, 1)), 77, kind), True)
+        call(microkernel(name), whole, 1, 0, whole.size)
+        assert not whole.any()
