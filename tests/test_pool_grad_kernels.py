@@ -104,7 +104,7 @@ def test_poolselect(rng, name):
         assert not wrong[0]
         for stray in {-1, 2, width - 1, width + 2, 2**40} - {0, 1, width, width + 1}:
             there = index.copy()
-            there[-1, -1, -1] = corners[-1, -1] + stray
+            there[-1, -1, -1] = corners[-1, -1, 0] + stray
             wrong[0] = 0
             call(microkernel(name), x, there, rows, columns, n, origin, inside, width, wrong)
             assert wrong[0]
