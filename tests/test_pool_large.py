@@ -139,3 +139,51 @@ def test_no_access_outside(rng, shape, kernel, layout, at_end):
         y = pool(x, kernel, 1, pads, layout=layout)
         out = guarded(np.zeros(y.shape, x.dtype), at_end)
         np.testing.assert_array_equal(pool(guarded(x, at_end), kernel, 1, pads, layout=layout, out=out), y)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("ceil_mode", [False, True])
+def test_strides_far_beyond_the_input(rng, ceil_mode, layout):
+    """Windows between which nothing but border lies, of a length that no memory has."""
+    for _ in range(30):
+        sizes, kernel, dilation = (rng.integers(1, most, 2).tolist() for most in (8, 4, 3))
+        stride = [int(rng.choice([s + k - 1, s + k, 97, 10**6, 10**9])) for s, k in zip(sizes, kernel, strict=True)]
+        pads = [[int(rng.integers(0, 3)) * s + int(rng.integers(0, 9)) for _ in range(2)] for s in stride]
+        axes = zip(sizes, kernel, dilation, pads, strict=True)
+        if any(size + sum(pad) <= (k - 1) * d for size, k, d, pad in axes):
+            continue
+        x = rng.integers(-9, 10, (2, 3, *sizes)).astype(np.float32)
+        options = {"stride": stride, "padding": pads, "layout": layout}
+        onnx = {**options, "dilation": dilation, "ceil_mode": ceil_mode, "convention": "onnx"}
+        largest = first(fc.max_pool2d(laid(x, layout), kernel, **onnx), layout)
+        mean = fc.avg_pool2d(laid(x, layout), kernel, count_include_pad=False, **onnx)
+        window = rng.integers(-2, 3, kernel).astype(np.float32)
+        where = {
+            (i, j): [
+                (a, b)
+                for a in range(i * stride[0] - pads[0][0], i * stride[0] - pads[0][0] + kernel[0] * dilation[0])
+                for b in range(j * stride[1] - pads[1][0], j * stride[1] - pads[1][0] + kernel[1] * dilation[1])
+                if 0 <= a < sizes[0] and 0 <= b < sizes[1]
+                and (a + pads[0][0] - i * stride[0]) % dilation[0] == 0
+                and (b + pads[1][0] - j * stride[1]) % dilation[1] == 0
+            ]
+            for i, j in np.ndindex(largest.shape[2:])
+        }  # fmt: skip
+        for (i, j), places in where.items():
+            seen = np.array([x[:, :, a, b] for a, b in places], np.float64).reshape(len(places), 2, 3)
+            np.testing.assert_array_equal(largest[:, :, i, j], seen.max(0, initial=-np.inf))
+            assert_close(first(mean, layout)[:, :, i, j], seen.sum(0) / max(1, len(places)))
+        dx = fc.avg_pool2d_backward(np.ones_like(mean), laid(x, layout).shape, kernel, count_include_pad=False, **onnx)
+        expected = np.zeros(sizes)
+        for places in where.values():
+            for place in places:
+                expected[place] += 1 / len(places)
+        assert_close(first(dx, layout), np.broadcast_to(expected, x.shape))
+        if dilation == [1, 1] and not ceil_mode:
+            sums = first(fc.weighted_avg_pool2d(laid(x, layout), window, **options), layout)
+            for (i, j), places in where.items():
+                right = sum(
+                    (window[a + pads[0][0] - i * stride[0], b + pads[1][0] - j * stride[1]] * x[:, :, a, b]
+                     for a, b in places), np.zeros((2, 3)),
+                )  # fmt: skip
+                np.testing.assert_array_equal(sums[:, :, i, j], right)

@@ -36,9 +36,22 @@ def row_of(axis: Axis, backward: bool) -> Row:
     """The row of a pool, or of its gradient: there windows of the result's elements lie on rows of dy, spread apart."""
     if not backward:
         # The stride of one window has no meaning, but could be huge.
-        return Row(axis.size, axis.out, axis.kernel, axis.stride if axis.out > 1 else 1, axis.dilation, axis.before)
+        stride, before = _side_by_side(axis) if axis.out > 1 else (1, axis.before)
+        return Row(axis.size, axis.out, axis.kernel, stride, axis.dilation, before)
     before = (axis.kernel - 1) * axis.dilation - axis.before
     return Row(axis.out, axis.size, axis.kernel, 1, axis.dilation, before, axis.stride if axis.out > 1 else 1)
+
+
+def _side_by_side(axis: Axis) -> tuple[int, int]:
+    """(stride, before) of windows that see the same elements, but lie no farther apart than is needed for that: the
+    border between them is in scratch."""
+    span = (axis.kernel - 1) * axis.dilation + 1
+    apart = axis.size + span
+    if axis.stride <= apart:
+        return axis.stride, axis.before
+    # One window at most sees any: the first that does not end before the axis, unless it begins behind it.
+    seen = max(0, -(-(axis.before - span + 1) // axis.stride))
+    return apart, seen * apart - min(seen * axis.stride - axis.before, axis.size)
 
 
 def segments_of(row: Row, lanes: int) -> tuple[np.ndarray, int]:
