@@ -1,5 +1,7 @@
 """Depthwise convolution of volumes in one pass, on every instruction set that has its kernels."""
 
+from dataclasses import replace
+
 import naive
 import numpy as np
 import pytest
@@ -94,8 +96,9 @@ def test_random(size, strides, dilation, d, h, w, c, pads, multiplier, activatio
 def test_which_are_done_in_one_pass(made, options):
     last = options.get("layout") == "channels_last"
     options = {"groups": 8, "padding": 1, "dtype": "float32", **options}
+    pass_ = options.pop("pass_", "forward")
     shape = (1, 6, 9, 20, 8) if last else (1, 8, 6, 9, 20)
-    problem = conv_problem("conv3d", shape, (8, 1, 3, 3, 3), **options)
+    problem = replace(conv_problem("conv3d", shape, (8, 1, 3, 3, 3), **options), pass_=pass_)
     steps = dispatch.contiguous_steps(problem)
     assert type(DepthwiseVolume().build(problem, steps, host(), 2, False)) is made
 
