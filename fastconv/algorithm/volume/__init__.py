@@ -70,6 +70,7 @@ class Volume:
             each = replace(image(inner, taps, part.band), n=taps.frames)
             cycles += self._algorithm.cost(each, part.steps, target, packed)
             cycles += part.elements / part.band.count * taps.frames * cost.C.join
+            cycles += cost.C.volume * (part.elements > 0)
         return problem.n * cycles
 
     def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool):

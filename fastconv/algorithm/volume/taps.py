@@ -49,7 +49,8 @@ class TapByTap:
         taps = problem.depth.kernel
         again = (taps - 1) * problem.n * problem.k * problem.od * problem.oh * problem.ow * 2 * cost.C.join
         one = replace(one, n=problem.n * problem.od)
-        return taps * self._best(one, steps, target, packed).cost(one, steps, target, packed) + again
+        each = self._best(one, steps, target, packed).cost(one, steps, target, packed) + 2 * cost.C.launch
+        return taps * each + again
 
     def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool):
         backward = problem.pass_ == "input_grad"

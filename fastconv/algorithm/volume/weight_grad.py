@@ -53,7 +53,7 @@ class VolumeWeightGrad:
             (part,) = slices_of(problem, x, taps, one=True)
             each = replace(image(problem, taps, part.band), n=taps.frames)
             copies = part.elements / part.band.count * taps.frames + problem.k * taps.frames * problem.oh * problem.ow
-            cycles += self._algorithm.cost(each, part.steps, target, packed) + copies * cost.C.join
+            cycles += self._algorithm.cost(each, part.steps, target, packed) + copies * cost.C.join + cost.C.volume
         return problem.n * cycles
 
     def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool):
