@@ -142,3 +142,9 @@ def test_unbatched_and_empty(rng):
     for algorithm in ("auto", "direct", "winograd"):
         assert fc.conv2d(np.zeros((0, 4, 6, 7), np.float32), w, algorithm=algorithm).shape == (0, 3, 4, 5)
     np.testing.assert_array_equal(fc.Conv2d(w, precision="strict")(x), fc.conv2d(x, w, precision="strict"))
+
+
+def test_strides_and_dilations_that_make_no_difference(rng):
+    x, w = integers(rng, (2, 3, 5, 6), np.float32), integers(rng, (4, 3, 1, 1), np.float32)
+    for huge in (7, 2**40, 2**62):
+        np.testing.assert_array_equal(fc.conv2d(x, w, stride=huge, dilation=huge), fc.conv2d(x[:, :, :1, :1], w))

@@ -289,6 +289,9 @@ def conv_problem(
         padding_mode = "zeros"  # with nothing to pad the modes are one problem
     for axis in zip(axes, sizes, kernel, dilation, padding, strict=True):
         _check_axis(op, *axis, padding_mode)
+    # Where they make no difference, strides and dilations may be any number: keep them small enough to compute with.
+    stride = tuple(min(step, size + sum(pads)) for step, size, pads in zip(stride, sizes, padding, strict=True))
+    dilation = tuple(step if taps > 1 else 1 for step, taps in zip(dilation, kernel, strict=True))
 
     def plane(values, missing):
         """Those of height and width."""
