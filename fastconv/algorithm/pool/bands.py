@@ -10,7 +10,7 @@ from __future__ import annotations
 from fastconv.algorithm.common import Execution
 from fastconv.algorithm.pool.plan import LAST, Plan
 from fastconv.algorithm.pool.recipe import dtypes
-from fastconv.algorithm.pool.scatter import SAMPLES, Scatter
+from fastconv.algorithm.pool.scatter import SAMPLES, Scatter, scatter_kernel
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import helper, native
 from fastconv.cost import pool_bands_cycles
@@ -72,7 +72,7 @@ def pool_bands(plan, call, scratch, task):
         return
     invoke(peek(plan, CLEAR), (to, 1, 0, (end - top) * width * channels))
     # Windows are looked for from a stride before their place to one behind it; the last band has all that are left.
-    stop = rows if end == height else min(rows, (end + stride) // stride + 1)
+    stop = rows if end == height else min(rows, -(-end // stride) + 1)
     for row in range(max(0, (top - 2 * stride) // stride), stop):
         at = source + row * columns * channels
         low, high = min(height, max(0, (row - 1) * stride)), min(height, (row + 2) * stride + 1)
@@ -111,7 +111,7 @@ class Bands:
         select = (h.size // h.out, w.size // w.out) == (2, 2)
         name = "_".join(["{}", dtypes(problem)[0], target.isa])
         plan = PLAN.array(
-            clear=microkernel(name.format("poolzero")).address, scatter=microkernel(name.format("poolscatter")).address,
+            clear=microkernel(name.format("poolzero")).address, scatter=scatter_kernel(problem, target),
             select=microkernel(name.format("poolselect")).address if select else 0, bands=bands, band=band,
             channels=problem.c, item=problem.itemsize, plane=problem.plane, outputs=problem.outputs, height=h.size,
             width=w.size, rows=h.out, columns=w.out, stride=stride, sample=h.out // 2 * w.out * problem.c,
