@@ -104,9 +104,12 @@ class Bands:
     def build(self, problem: PoolProblem, x: PoolSteps, target: Target, threads: int, packed: bool) -> Execution:
         _, h, w = problem.axes
         stride = max(1, round(h.size / h.out))
-        # Whole windows of 2x2; as many bands as keep all threads busy, or as are worth a task.
-        band = max(-(-problem.n * h.size // (4 * threads)), -(-TASK_ELEMENTS // (w.size * problem.c)), 4 * stride)
-        band += band % 2
+        # A band for each thread, or as many as fit into L2: outputs near a band's ends are looked at for two.
+        shares, line = -(-threads // max(1, problem.n)), w.size * problem.c
+        fitting = max(4 * stride, target.l2 // (2 * line * problem.itemsize), -(-TASK_ELEMENTS // line))
+        bands = shares * -(-h.size // (shares * fitting))
+        band = max(-(-h.size // bands), 4 * stride, -(-TASK_ELEMENTS // line))
+        band += band % 2  # whole windows of 2x2
         bands = -(-h.size // band)
         select = (h.size // h.out, w.size // w.out) == (2, 2)
         name = "_".join(["{}", dtypes(problem)[0], target.isa])
