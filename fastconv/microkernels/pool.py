@@ -315,13 +315,12 @@ def poolscatter(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                     b.store(integer(1), b.bitcast(v.pointer(wrong), I64.as_pointer()), align=8)
 
 
-def _scatter_apart(
-    b, v, source, src, index, cells, n, channels, first, count, dst, pitch, step, low, span, wrong
-):  # fmt: skip
+def _scatter_apart(b, v, source, src, index, cells, n, channels, first, count, dst, pitch, step, low, span, wrong):
     """Whole vectors of a cell at once."""
     stored, number, zero = Vectors(b, source, v.lanes), Vectors(b, "i64", v.lanes), integer(0)
     start, end, lowest, reach = map(number.broadcast, (first, count, low, span))
-    pitches, steps = number.broadcast(pitch), b.mul(number.broadcast(step), ir.Constant(number.type, list(range(v.lanes))))
+    pitches, lanes = number.broadcast(pitch), ir.Constant(number.type, list(range(v.lanes)))
+    steps = b.mul(number.broadcast(step), lanes)
     nowhere = number.constant(-1)
     astray = b.alloca(number.mask_type)
     b.store(ir.Constant(number.mask_type, [0] * v.lanes), astray)

@@ -53,10 +53,9 @@ def _single(v: Vectors, move: Callable, part, index, rows, run, pitch, size, bad
         last = b.icmp_signed("==", ahead, run)
         following += [b.add(i, b.select(last, over, one)), b.select(last, integer(0), ahead)]
         with b.if_else(b.icmp_unsigned("<", place, size), likely=True) as (good, otherwise):
-            with good:
-                with b.if_then(_meant(b, place, part)):
-                    there = b.mul(b.add(b.mul(place, pitch), lane), integer(v.size))
-                    move(v, b.mul(i, integer(v.size)), there)
+            with good, b.if_then(_meant(b, place, part)):
+                there = b.mul(b.add(b.mul(place, pitch), lane), integer(v.size))
+                move(v, b.mul(i, integer(v.size)), there)
             with otherwise:
                 b.store(one, v.pointer(bad, I64), align=8)
 
