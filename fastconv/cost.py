@@ -272,7 +272,9 @@ def pool_turned_cycles(problem, target: Target) -> float:
     lanes = target.lanes(max(4, problem.itemsize))
     moved = problem.plane + problem.outputs + 3 * problem.outputs * problem.indices
     each = problem.outputs * (problem.taps * (2.2 if problem.indices else 1.2) + 4)
-    return problem.n * -(-problem.c // lanes) * (4 * moved + each) + 0.25 * problem.n * problem.c * moved
+    cycles = problem.n * -(-problem.c // lanes) * (4 * moved + each) + 0.25 * problem.n * problem.c * moved
+    # Measured: indices take more, and an image takes 2 us however small it is.
+    return 5000 + cycles * (1.15 if problem.indices else 1.0)
 
 
 def pool_pass_cycles(problem, target: Target) -> float:

@@ -62,7 +62,8 @@ def test_poolchoose(rng, name):
 def test_poolscatter(rng, name):
     """Of the positions that there may be, some are added to; any other leaves the flag, but -1."""
     model = Model(name, rng)
-    cells, n, channels, first, count, low, span, wrong = 5, 8, 9, 3, 5, 2, 9, np.zeros(1, np.int64)
+    n = 8 if not parse(name).variants else 2 * model.lanes + 3  # vectors and a part of one
+    cells, channels, first, count, low, span, wrong = 5, n + 1, 3, 5, 2, 9, np.zeros(1, np.int64)
     x, item = model.draw(cells, channels, kind=model.stored), model.held.itemsize
     index = rng.integers(low - 1, low + span, (cells, channels))
     index[index < low] = -1

@@ -265,26 +265,34 @@ def test_poolspread(rng, name):
     np.testing.assert_array_equal(y, expected)
 
 
+@needs_guard
 @pytest.mark.parametrize("name", [*some("scatter"), *some("lookup")])
 def test_scatter_and_lookup(rng, name):
+    """Of one place named twice the last stays, be it in one vector; only a part is written, and nothing beyond y."""
     op, kind = parse(name).op, {"f32": np.uint32, "f64": np.uint64, "bf16": np.uint16}[parse(name).dtype]
-    rows, size, bad = 12, 17, np.zeros(1, np.int64)
-    for run, pitch in ((1, 1), (5, 5), (5, 8)):
+    size, bad, first, count = 17, np.zeros(1, np.int64), 2, 13
+    part = (first, count) if op == "scatter" else ()
+    for rows, run, pitch in ((12, 1, 1), (53, 1, 1), (12, 5, 5), (12, 5, 8), (12, 16, 16), (12, 19, 23)):
         index = rng.integers(0, size, (rows, pitch))
         index[:, run:] = size  # which are not looked at
-        x, y = rng.integers(1, 999, (size, pitch)).astype(kind), np.zeros((size, pitch), kind)
+        tall = max(rows, size)
+        x = guarded(rng.integers(1, 999, (tall, pitch)).astype(kind), True)
+        y, index = guarded(np.zeros((tall, pitch), kind), True), guarded(index, True)
         expected = np.zeros_like(y)
-        call(microkernel(name), x, y, index, rows, run, pitch, size, bad)
+        call(microkernel(name), x, y, index, rows, run, pitch, size, bad, *part)
         for i, lane in np.ndindex(rows, run):
             to, source = (i, index[i, lane]) if op == "lookup" else (index[i, lane], i)
-            expected[to, lane] = x[source, lane]
+            if op == "lookup" or first <= to < first + count:
+                expected[to, lane] = x[source, lane]
         np.testing.assert_array_equal(y, expected)
         assert not bad[0]
-        for outside in (-1, size):
-            call(microkernel(name), x, y, np.full(1, outside), 1, 1, pitch, size, bad)
-            assert bad[0]
-            bad[0] = 0
-        np.testing.assert_array_equal(y, expected)
+        for outside in (-1, size, 2**40):
+            for at in range(min(rows, 20)) if run == 1 else (0,):
+                there = np.full(rows, outside)
+                there[:at] = index.ravel()[:at]
+                call(microkernel(name), x, y, there, at + 1, 1, pitch, size, bad, *part)
+                assert bad[0]
+                bad[0] = 0
 
 
 @pytest.mark.parametrize("name", some("overlap"))

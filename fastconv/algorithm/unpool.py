@@ -1,7 +1,9 @@
 """Max unpooling: elements put where indices say, zeros elsewhere; and its gradient, which takes them from there.
 
-A task owns the planes that it writes to, so that of two elements with one place the later in scan order stays. With the
-channels last these are the planes of some channels, as many as can be; if not all, zeros are written beforehand.
+A task owns the places that it writes to, so that of two elements with one place the later in scan order stays. With the
+channels last these are some pixels of an image, for which the task looks through all indices: that takes little time
+beside putting elements, as long as parts are few. Blocks of channels instead took twice as long: threads that write to
+every other 128 bytes wait for each other's lines.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import numpy as np
 
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
-from fastconv.job import LINE, Job
+from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.regroup import MOVED
 from fastconv.problem.conv import SHORT_DTYPE
@@ -19,6 +21,7 @@ from fastconv.target import Target
 # Of a call's arrays: the elements that are moved, their places, the word that tells of a bad one, and the result.
 FROM, INDEX, BAD, TO = 0, 1, 2, 4
 TASK_ELEMENTS = 16 << 10  # of indices that a task takes at least, if there are so many
+PARTS = 8  # of an image at most
 
 PLANES, EACH, IN, OUT, ITEM, MOVE, CLEAR, FIRST_FIELDS = range(8)
 
@@ -31,7 +34,7 @@ def unpool_planes(plan, call, scratch, task):
         to = peek(call, TO) + plane * outside * item
         invoke(peek(plan, CLEAR), (0, item, to, item, outside))
         invoke(peek(plan, MOVE), (peek(call, FROM) + plane * inside * item, to, peek(call, INDEX) + plane * inside * 8,
-                                  inside, 1, 1, outside, peek(call, BAD)))  # fmt: skip
+                                  inside, 1, 1, outside, peek(call, BAD), 0, outside))  # fmt: skip
 
 
 @native("unpool_first_grad", 4)
@@ -49,25 +52,15 @@ BLOCKS, BLOCK, CHANNELS, LAST_IN, LAST_OUT, LAST_ITEM, LAST_MOVE, LAST_CLEAR, LA
 
 @native("unpool_last", 4)
 def unpool_channels(plan, call, scratch, task):
-    """A block of an image's channels, channels last; if it is all of them, with the zeros around them."""
+    """Some pixels of an image, channels last; a block is of pixels."""
     channels, item, inside, outside = (
         peek(plan, CHANNELS), peek(plan, LAST_ITEM), peek(plan, LAST_IN), peek(plan, LAST_OUT)
     )  # fmt: skip
-    image, c0 = task // peek(plan, BLOCKS), task % peek(plan, BLOCKS) * peek(plan, BLOCK)
-    some = min(peek(plan, BLOCK), channels - c0)
-    to, at = peek(call, TO) + (image * outside * channels + c0) * item, image * inside * channels + c0
-    if some == channels:
-        invoke(peek(plan, LAST_CLEAR), (0, item, to, item, outside * channels))
-    invoke(peek(plan, LAST_MOVE), (peek(call, FROM) + at * item, to, peek(call, INDEX) + at * 8, inside, some, channels,
-                                   outside, peek(call, BAD)))  # fmt: skip
-
-
-@native("unpool_clear", 4)
-def clear(plan, call, scratch, task):
-    """Zeros in a part of the result."""
-    item, first = peek(plan, LAST_ITEM), task * peek(plan, BLOCK)
-    some = min(peek(plan, BLOCK), peek(plan, LAST_OUT) - first)
-    invoke(peek(plan, LAST_CLEAR), (0, item, peek(call, TO) + first * item, item, some))
+    image, first = task // peek(plan, BLOCKS), task % peek(plan, BLOCKS) * peek(plan, BLOCK)
+    to, at, some = image * outside * channels, image * inside * channels, min(peek(plan, BLOCK), outside - first)
+    invoke(peek(plan, LAST_CLEAR), (0, item, peek(call, TO) + (to + first * channels) * item, item, some * channels))
+    invoke(peek(plan, LAST_MOVE), (peek(call, FROM) + at * item, peek(call, TO) + to * item, peek(call, INDEX) + at * 8,
+                                   inside, channels, channels, outside, peek(call, BAD), first, some))  # fmt: skip
 
 
 @native("unpool_last_grad", 4)
@@ -98,19 +91,12 @@ def unpool(
         each = max(1, min(TASK_ELEMENTS // inside, n * c // 8))
         plan = np.array([n * c, each, inside, outside, item, *kernels], np.int64)
         return [Job(kernel.address, plan, -(-n * c // each), 0, flops)]
-    jobs = []
     if gradient:
         block = max(1, min(inside, max(TASK_ELEMENTS // c, -(-inside * n // 8))))
         blocks = -(-inside // block)
     else:
-        # As few blocks as keep the threads busy: their elements then lie in long runs.
-        line = LINE // item
-        block = min(c, -(-c // -(-threads // n) // line) * line)
-        blocks = -(-c // block)
-        if blocks > 1:
-            part = -(-n * outside * c // (2 * threads))
-            zeros = np.array([0, part, 0, 0, n * outside * c, item, *kernels], np.int64)
-            jobs = [Job(clear.address, zeros, -(-n * outside * c // part), 0, 2 * n * c * outside)]
+        block = -(-outside // min(PARTS, -(-threads // n)))
+        blocks = -(-outside // block)
     kernel = look_up_pixels if gradient else unpool_channels
     plan = np.array([blocks, block, c, inside, outside, item, *kernels], np.int64)
-    return [*jobs, Job(kernel.address, plan, n * blocks, 0, flops)]
+    return [Job(kernel.address, plan, n * blocks, 0, flops)]

@@ -101,6 +101,21 @@ class Vectors:
         name = f"llvm.masked.store.{self._suffix()}.p0"
         self.call(name, ir.VoidType(), value, pointer, ir.Constant(I32, self.size), mask)
 
+    def gather(self, addresses: ir.Value, mask: ir.Value) -> ir.Value:
+        """The lanes of `mask`, each from an address of its own; masked-off lanes touch no memory."""
+        pointers = self._pointers(addresses)
+        name = f"llvm.masked.gather.{self._suffix()}.v{self.lanes}p0"
+        return self.call(name, self.type, pointers, ir.Constant(I32, self.size), mask, self.zero())
+
+    def scatter(self, value: ir.Value, addresses: ir.Value, mask: ir.Value) -> None:
+        """The lanes of `mask`, each to an address of its own; masked-off lanes touch no memory."""
+        pointers = self._pointers(addresses)
+        name = f"llvm.masked.scatter.{self._suffix()}.v{self.lanes}p0"
+        self.call(name, ir.VoidType(), value, pointers, ir.Constant(I32, self.size), mask)
+
+    def _pointers(self, addresses: ir.Value) -> ir.Value:
+        return self.b.inttoptr(addresses, ir.VectorType(self.scalar.as_pointer(), self.lanes))
+
     def load_scalar(self, pointer: ir.Value) -> ir.Value:
         """One element."""
         return self.b.load(self._at(pointer, self.scalar), align=self.size)

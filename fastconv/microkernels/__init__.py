@@ -61,7 +61,8 @@ finish_<dtype>_<isa>_<activation>                  dst = round(act(src + residua
 pooltaps_, poolrow_<dtype>_<isa>_<load>_<op>_<finish>...   windows of pools (`pool`, `reducer`)
 poolpass_<dtype>_<isa>_<load>_<op>_<finish>...    those inside x, in one pass (`poolpass`)
 poolglide_<dtype>_<isa>_<load>_<op>_keep            many rows at the cost of three (`poolglide`)
-poolspread_, poolscatter_, poolzero_, poolchoose_, poolselect_<dtype>_<isa>, poolapart_<dtype>_<isa>_<finish>_<times>
+poolspread_, poolscatter_, poolzero_, poolchoose_, poolselect_<dtype>_<isa>, poolscatter_<dtype>_<isa>_apart,
+    poolapart_<dtype>_<isa>_<finish>_<times>
     moves of their gradients (`pool`, `poolapart`)
 fmapeak_<dtype>_<isa>                              multiply-adds in registers, the yardstick
 

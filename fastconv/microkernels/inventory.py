@@ -161,7 +161,7 @@ OPERANDS = {
     "accumulate": _five,
     "total": _five,
     "overlap": _six,
-    "scatter": _eight,
+    "scatter": _ten,
     "lookup": _eight,
     "pooltaps": _seventeen,
     "poolrow": _eighteen,

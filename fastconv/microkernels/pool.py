@@ -18,6 +18,7 @@ finish  keep: to scratch, in the computing type       round: to the stored type
 held    src is scratch, in the computing type
 indices, far   positions beside the maxima, the first of equals; 32 bits in scratch, or 64
 across  lanes are positions side by side
+apart   no two elements of a cell are added to one place, so that whole vectors are
 s1..s4, any    the stride of a row     t1..t3  so many taps along it, unrolled
 
 Tables hold pairs of 64-bit integers for each tap: its byte offset, and its index: a position in the plane, or the
@@ -292,6 +293,9 @@ def poolscatter(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     Positions in [first, first + count) are added to; dst is where the first of them lies."""
     spec = parse(name)
     v = Vectors(b, spec.dtype, spec.lanes)
+    if "apart" in spec.variants:
+        _scatter_apart(b, v, spec.source, *args)
+        return
     src, index, cells, n, channels, first, count, dst, pitch, step, low, span, wrong = args
     with each(v, integer(0), cells, 1) as cell, each(v, integer(0), n, 1) as i:
         element = b.add(b.mul(cell, channels), i)
@@ -309,6 +313,46 @@ def poolscatter(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 outside = b.and_(outside, b.icmp_signed("!=", position, integer(-1)))
                 with b.if_then(outside, likely=False):
                     b.store(integer(1), b.bitcast(v.pointer(wrong), I64.as_pointer()), align=8)
+
+
+def _scatter_apart(b, v, source, src, index, cells, n, channels, first, count, dst, pitch, step, low, span, wrong):
+    """Whole vectors of a cell at once."""
+    stored, number, zero = Vectors(b, source, v.lanes), Vectors(b, "i64", v.lanes), integer(0)
+    start, end, lowest, reach = map(number.broadcast, (first, count, low, span))
+    pitches, lanes = number.broadcast(pitch), ir.Constant(number.type, list(range(v.lanes)))
+    steps = b.mul(number.broadcast(step), lanes)
+    nowhere = number.constant(-1)
+    astray = b.alloca(number.mask_type)
+    b.store(ir.Constant(number.mask_type, [0] * v.lanes), astray)
+    whole = b.sub(n, b.srem(n, integer(v.lanes)))
+    left = v.opaque(b.sub(n, whole))
+    with each(v, zero, cells, 1) as cell:
+
+        def block(i, mask, cell=cell):
+            """A vector of elements."""
+            element = b.add(b.mul(cell, channels), i)
+            index_at = v.offset(v.pointer(index), b.mul(element, integer(8)))
+            at = v.offset(v.pointer(src), b.mul(element, integer(stored.size)))
+            position = number.load(index_at) if mask is None else number.load_masked(index_at, mask)
+            x = widen(v, stored.load(at) if mask is None else stored.load_masked(at, mask), source)
+            inside = b.sub(position, start)
+            adds = b.icmp_unsigned("<", inside, end)
+            outside = b.icmp_unsigned(">=", b.sub(position, lowest), reach)
+            outside = b.and_(outside, b.icmp_signed("!=", position, nowhere))
+            if mask is not None:
+                adds, outside = b.and_(adds, mask), b.and_(outside, mask)
+            b.store(b.or_(b.load(astray), outside), astray)
+            places = b.add(number.broadcast(b.add(dst, b.mul(i, step))), steps)
+            places = b.add(places, b.mul(inside, pitches))
+            v.scatter(b.fadd(v.gather(places, adds), x), places, adds)
+
+        with each(v, zero, whole, v.lanes) as i:
+            block(i, None)
+        with b.if_then(b.icmp_signed(">", left, zero)):
+            block(whole, v.first_lanes(left))
+    bits = b.bitcast(b.load(astray), ir.IntType(v.lanes))
+    with b.if_then(b.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0)), likely=False):
+        b.store(integer(1), b.bitcast(v.pointer(wrong), I64.as_pointer()), align=8)
 
 
 @emitter("poolzero")

@@ -39,7 +39,7 @@ def _key(prepare: Callable, op: str, arrays: tuple, options: tuple) -> tuple:
     """What a prepared call depends on; 1, 1.0 and True are told apart."""
     kinds = tuple(map(type, options))
     if tuple in kinds or list in kinds:
-        options = tuple(map(typed, options))
+        options = tuple([typed(o) if kind in (tuple, list) else o for o, kind in zip(options, kinds, strict=True)])
     first = arrays[0]
     key = (
         prepare, op, threads.get_num_threads(), first.shape, first.strides, first.dtype, first.__class__, options, kinds

@@ -10,7 +10,7 @@ from __future__ import annotations
 from fastconv.algorithm.common import Execution
 from fastconv.algorithm.pool.plan import LAST, Plan
 from fastconv.algorithm.pool.recipe import dtypes
-from fastconv.algorithm.pool.scatter import SAMPLES, Scatter
+from fastconv.algorithm.pool.scatter import SAMPLES, Scatter, scatter_kernel
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import helper, native
 from fastconv.cost import pool_bands_cycles
@@ -72,7 +72,7 @@ def pool_bands(plan, call, scratch, task):
         return
     invoke(peek(plan, CLEAR), (to, 1, 0, (end - top) * width * channels))
     # Windows are looked for from a stride before their place to one behind it; the last band has all that are left.
-    stop = rows if end == height else min(rows, (end + stride) // stride + 1)
+    stop = rows if end == height else min(rows, -(-end // stride) + 1)
     for row in range(max(0, (top - 2 * stride) // stride), stop):
         at = source + row * columns * channels
         low, high = min(height, max(0, (row - 1) * stride)), min(height, (row + 2) * stride + 1)
@@ -104,14 +104,17 @@ class Bands:
     def build(self, problem: PoolProblem, x: PoolSteps, target: Target, threads: int, packed: bool) -> Execution:
         _, h, w = problem.axes
         stride = max(1, round(h.size / h.out))
-        # Whole windows of 2x2; as many bands as keep all threads busy, or as are worth a task.
-        band = max(-(-problem.n * h.size // (4 * threads)), -(-TASK_ELEMENTS // (w.size * problem.c)), 4 * stride)
-        band += band % 2
+        # A band for each thread, or as many as fit into L2: outputs near a band's ends are looked at for two.
+        shares, line = -(-threads // max(1, problem.n)), w.size * problem.c
+        fitting = max(4 * stride, target.l2 // (2 * line * problem.itemsize), -(-TASK_ELEMENTS // line))
+        bands = shares * -(-h.size // (shares * fitting))
+        band = max(-(-h.size // bands), 4 * stride, -(-TASK_ELEMENTS // line))
+        band += band % 2  # whole windows of 2x2
         bands = -(-h.size // band)
         select = (h.size // h.out, w.size // w.out) == (2, 2)
         name = "_".join(["{}", dtypes(problem)[0], target.isa])
         plan = PLAN.array(
-            clear=microkernel(name.format("poolzero")).address, scatter=microkernel(name.format("poolscatter")).address,
+            clear=microkernel(name.format("poolzero")).address, scatter=scatter_kernel(problem, target),
             select=microkernel(name.format("poolselect")).address if select else 0, bands=bands, band=band,
             channels=problem.c, item=problem.itemsize, plane=problem.plane, outputs=problem.outputs, height=h.size,
             width=w.size, rows=h.out, columns=w.out, stride=stride, sample=h.out // 2 * w.out * problem.c,

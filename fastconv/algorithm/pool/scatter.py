@@ -107,6 +107,12 @@ def pool_scatter(plan, call, scratch, task):
                 invoke(peek(plan, FINISH), (sums + i * sums_pitch, to + i * pitch, 0, width, 0))
 
 
+def scatter_kernel(problem: PoolProblem, target: Target) -> int:
+    """The kernel that adds elements, by vectors of channels where the processor has scattered stores."""
+    apart = ["apart"] if problem.layout == LAST and target.isa == "avx512" else []
+    return microkernel("_".join(["poolscatter", dtypes(problem)[0], target.isa, *apart])).address
+
+
 class Scatter:
     """One plane, or part of one, after another."""
 
@@ -144,7 +150,7 @@ class Scatter:
             return microkernel("_".join([op, kind, target.isa, *words])).address if there else 0
 
         plan = PLAN.array(
-            clear=kernel("poolzero", True, SHORT_DTYPE[computing.name]), scatter=kernel("poolscatter"),
+            clear=kernel("poolzero", True, SHORT_DTYPE[computing.name]), scatter=scatter_kernel(problem, target),
             finish=kernel("finish", wide, dtypes(problem)[0], "none"), blocks=blocks, block=block, channels=problem.c,
             stored=stored, item=item, plane=problem.plane, outputs=problem.outputs, parts=parts, part=part, last=last,
             lined=last and problem.c * stored % LINE == 0, wide=wide, choose=kernel("poolchoose", choose),
