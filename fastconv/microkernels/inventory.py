@@ -157,7 +157,7 @@ OPERANDS = {
     "pick": _seven,
     "flip": _six,
     "comb": _five,
-    "weave": _four,
+    "weave": _eight,
     "accumulate": _five,
     "total": _five,
     "overlap": _six,
