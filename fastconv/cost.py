@@ -169,7 +169,8 @@ def depthwise_pixels_cycles(problem: Problem, target: Target) -> float:
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)
     slices = problem.depth.kernel if problem.depth else 1
     vectors = problem.od * problem.oh * -(-problem.ow // lanes)
-    each = slices * (problem.r * problem.s * 0.55 + 3 * problem.stride[0])
+    loads = 3 * problem.stride[0] if problem.dilation[1] == 1 else 1.5 * problem.s
+    each = slices * (problem.r * problem.s * 0.55 + loads)
     return problem.n * problem.k * (vectors * each + 25)
 
 

@@ -49,19 +49,22 @@ def check(x, w, bias, residual, precision, **options):
 
 
 @given(
-    st.sampled_from([3, 5, 7]), st.integers(1, 2), st.integers(1, 40), st.integers(1, 70), st.integers(1, 20),
-    st.tuples(*[st.integers(0, 8)] * 4), st.integers(1, 3), st.integers(1, 3),
+    st.sampled_from([3, 5, 7]), st.one_of(st.integers(1, 2), st.tuples(st.integers(1, 9), st.integers(1, 9))),
+    st.integers(1, 40), st.integers(1, 70), st.integers(1, 20), st.tuples(*[st.integers(0, 8)] * 4), st.integers(1, 3),
+    st.integers(1, 3),
     st.sampled_from([None, "relu", "relu6", ("leaky_relu", 0.5)]), st.sampled_from(["float32", "float64"]),
     st.sampled_from(["strict", "default"]), st.integers(0, 2**32 - 1),
 )  # fmt: skip
-def test_forms_agree(size, stride, h, w, c, pads, multiplier, n, activation, dtype, precision, seed):
+def test_forms_agree(size, steps, h, w, c, pads, multiplier, n, activation, dtype, precision, seed):
+    """`steps` are a stride, or a dilation."""
     rng = np.random.default_rng(seed)
+    stride, dilation = (steps, (1, 1)) if isinstance(steps, int) else (1, steps)
     padding = (pads[:2], pads[2:])
-    if h + sum(padding[0]) < size or w + sum(padding[1]) < size:
-        padding = ((size, size), (size, size))
+    if h + sum(padding[0]) <= (size - 1) * dilation[0] or w + sum(padding[1]) <= (size - 1) * dilation[1]:
+        padding = tuple((size * step, size * step) for step in dilation)
     x = integers(rng, (n, c, h, w), np.dtype(dtype), 2)
     weight, bias = (integers(rng, s, np.dtype(dtype), 2) for s in ((c * multiplier, 1, size, size), (c * multiplier,)))
-    options = {"stride": stride, "padding": padding, "groups": c, "activation": activation}
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": c, "activation": activation}
     shape = conv2d_problem(x.shape, weight.shape, dtype=dtype, **options).y_shape
     forms = check(x, weight, bias, integers(rng, shape, np.dtype(dtype), 2), precision, **options)
     assert forms == 1 + (PIXELS and (dtype == "float32" or size < 7 or host().isa == "avx512"))
@@ -72,7 +75,8 @@ def test_forms_agree(size, stride, h, w, c, pads, multiplier, n, activation, dty
     [
         ({"layout": "channels_last"}, "contiguous"),
         ({"dtype": "float16"}, "narrow"),
-        ({"dilation": 2}, "no kernel"),
+        ({"dilation": 2, "stride": 2}, "no kernel"),
+        ({"dilation": (1, 40000), "padding": (0, 40000)}, "apart"),
         ({"stride": 3}, "no kernel"),
         ({"stride": (1, 2)}, "no kernel"),
     ],
@@ -93,9 +97,10 @@ def test_pixels_need_masks_and_rows():
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "silu", "gelu"])
-def test_activations_that_need_a_second_step(rng, activation):
+@pytest.mark.parametrize("dilation", [1, 4])
+def test_activations_that_need_a_second_step(rng, activation, dilation):
     x, w = rng.normal(size=(2, 6, 15, 31)), rng.normal(size=(6, 1, 3, 3))
-    options = {"padding": 1, "groups": 6, "activation": activation}
+    options = {"padding": dilation, "dilation": dilation, "groups": 6, "activation": activation}
     residual = rng.normal(size=(2, 6, 15, 31))
     y = fc.conv2d(x, w, residual=residual, **options)
     np.testing.assert_allclose(y, naive.conv2d(x, w, residual=residual, **options), rtol=1e-12, atol=1e-12)

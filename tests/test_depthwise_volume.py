@@ -16,7 +16,7 @@ from fastconv.algorithm import depthwise_pixels
 from fastconv.algorithm.common import Execution
 from fastconv.algorithm.volume.depthwise import DepthwiseVolume, Reversed
 from fastconv.algorithm.volume.taps import Tapped
-from fastconv.microkernels.stencil import volume_kinds
+from fastconv.microkernels.stencil import dilated_kinds, kinds, volume_kinds
 from fastconv.problem.conv import conv_problem
 from fastconv.target import Target, host
 
@@ -39,14 +39,16 @@ def convolved(x, w, bias, residual, target, workers=2, **options):
 def test_every_kernel(rng, isa, dtype):
     target = Target(isa)
     lanes = target.lanes(np.dtype(dtype).itemsize)
-    for kind in volume_kinds(lanes):
+    dilated = set(dilated_kinds(lanes)) - set(kinds(lanes))
+    for kind, across in (*((kind, 1) for kind in volume_kinds(lanes)), *((kind, 5) for kind in sorted(dilated))):
         (*kernel, last), stride = kind.split("s")[0].split("x"), int(kind[-1])
         kernel = (*map(int, kernel), int(last))
         for columns in (lanes - 1, 2 * lanes):  # tiles of one vector, and of two
-            size = (columns - 1) * stride + kernel[2] - 2
+            size = (columns - 1) * stride + (kernel[2] - 1) * across - 1
             x = integers(rng, (2, 3, 4, 6, size), np.dtype(dtype), 2)
             w, bias = integers(rng, (3, 1, *kernel), np.dtype(dtype), 2), integers(rng, (3,), np.dtype(dtype), 2)
-            options = {"stride": (1, stride, stride), "padding": ((2, 1), (1, 2), (1, 1)), "groups": 3}
+            options = {"stride": (1, stride, stride), "padding": ((2, 1), (1, 2), (1, 1)), "groups": 3,
+                       "dilation": (1, 1, across)}  # fmt: skip
             shape = fc.conv3d(x, w, algorithm="taps", **options).shape
             residual = integers(rng, shape, np.dtype(dtype), 2)
             expected = naive.conv(x, w, bias, residual=residual, **options)
@@ -55,19 +57,22 @@ def test_every_kernel(rng, isa, dtype):
 
 @pytest.mark.skipif(not MASKED, reason="no masked loads")
 @given(
-    st.sampled_from([3, 5]), st.tuples(st.integers(1, 3), st.integers(1, 2)), st.integers(1, 3), st.integers(1, 7),
+    st.sampled_from([3, 5]), st.tuples(st.integers(1, 3), st.integers(1, 2)),
+    st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)), st.integers(1, 7),
     st.integers(1, 9), st.integers(1, 40), st.integers(1, 20), st.tuples(*[st.integers(0, 4)] * 6), st.integers(1, 2),
     st.sampled_from([None, "relu", ("leaky_relu", 0.5)]), st.integers(1, 5), st.integers(0, 2**32 - 1),
 )  # fmt: skip
 def test_random(size, strides, dilation, d, h, w, c, pads, multiplier, activation, workers, seed):
     rng = np.random.default_rng(seed)
     padding = [pads[:2], pads[2:4], pads[4:]]
-    for axis, (extent, spread) in enumerate(((d, dilation), (h, 1), (w, 1))):
+    if strides[1] == 2:
+        dilation = (dilation[0], 1, 1)
+    for axis, (extent, spread) in enumerate(zip((d, h, w), dilation, strict=True)):
         if extent + sum(padding[axis]) <= (size - 1) * spread:
             padding[axis] = (size * spread, size * spread)
     stride = (strides[0], strides[1], strides[1])
     c = max(c, 2)
-    options = {"stride": stride, "padding": tuple(padding), "dilation": (dilation, 1, 1), "groups": c,
+    options = {"stride": stride, "padding": tuple(padding), "dilation": dilation, "groups": c,
                "activation": activation}  # fmt: skip
     x = integers(rng, (2, c, d, h, w), np.dtype(np.float32), 2)
     weight, bias = (
@@ -86,8 +91,10 @@ def test_random(size, strides, dilation, d, h, w, c, pads, multiplier, activatio
         (Execution, {}),
         (Execution, {"dilation": (2, 1, 1), "stride": (3, 2, 2)}),
         (Reversed, {"pass_": "input_grad"}),
+        (Reversed, {"pass_": "input_grad", "dilation": 2, "padding": 2}),
         (Tapped, {"padding_mode": "reflect"}),
-        (Tapped, {"dilation": (1, 2, 2)}),
+        (Execution, {"dilation": (3, 2, 4), "padding": 4}),
+        (Tapped, {"dilation": (1, 2, 1), "stride": (1, 2, 2)}),
         (Tapped, {"stride": (1, 1, 2)}),
         (Tapped, {"layout": "channels_last"}),
         (Tapped, {"dtype": "float16"}),

@@ -15,12 +15,6 @@ SUMMED = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64), "f16f32": np
 COUNTS = [0, 1, 3, 7, 8, 16, 17, 31, 33, 64, 65, 200]
 
 
-@native("call_with_four", 4)
-def with_four(plan, call, scratch, task):
-    """Call the kernel at plan[0] with four operands."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4)))
-
-
 @native("call_with_five", 4)
 def with_five(plan, call, scratch, task):
     """Call the kernel at plan[0] with five operands."""
@@ -40,9 +34,16 @@ def with_seven(plan, call, scratch, task):
                            peek(plan, 7)))  # fmt: skip
 
 
+@native("call_with_eight", 4)
+def with_eight(plan, call, scratch, task):
+    """Call the kernel at plan[0] with eight operands."""
+    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
+                           peek(plan, 7), peek(plan, 8)))  # fmt: skip
+
+
 def run(name, *operands):
     """Call a microkernel; arrays stand for their addresses."""
-    caller = {4: with_four, 5: with_five, 6: with_six, 7: with_seven}[len(operands)]
+    caller = {5: with_five, 6: with_six, 7: with_seven, 8: with_eight}[len(operands)]
     numbers = [operand.ctypes.data if isinstance(operand, np.ndarray) else operand for operand in operands]
     threads.run(Job(caller.address, np.array([microkernel(name).address, *numbers], np.int64), 1, 0, 0))
 
@@ -112,13 +113,15 @@ def test_comb(rng, isa, kind, step, zeros):
 def test_weave(rng, isa, kind, there):
     dtype = MOVED[kind]
     for count in COUNTS:
-        sources = [numbers(rng, (count + 1 - i) // 2, dtype) for i in range(2)]
-        found = np.full(count + 5, 77, dtype)
-        expected = found.copy()
-        for i, source in enumerate(sources):
-            expected[i:count:2] = source if there[i] else 0
-        run(f"weave_{kind}_{isa}", *(s if t else 0 for s, t in zip(sources, there, strict=True)), found, count)
-        np.testing.assert_array_equal(found, expected)
+        for rows in (1, 3):
+            sources = [numbers(rng, (rows, (count + 1 - i) // 2 + i), dtype) for i in range(2)]
+            found = np.full((rows, count + 5), 77, dtype)
+            expected = found.copy()
+            for i, source in enumerate(sources):
+                expected[:, i:count:2] = source[:, : (count + 1 - i) // 2] if there[i] else 0
+            lines = [(s, s.strides[0]) if t else (0, 0) for s, t in zip(sources, there, strict=True)]
+            run(f"weave_{kind}_{isa}", *lines[0], *lines[1], found, found.strides[0], count, rows)
+            np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("isa", ISAS)

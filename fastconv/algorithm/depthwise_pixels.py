@@ -1,6 +1,7 @@
 """Depthwise convolution with pixels in the lanes: planes are read in place, weights as they are, y is written once.
 
-Of volumes, frame after frame of some planes, while the slices that frames share are near.
+Of volumes, frame after frame of some planes, while the slices that frames share are near. With a dilation of d rows,
+every d-th row is a plane of its own: d of them are done one after the other, each a class.
 """
 
 from __future__ import annotations
@@ -13,19 +14,21 @@ from fastconv.codegen.jit import native
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.names import Name
-from fastconv.microkernels.stencil import MOST_VECTORS, ZEROS, kinds, volume_kinds
+from fastconv.microkernels.stencil import MOST_VECTORS, ZEROS, dilated_kinds, kinds, volume_kinds
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
-# The plan; steps in bytes. A task is some output rows of some frames of some planes of one image.
+# The plan; steps in bytes. A task is some output rows of some frames of some planes of one image; rows are counted in
+# their class.
 (
     OUTPUTS, MULTIPLIER, PLANES, BLOCKS, ROW_BLOCKS, ROW_BASE, ROW_LARGER, FRAMES, FRAME_BLOCKS, SLICES, FRAME_SLICES,
-    H, W, STRIDE_H, TOP, LEFT, TAPS, OW, ITEM,
+    H, W, STRIDE_H, TOP, LEFT, TAPS, OH, OW, CLASSES, APART, ITEM,
     X_N, X_C, X_H, Y_N, Y_CHANNEL, Y_FRAME,
     KERNEL, ACTIVATION, FINISH, SLOPE, NO_ROW,
     PIXELS_FIELDS,
-) = range(31)  # fmt: skip
+) = range(34)  # fmt: skip
 X, WEIGHT, BIAS, RESIDUAL, Y = range(5)
+MOST_APART = 1 << 16  # columns that a window may span
 TASK_VECTORS = 512  # output vectors that make a task worth its start, about 3000 cycles
 
 
@@ -36,10 +39,11 @@ def depthwise_pixels(plan, call, scratch, task):
     frame_block, task = task % peek(plan, FRAME_BLOCKS), task // peek(plan, FRAME_BLOCKS)
     block, n = task % peek(plan, BLOCKS), task // peek(plan, BLOCKS)
     base, larger = peek(plan, ROW_BASE), peek(plan, ROW_LARGER)
-    oh0 = row_block * base + min(row_block, larger)
-    runs, run, item = base + (1 if row_block < larger else 0), peek(plan, OW), peek(plan, ITEM)
-    top, finish, taps = oh0 * peek(plan, STRIDE_H) - peek(plan, TOP), peek(plan, FINISH), peek(plan, TAPS)
-    x = peek(call, X) + n * peek(plan, X_N) + top * peek(plan, X_H) - peek(plan, LEFT) * item
+    first = row_block * base + min(row_block, larger)
+    stop, classes = first + base + (1 if row_block < larger else 0), peek(plan, CLASSES)
+    run, item, h, oh, x_h = peek(plan, OW), peek(plan, ITEM), peek(plan, H), peek(plan, OH), peek(plan, X_H)
+    stride, above, finish, taps = peek(plan, STRIDE_H), peek(plan, TOP), peek(plan, FINISH), peek(plan, TAPS)
+    x = peek(call, X) + n * peek(plan, X_N) - peek(plan, LEFT) * item
     multiplier, k0 = peek(plan, MULTIPLIER), block * peek(plan, PLANES)
     planes = min(peek(plan, PLANES), peek(plan, OUTPUTS) - k0)
     frames, blocks = peek(plan, FRAMES), peek(plan, FRAME_BLOCKS)
@@ -47,22 +51,32 @@ def depthwise_pixels(plan, call, scratch, task):
     together = planes if multiplier == 1 else 1
     for k in range(k0, k0 + planes, together):
         for frame in range(frames * frame_block // blocks, frames * (frame_block + 1) // blocks):
-            place = n * peek(plan, Y_N) + k * peek(plan, Y_CHANNEL) + frame * peek(plan, Y_FRAME) + oh0 * run * item
-            y, residual = peek(call, Y) + place, peek(call, RESIDUAL) + place if peek(call, RESIDUAL) != 0 else 0
-            invoke(
-                peek(plan, KERNEL),
-                (
-                    together, x + k // multiplier * peek(plan, X_C), peek(plan, X_C), peek(plan, X_H), top,
-                    peek(plan, H), peek(plan, LEFT), peek(plan, W), peek(plan, NO_ROW),
-                    peek(call, WEIGHT) + k * taps * item, y, peek(plan, Y_CHANNEL), run * item, run, runs,
-                    peek(call, BIAS) + k * item if peek(call, BIAS) != 0 else 0,
-                    residual, peek(plan, ACTIVATION), peek(plan, SLICES) + frame * peek(plan, FRAME_SLICES),
-                ),
-            )  # fmt: skip
+            place = n * peek(plan, Y_N) + k * peek(plan, Y_CHANNEL) + frame * peek(plan, Y_FRAME)
+            for own in range(min(classes, oh)):
+                row = own + first * classes
+                runs = min(stop, (oh - own + classes - 1) // classes) - first
+                if runs <= 0:
+                    continue
+                window = row * stride - above
+                top = window // classes  # the same row, as its class counts
+                high = (h - (window - top * classes) + classes - 1) // classes
+                to = place + row * run * item
+                invoke(
+                    peek(plan, KERNEL),
+                    (
+                        together, x + k // multiplier * peek(plan, X_C) + window * x_h, peek(plan, X_C), x_h * classes,
+                        top, high, peek(plan, LEFT), peek(plan, W), peek(plan, NO_ROW),
+                        peek(call, WEIGHT) + k * taps * item, peek(call, Y) + to, peek(plan, Y_CHANNEL),
+                        run * item * classes, run, runs, peek(call, BIAS) + k * item if peek(call, BIAS) != 0 else 0,
+                        peek(call, RESIDUAL) + to if peek(call, RESIDUAL) != 0 else 0, peek(plan, ACTIVATION),
+                        peek(plan, SLICES) + frame * peek(plan, FRAME_SLICES), peek(plan, APART),
+                    ),
+                )  # fmt: skip
             if finish != 0:
+                row = first * classes
                 for i in range(together):
-                    at = i * peek(plan, Y_CHANNEL)
-                    invoke(finish, (y + at, y + at, 0, runs * run, peek(plan, SLOPE)))
+                    y = peek(call, Y) + place + i * peek(plan, Y_CHANNEL) + row * run * item
+                    invoke(finish, (y, y, 0, (min(stop * classes, oh) - row) * run, peek(plan, SLOPE)))
 
 
 def refuses(problem: Problem, x: Steps, target: Target) -> str | None:
@@ -76,12 +90,11 @@ def refuses(problem: Problem, x: Steps, target: Target) -> str | None:
     if problem.dtype not in ("float32", "float64"):
         return "narrow dtypes are widened while packing"
     lanes = target.lanes(problem.itemsize)
-    if (
-        _kind(problem) not in (*kinds(lanes), *volume_kinds(lanes))
-        or problem.stride[0] != problem.stride[1]
-        or problem.dilation != (1, 1)
-    ):
+    known = (*kinds(lanes), *volume_kinds(lanes)) if problem.dilation == (1, 1) else dilated_kinds(lanes)
+    if _kind(problem) not in known or problem.stride[0] != problem.stride[1]:
         return "no kernel for this size, stride or dilation"
+    if (problem.s - 1) * problem.dilation[1] > MOST_APART:
+        return f"kernel columns are more than {MOST_APART} apart"
     return None if x.w == problem.itemsize else "x's rows are not contiguous"
 
 
@@ -96,31 +109,33 @@ def build(problem: Problem, x: Steps, target: Target, threads: int, packed: bool
     _, computing, item = names_of(problem)
     lanes, (oh, ow) = target.lanes(item), (problem.oh, problem.ow)
     across = -(-ow // lanes)
-    vectors = oh * across
+    vectors, (classes, apart) = oh * across, problem.dilation
+    rows = -(-oh // classes)  # of a class
     frames, depth, slices = _slices(problem, x)
     tasks = problem.n * problem.k
     frame_blocks = max(1, min(frames // (2 * depth), -(-4 * threads // tasks)))
     tasks *= frame_blocks
-    row_blocks = max(1, min(oh // (2 * problem.r), -(-4 * threads // tasks), vectors // TASK_VECTORS))
+    row_blocks = max(1, min(rows // (2 * problem.r), -(-4 * threads // tasks), vectors // TASK_VECTORS))
     most = TASK_VECTORS // vectors
     if depth > 1:  # the slices of so many planes stay in L1
         most = target.l1 // 2 // (depth * problem.h * problem.w * item)
     planes = max(1, min(most, problem.n * problem.k // (4 * threads)))
     wide = max(count for count in range(1, MOST_VECTORS + 1) if across % count == 0)
-    kernel = microkernel(str(Name("stencil", computing, computing, 1, wide * lanes, target.isa, (_kind(problem),))))
+    words = (_kind(problem),) if apart == 1 else (_kind(problem), "dilated")
+    kernel = microkernel(str(Name("stencil", computing, computing, 1, wide * lanes, target.isa, words)))
     slope = np.full(1, problem.slope, np.float64 if computing == "f64" else np.float32)
-    no_row = np.zeros(ZEROS, np.uint8)
+    no_row = np.zeros(ZEROS + (problem.s - 1) * apart * item, np.uint8)
     simple = problem.activation in (*SIMPLE_ACTIVATIONS, "leaky_relu")
     finish = None if simple else microkernel(finish_name(problem, target, problem.activation))
     image, channel = problem.steps_between(problem.k, frames * oh, ow)
     plan = np.zeros(PIXELS_FIELDS, np.int64)
     for index, value in (
         (OUTPUTS, problem.k), (MULTIPLIER, problem.k // problem.c), (PLANES, planes), (BLOCKS, -(-problem.k // planes)),
-        (ROW_BLOCKS, row_blocks), (ROW_BASE, oh // row_blocks), (ROW_LARGER, oh % row_blocks),
+        (ROW_BLOCKS, row_blocks), (ROW_BASE, rows // row_blocks), (ROW_LARGER, rows % row_blocks),
         (FRAMES, frames), (FRAME_BLOCKS, frame_blocks), (SLICES, slices.ctypes.data), (FRAME_SLICES, 8 * depth),
         (H, problem.h), (W, problem.w), (STRIDE_H, problem.stride[0]),
-        (TOP, problem.padding[0][0]), (LEFT, problem.padding[1][0]), (TAPS, depth * problem.r * problem.s), (OW, ow),
-        (ITEM, item), (X_N, x.n), (X_C, x.c), (X_H, x.h),
+        (TOP, problem.padding[0][0]), (LEFT, problem.padding[1][0]), (TAPS, depth * problem.r * problem.s), (OH, oh),
+        (OW, ow), (CLASSES, classes), (APART, apart), (ITEM, item), (X_N, x.n), (X_C, x.c), (X_H, x.h),
         (Y_N, image * item), (Y_CHANNEL, channel * item), (Y_FRAME, oh * ow * item),
         (KERNEL, kernel.address), (SLOPE, slope.ctypes.data), (NO_ROW, no_row.ctypes.data),
         (ACTIVATION, SIMPLE_ACTIVATIONS.get(problem.activation, slope.ctypes.data) if simple else 0),

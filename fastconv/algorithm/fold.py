@@ -71,7 +71,7 @@ def fold_rows(plan, call, scratch, task):
             invoke(peek(plan, OVERLAP), (table, taps, sums, peek(about, COUNT), peek(about, INNER_LOW),
                                          peek(about, INNER_HIGH)))  # fmt: skip
         if sw == 2:
-            invoke(peek(plan, WEAVE), (lines, lines + pitch, to, w))
+            invoke(peek(plan, WEAVE), (lines, 0, lines + pitch, 0, to, 0, w, 1))
         elif sw > 2:
             invoke(peek(plan, TRANSPOSE), (lines, pitch, to, sw * item, sw, whole))
             for phase in range(w - whole * sw):

@@ -38,8 +38,8 @@ depthwise_<dtype>_<pixels>x<lanes>_<isa>_<3x3s1|...|taps>[_parts]
     lanes are channels, a tile is neighbouring pixels; x packed as [row][column][lane], w as [tap][lane]
     parts: as above, of `part` taps; in unrolled kernels of some kernel rows
 
-stencil_<dtype>_1x<pixels>_<isa>_<3x3s1|3x3x3s1|...>   lanes are pixels of a row of one plane, or of those of several
-    slices, read in place (`stencil`)
+stencil_<dtype>_1x<pixels>_<isa>_<3x3s1|3x3x3s1|...>[_dilated]   lanes are pixels of a row of one plane, or of those of
+    several slices, read in place (`stencil`); dilated: across, by any number of columns
 stencilinput_, stencilweight_<dtype>_1x<lanes>_<isa>_<3x3s1|...>
     its gradients: dx of stride 2, rows woven of even and odd columns (`stencilinput`); dw, a number a tap (`tapsums`)
 

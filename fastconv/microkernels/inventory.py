@@ -126,18 +126,18 @@ def _seventeen(name):
     return native(name, 17)(kernel)
 
 
-def _nineteen(name):
-    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s):  # noqa: E741
-        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s))
+def _twenty(name):
+    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t):  # noqa: E741
+        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t))
 
-    return native(name, 19)(kernel)
+    return native(name, 20)(kernel)
 
 
 # Compiled functions have a fixed number of operands, so there is one of these for each number.
 OPERANDS = {
     "gemm": _fifteen,
     "depthwise": _seventeen,
-    "stencil": _nineteen,
+    "stencil": _twenty,
     "stencilinput": _seventeen,
     "stencilweight": _fifteen,
     "depthweight": _ten,
@@ -157,7 +157,7 @@ OPERANDS = {
     "pick": _seven,
     "flip": _six,
     "comb": _five,
-    "weave": _four,
+    "weave": _eight,
     "accumulate": _five,
     "total": _five,
     "overlap": _six,
@@ -218,6 +218,8 @@ def names(target: Target) -> Iterator[str]:
             for wide in range(lanes, stencil.MOST_VECTORS * lanes + 1, lanes):
                 for kind in (*stencil.kinds(lanes), *stencil.volume_kinds(lanes)):
                     yield str(Name("stencil", dtype, dtype, 1, wide, target.isa, (kind,)))
+                for kind in stencil.dilated_kinds(lanes):
+                    yield str(Name("stencil", dtype, dtype, 1, wide, target.isa, (kind, "dilated")))
         for word in winograd.variants():
             for op in ("wgin", "wgweight", "wgdy", "wgdw"):
                 yield f"{op}_{dtype}_{target.isa}_{word}"

@@ -3,7 +3,7 @@
 pick        dst[i, t] = src[i, table[t]]                       rows of a few elements, in another order
 flip        dst[i, t] = src[i, taps - 1 - t]                   in the reverse order
 comb        dst[i * step] = src[i * src_step], or 0            elements become every step-th, or one becomes many
-weave       dst[2 i] = a[i], dst[2 i + 1] = b[i]               two rows become one, a null row counts as zeros
+weave       dst[j, 2 i] = a[j, i], dst[j, 2 i + 1] = b[j, i]   two rows become one, null ones count as zeros
 accumulate  dst[i] += src[i]
 
 Those that only move take any type of the right size; narrow ones are all called bf16, which is held as an integer.
@@ -31,6 +31,7 @@ def _somewhere(v: Vectors, src: ir.Value, dst: ir.Value) -> ir.Value:
     return v.pointer(v.b.select(v.b.icmp_signed("!=", src, integer(0)), src, dst))
 
 
+WOVEN = 4096  # elements of a plane that `weave` is given at a time: they stay in L1 until its last vectors
 ROWS = 8  # that `pick` moves at once: a loop's own steps took longer than the moves
 
 
@@ -107,25 +108,35 @@ def comb(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
 
 @emitter("weave")
 def weave(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
-    """Arguments: a, b (0: zeros), dst, count of dst."""
+    """Arguments: a, a_pitch, b, b_pitch (0: zeros), dst, dst_pitch, count of a row of dst, rows.
+
+    A vector of all rows goes before the next: its masks are made once.
+    """
     v = _start(b, name)
-    *sources, dst, count = args
+    *sources, dst, dst_pitch, count, rows = args
+    sources, pitches = sources[::2], sources[1::2]
     nothing = ir.Constant(v.mask_type, [0] * v.lanes)
     one = integer(1)
     counts = [b.ashr(b.add(count, one), one), b.ashr(count, one)]
     exist = [b.icmp_signed("!=", source, integer(0)) for source in sources]
     with each(v, integer(0), counts[0], v.lanes) as i:
-        loaded = []
-        for source, some, there in zip(sources, counts, exist, strict=True):
-            mask = b.select(there, v.first_lanes(b.sub(some, i)), nothing)
-            loaded.append(v.load_masked(v.offset(_somewhere(v, source, dst), b.mul(i, integer(v.size))), mask))
-        for half in range(2):
-            lanes = range(half * v.lanes, (half + 1) * v.lanes)
-            woven = v.shuffle(*loaded, [lane // 2 + lane % 2 * v.lanes for lane in lanes])
-            first = b.add(b.mul(i, integer(2)), integer(half * v.lanes))
-            left = b.sub(count, first)
-            left = b.select(b.icmp_signed(">", left, integer(0)), left, integer(0))
-            v.store_masked(woven, v.offset(v.pointer(dst), b.mul(first, integer(v.size))), v.first_lanes(left))
+        masks = [
+            b.select(there, v.first_lanes(b.sub(some, i)), nothing) for some, there in zip(counts, exist, strict=True)
+        ]
+        places = [v.offset(_somewhere(v, source, dst), b.mul(i, integer(v.size))) for source in sources]
+        left = b.sub(count, b.mul(i, integer(2)))
+        beyond = b.sub(left, integer(v.lanes))
+        beyond = b.select(b.icmp_signed(">", beyond, integer(0)), beyond, integer(0))
+        kept = [v.first_lanes(left), v.first_lanes(beyond)]
+        to = v.offset(v.pointer(dst), b.mul(i, integer(2 * v.size)))
+        with v.loop(rows, *places, to) as (_, (*places, to), following):
+            loaded = [v.load_masked(place, mask) for place, mask in zip(places, masks, strict=True)]
+            for half, mask in enumerate(kept):
+                lanes = range(half * v.lanes, (half + 1) * v.lanes)
+                woven = v.shuffle(*loaded, [lane // 2 + lane % 2 * v.lanes for lane in lanes])
+                v.store_masked(woven, v.offset(to, half * v.bytes), mask)
+            following += [v.offset(place, pitch) for place, pitch in zip(places, pitches, strict=True)]
+            following.append(v.offset(to, dst_pitch))
 
 
 @emitter("accumulate")

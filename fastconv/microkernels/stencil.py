@@ -5,6 +5,9 @@ added to every output row that it belongs to; an output row is stored when its l
 instead of loads, because nearly every 64-byte load crosses a cache line here, at two to three cycles.
 The border costs nothing but masks: columns outside are loads' empty lanes, and a row outside is read from `zeros`.
 
+With a dilation across (`dilated`) each kernel column has loads of its own, so that one kernel does any of them. Down
+it needs none: every so many rows are a plane of their own, to the kernel as to its caller.
+
 In a volume a tile walks down all slices that a frame sees at once: `slices` says where they lie, -1 where none is.
 So x and y go by once, where a walk for each tap of the depth would read y again: 3x3x3 with 64 channels on 16x56x56
 takes half the time.
@@ -20,9 +23,9 @@ from fastconv.microkernels.gemm import finish_tile
 from fastconv.microkernels.names import parse
 
 ARGUMENTS = ("planes", "x", "x_plane", "x_row", "top", "height", "left", "width", "zeros", "w", "y", "y_plane",
-             "y_pitch", "run", "runs", "bias", "residual", "activation", "slices")  # fmt: skip
+             "y_pitch", "run", "runs", "bias", "residual", "activation", "slices", "apart")  # fmt: skip
 MOST_VECTORS = 2
-ZEROS = 1024  # bytes that `zeros` must have: a tile's columns, at stride 2
+ZEROS = 1024  # bytes that `zeros` must have: a tile's columns, at stride 2; and those between the first and last tap
 
 
 def kinds(lanes: int) -> list[str]:
@@ -35,19 +38,24 @@ def volume_kinds(lanes: int) -> list[str]:
     return [f"{depth}x{kind}" for kind in kinds(lanes) for depth in (3, 5) if depth <= int(kind[0]) < 7]
 
 
+def dilated_kinds(lanes: int) -> list[str]:
+    """Those of both that are there with a dilation, too."""
+    return [kind for kind in (*kinds(lanes), *volume_kinds(lanes)) if kind.endswith("s1")]
+
+
 @emitter("stencil")
 def stencil(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
     """Emit `runs` output rows of `run` pixels, a multiple of the tile's vectors but for the last one's lanes.
 
     `x` is where the first window starts; `top` and `left` (it lies `left` columns before column 0) may be outside.
     Planes have weights and a bias of their own, side by side. In a volume they lie in slices: of each tap along the
-    depth, `slices` has the bytes from x on.
+    depth, `slices` has the bytes from x on. Where dilated, neighbouring kernel columns lie `apart` columns apart.
     """
     spec = parse(name)
     args = dict(zip(ARGUMENTS, operands, strict=True))
     v = Vectors(b, spec.dtype, spec.lanes)
     v.align_stack()
-    *depth, r, s, stride = (int(part) for part in spec.variants[-1].replace("s", "x").split("x"))
+    *depth, r, s, stride = (int(part) for part in spec.variants[0].replace("s", "x").split("x"))
     slices = _slices(v, args["slices"], *depth)
     width, zero = spec.vectors * v.lanes, integer(0)
     has_bias, has_residual = (b.icmp_signed("!=", args[word], zero) for word in ("bias", "residual"))
@@ -61,7 +69,10 @@ def stencil(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
     with v.loop(b.sdiv(b.add(args["run"], integer(width - 1)), integer(width))) as (part, _, _):
         first = b.mul(part, integer(width))
         column, place = b.mul(first, integer(stride)), b.mul(first, integer(v.size))
-        read = Row(v, spec.vectors, s, stride, b.sub(column, args["left"]), args["width"])
+        if "dilated" in spec.variants:
+            read = DilatedRow(v, spec.vectors, s, args["apart"], b.sub(column, args["left"]), args["width"])
+        else:
+            read = Row(v, spec.vectors, s, stride, b.sub(column, args["left"]), args["width"])
         kept = v.first_lanes(b.sub(args["run"], b.add(first, integer(width - v.lanes))))
         x = b.add(args["x"], b.mul(column, integer(v.size)))
         y, residual = b.add(args["y"], place), b.select(has_residual, b.add(args["residual"], place), zero)
@@ -183,3 +194,22 @@ class Row:
             return line[:-1]
         picks = [by + lane for lane in range(v.lanes)]
         return [v.shuffle(line[i], line[i + 1], picks) for i in range(self.vectors)]
+
+
+class DilatedRow:
+    """Reads one input row: for each kernel column, the vectors from there on; columns lie `apart` columns apart."""
+
+    def __init__(self, v: Vectors, vectors: int, s: int, apart: ir.Value, column: ir.Value, width: ir.Value):
+        b = v.b
+        self.v, starts = v, [b.mul(apart, integer(j)) for j in range(s)]
+        self.places = [b.mul(start, integer(v.size)) for start in starts]
+        self.masks = [
+            [columns_inside(v, b.add(column, start), width, i * v.lanes) for i in range(vectors)] for start in starts
+        ]
+
+    def __call__(self, at: ir.Value) -> list[list[ir.Value]]:
+        v = self.v
+        return [
+            [v.load_masked(v.offset(v.offset(at, place), i * v.bytes), mask) for i, mask in enumerate(masks)]
+            for place, masks in zip(self.places, self.masks, strict=True)
+        ]

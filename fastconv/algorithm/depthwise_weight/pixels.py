@@ -64,6 +64,8 @@ def refuses(problem: Problem, x: Steps, target: Target) -> str | None:
     """Why this kernel cannot do the problem, or None."""
     if problem.oh < _least_rows(problem):
         return "few output rows"
+    if problem.dilation != (1, 1):
+        return "dilation"
     return depthwise_pixels.refuses(problem, x, target)
 
 

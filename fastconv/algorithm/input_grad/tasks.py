@@ -13,7 +13,7 @@ from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
-from fastconv.microkernels.regroup import MOVED
+from fastconv.microkernels.regroup import MOVED, WOVEN
 from fastconv.problem.conv import SHORT_DTYPE, Problem
 from fastconv.target import Target
 
@@ -109,8 +109,8 @@ def weights_job(problem: Problem, pieces: list[Piece], target: Target) -> Job:
 # Phases: their results, one after the other, become rows of dx.
 (
     CHANNELS_LAST, IMAGE_TASKS, ROWS, WIDTH, STRIDE_H, STRIDE_W, ITEM, C,
-    DX_N, DX_C, DX_H, DX_W, PLACES, COMB, WEAVE, PHASES_FIELDS,
-) = range(16)  # fmt: skip
+    DX_N, DX_C, DX_H, DX_W, PLACES, COMB, WEAVE, TOGETHER, PHASES_FIELDS,
+) = range(17)  # fmt: skip
 
 
 @native("input_grad_phases", 4)
@@ -126,33 +126,39 @@ def join_phases(plan, call, scratch, task):
     columns_of, rest = min(sw, width), peek(call, W)
     start, stop = (part, part + 1) if channels_last else (0, peek(plan, ROWS))
     dx = peek(call, Y) + n * peek(plan, DX_N) + (0 if channels_last else part * peek(plan, DX_C))
-    for i in range(start, stop):
-        line, even, woven = dx + i * dx_h, 0, sw == 2 and columns_of == 2
-        if woven and rest != 0:
-            for b in range(2):
-                woven = woven and peek(peek(plan, PLACES) + 24 * (i % sh * 2 + b), 0) >= 0
-        for b in range(columns_of):
-            # A place holds where a phase's results start (-1: all zero), how many rows and columns they have.
-            place = peek(plan, PLACES) + 24 * (i % sh * columns_of + b)
-            source, rows, columns, step = peek(place, 0), peek(place, 1), peek(place, 2), item
-            if source >= 0:
-                above = (n * rows + i // sh) if channels_last else ((n * channels + part) * rows + i // sh)
-                source += peek(call, X) + above * columns * item * (channels if channels_last else 1)
-            elif rest == 0:
-                source = 0
-            else:
-                source, step = rest if channels_last else rest + part * item, 0
-            if channels_last:
-                pixel = channels * step if source != 0 else 0
-                for j in range(columns):
-                    invoke(peek(plan, COMB), (source + j * pixel, item, line + (b + j * sw) * dx_w, item, channels))
-            elif woven:
-                if b == 0:
-                    even = source
+    # The rows of a phase go together, as far as they stay near.
+    stretch, to_row = peek(plan, TOGETHER) * sh, sh * dx_h
+    for top in range(start, stop, stretch):
+        end = min(top + stretch, stop)
+        for i in range(top, min(top + sh, end)):
+            line, count, even, even_row, woven = dx + i * dx_h, (end - i + sh - 1) // sh, 0, 0, sw == columns_of == 2
+            if woven and rest != 0:
+                for b in range(2):
+                    woven = woven and peek(peek(plan, PLACES) + 24 * (i % sh * 2 + b), 0) >= 0
+            for b in range(columns_of):
+                # A place holds where a phase's results start (-1: all zero), how many rows and columns they have.
+                place = peek(plan, PLACES) + 24 * (i % sh * columns_of + b)
+                source, rows, columns, step, row = peek(place, 0), peek(place, 1), peek(place, 2), item, 0
+                if source >= 0:
+                    row = columns * item * (channels if channels_last else 1)
+                    above = (n * rows + i // sh) if channels_last else ((n * channels + part) * rows + i // sh)
+                    source += peek(call, X) + above * row
+                elif rest == 0:
+                    source = 0
                 else:
-                    invoke(peek(plan, WEAVE), (even, source, line, width))
-            else:
-                invoke(peek(plan, COMB), (source, step, line + b * item, sw * item, columns))
+                    source, step = rest if channels_last else rest + part * item, 0
+                if channels_last:
+                    pixel = channels * step if source != 0 else 0
+                    for j in range(columns):
+                        invoke(peek(plan, COMB), (source + j * pixel, item, line + (b + j * sw) * dx_w, item, channels))
+                elif woven and b == 0:
+                    even, even_row = source, row
+                elif woven:
+                    invoke(peek(plan, WEAVE), (even, even_row, source, row, line, to_row, width, count))
+                else:
+                    for t in range(count):
+                        to = line + t * to_row + b * item
+                        invoke(peek(plan, COMB), (source + t * row, step, to, sw * item, columns))
 
 
 def phases_job(problem: Problem, rows: int, phases: list[Phase], places: list[int], target: Target) -> Job:
@@ -170,7 +176,7 @@ def phases_job(problem: Problem, rows: int, phases: list[Phase], places: list[in
     for index, value in (
         (CHANNELS_LAST, last), (IMAGE_TASKS, rows if last else c), (ROWS, rows), (WIDTH, w), (STRIDE_H, sh),
         (STRIDE_W, sw), (ITEM, item), (C, c), (DX_N, dx_n), (DX_C, dx_c), (DX_H, dx_h), (DX_W, dx_w),
-        (PLACES, table.ctypes.data), (COMB, comb.address), (WEAVE, weave.address),
+        (PLACES, table.ctypes.data), (COMB, comb.address), (WEAVE, weave.address), (TOGETHER, max(1, WOVEN // w)),
     ):  # fmt: skip
         plan[index] = value
     tasks = problem.n * (rows if last else c)

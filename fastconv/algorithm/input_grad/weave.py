@@ -9,7 +9,7 @@ from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
-from fastconv.microkernels.regroup import MOVED
+from fastconv.microkernels.regroup import MOVED, WOVEN
 from fastconv.problem.conv import SHORT_DTYPE, Pair, Problem
 from fastconv.target import Target
 
@@ -19,8 +19,8 @@ X, Y = 0, 4  # of a call's arrays
 # t - OFF likewise.
 (
     CHANNELS_LAST, CHANNELS, ROW, ROWS, SHIFT, WIDTH, OFF, STRIDE_H, STRIDE_W, DOWN, ACROSS, ITEM,
-    DX_N, DX_C, DX_H, COMB, WEAVE, TRANSPOSE, WEAVE_FIELDS,
-) = range(19)  # fmt: skip
+    DX_N, DX_C, DX_H, COMB, WEAVE, TOGETHER, TRANSPOSE, WEAVE_FIELDS,
+) = range(20)  # fmt: skip
 
 
 @native("input_grad_weave", 4)
@@ -44,13 +44,22 @@ def weave_phases(plan, call, scratch, task):
         return
     n, k = task // channels, task % channels
     phase = down * across * item
-    for row in range(first_row, first_row + rows):
+    # At stride 2 all rows of a phase go together, as far as they stay near.
+    step, end = peek(plan, TOGETHER) * sh, first_row + rows
+    for top in range(first_row, end if sw == 2 else first_row, step):
+        stop = min(top + step, end)
+        for row in range(top, min(top + sh, stop)):
+            i, a = (row + shift) // sh, (row + shift) % sh
+            source = peek(call, X) + (task * sh + a) * sw * phase + i * across * item
+            to = peek(call, Y) + n * peek(plan, DX_N) + k * peek(plan, DX_C) + row * peek(plan, DX_H)
+            even, odd, pitch = source + off * phase, source + (1 - off) * phase + off * item, across * item
+            some = (stop - row + sh - 1) // sh
+            invoke(peek(plan, WEAVE), (even, pitch, odd, pitch, to, sh * peek(plan, DX_H), width, some))
+    for row in range(first_row, first_row if sw == 2 else end):
         i, a = (row + shift) // sh, (row + shift) % sh
         source = peek(call, X) + (task * sh + a) * sw * phase + i * across * item
         to = peek(call, Y) + n * peek(plan, DX_N) + k * peek(plan, DX_C) + row * peek(plan, DX_H)
-        if sw == 2:
-            invoke(peek(plan, WEAVE), (source + off * phase, source + (1 - off) * phase + off * item, to, width))
-        elif peek(plan, TRANSPOSE) != 0:
+        if peek(plan, TRANSPOSE) != 0:
             # Whole places at once; those at the ends may have lost some columns.
             first, last = min(off, 1), (width + off) // sw
             if first < last:
@@ -87,7 +96,7 @@ def weave_job(problem: Problem, down: Axis, across: Axis, first: int, rows: Pair
         (SHIFT, problem.padding[0][0] - first * sh), (WIDTH, w), (OFF, problem.padding[1][0] % sw), (STRIDE_H, sh),
         (STRIDE_W, sw), (DOWN, down.size), (ACROSS, across.size), (ITEM, item), (DX_N, image * item),
         (DX_C, channel * item), (DX_H, w * item * (c if last else 1)), (COMB, comb), (WEAVE, weave),
-        (TRANSPOSE, transpose),
+        (TOGETHER, max(1, WOVEN // w)), (TRANSPOSE, transpose),
     ):  # fmt: skip
         plan[index] = value
     count = rows[1] - rows[0]
