@@ -116,7 +116,9 @@ def scratchpad(typingctx):
     """The address of SMALL_SCRATCH bytes on the stack of the calling function."""
 
     def generate(context, builder, signature, values):
-        memory = cgutils.alloca_once(builder, ir.ArrayType(ir.IntType(8), SMALL_SCRATCH))
+        # `cgutils.alloca_once` would store a zero into each byte, which takes LLVM half a minute to compile.
+        with builder.goto_entry_block():
+            memory = builder.alloca(ir.ArrayType(ir.IntType(8), SMALL_SCRATCH))
         memory.align = 128
         return builder.ptrtoint(memory, I64)
 
