@@ -51,6 +51,7 @@ def test_new_shapes_compile_nothing(tmp_path):
     def run(c, k, h, w):
         fc.conv2d(np.ones((1, c, h, w), np.float32), np.ones((k, c, 3, 3), np.float32), precision="strict")
     run(16, 64, 30, 34)
+    run(60, 64, 20, 34)  # which has channels in the lanes
     before = jit.compilations()
     for h in range(20, 40):
         run(3 * h, 64, h, 34)
