@@ -267,9 +267,9 @@ def conv_problem(
     x_shape = as_shape(f"{op}: x_shape", x_shape, count + 2, 0)
     n, c, *sizes = x_shape if layout == "channels_first" else (x_shape[0], x_shape[-1], *x_shape[1:-1])
     k, group_c, *kernel = weight_shape = as_shape(f"{op}: weight_shape", weight_shape, count + 2, 0)
-    _check_not_empty(f"{op}: x", {"channels": c, **dict(zip(axes, sizes, strict=True))}, x_shape)
+    check_not_empty(f"{op}: x", {"channels": c, **dict(zip(axes, sizes, strict=True))}, x_shape)
     named = {"output channels": k, "channels": group_c, **dict(zip(axes, kernel, strict=True))}
-    _check_not_empty(f"{op}: weight", named, weight_shape)
+    check_not_empty(f"{op}: weight", named, weight_shape)
 
     groups = as_size(f"{op}: groups", groups, 1)
     if c % groups:
@@ -333,7 +333,7 @@ def conv_problem(
 conv2d_problem = functools.partial(conv_problem, "conv2d")
 
 
-def _check_not_empty(name: str, axes: dict[str, int], shape: tuple[int, ...]) -> None:
+def check_not_empty(name: str, axes: dict[str, int], shape: tuple[int, ...]) -> None:
     """No axis but the batch may be empty."""
     for axis, size in axes.items():
         if size == 0:

@@ -7,12 +7,21 @@ pass here, "forward" the gradient with respect to the input, and x and dy change
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from fastconv.checks import ITEMSIZE, as_activation, as_shape, as_size, as_sizes, check_choice, dtype_name
-from fastconv.problem.conv import AXES, LAYOUTS, OWN_PASS, PRECISIONS, Depth, Pair, Problem, resolve_padding
+from fastconv.problem.conv import (
+    AXES,
+    LAYOUTS,
+    OWN_PASS,
+    PRECISIONS,
+    Depth,
+    Pair,
+    Problem,
+    check_not_empty,
+    resolve_padding,
+)
 
 
 def transposed_problem(
@@ -44,8 +53,9 @@ def transposed_problem(
     x_shape = as_shape(f"{op}: x_shape", x_shape, count + 2, 0)
     weight_shape = as_shape(f"{op}: weight_shape", weight_shape, count + 2, 0)
     n, c, *sizes = x_shape if layout == "channels_first" else (x_shape[0], x_shape[-1], *x_shape[1:-1])
-    _check_not_empty(f"{op}: x", ("channels", *AXES[count]), (c, *sizes), x_shape)
-    _check_not_empty(f"{op}: weight", ("input channels", "output channels", *AXES[count]), weight_shape, weight_shape)
+    check_not_empty(f"{op}: x", dict(zip(("channels", *AXES[count]), (c, *sizes), strict=True)), x_shape)
+    named = zip(("input channels", "output channels", *AXES[count]), weight_shape, strict=True)
+    check_not_empty(f"{op}: weight", dict(named), weight_shape)
     groups = as_size(f"{op}: groups", groups, 1)
     if c != weight_shape[0]:
         raise ValueError(
@@ -122,13 +132,6 @@ def _after(size: int, before: int, reach: int, stride: int) -> int:
     """
     least = reach - size - before
     return max(least, min(0, least + stride - 1))
-
-
-def _check_not_empty(name: str, axes: Sequence[str], sizes: Sequence[int], shape: tuple[int, ...]) -> None:
-    """No axis but the batch may be empty."""
-    for axis, size in zip(axes, sizes, strict=True):
-        if size == 0:
-            raise ValueError(f"{name} has no {axis} (shape {shape}); only x's batch axis may be empty")
 
 
 def _check_addressable(op: str, x_shape: tuple, y_shape: tuple, itemsize: int) -> None:
