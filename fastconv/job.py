@@ -47,8 +47,8 @@ class Job:
         self.light = self.step == 0 and (self.tasks < 2 or self.flops < LIGHT_FLOPS)
 
     def workspace(self, threads: int) -> int:
-        """Bytes of scratch when it runs on `threads` threads."""
-        return self.step * min(threads, self.room, self.tasks)
+        """Bytes of scratch when it runs on `threads` threads, on their stacks or elsewhere."""
+        return (self.step or self.scratch) * min(threads, self.room, self.tasks)
 
 
 def room(scratch: int) -> int:
