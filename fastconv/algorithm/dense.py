@@ -69,7 +69,7 @@ def dense(problem: Problem, x: Steps, shape: Shape, target: Target, threads: int
     _put_input(put, problem, x, shape, cut, target, keep)
     _put_output(put, problem, cut, shape, target, keep)
     if cut.fetched_by_planes:
-        _put_ahead(put, x, shape, cut, threads, keep)
+        _put_ahead(put, x, shape, cut, keep)
     put(PANEL_AT=cut.strip_bytes + cut.stage_bytes + cut.line_bytes)
     # A group starts its own task: 183 groups of one product, 33 x 27 pixels, take 0.2 ms but 0.3 million multiply-adds.
     flops = problem.flops * part.pixels // (problem.oh * problem.ow) + GROUP_FLOPS * problem.n * problem.groups
@@ -152,15 +152,14 @@ def _put_input(put, problem, x, shape, cut, target, keep):
         put(PITCH=pixel)
 
 
-def _put_ahead(put, x, shape, cut, threads, keep):
+def _put_ahead(put, x, shape, cut, keep):
     """The lines that a tile's steps ask for: runs of some planes, those of the next tile's planes a step farther on."""
     depth, lines = cut.chunk.products, cut.block_tiles * shape.vectors
     planes = max(1, depth // lines)
     step = np.minimum(np.arange(depth), planes * lines - 1)
     ahead = np.ascontiguousarray(step // lines * x.c + step % lines * cut.lanes * cut.item, np.int64)
     keep.append(ahead)
-    # Workers take blocks in turn.
-    put(AHEAD=ahead.ctypes.data, AHEAD_STEP=planes * x.c, AHEAD_BLOCKS=threads)
+    put(AHEAD=ahead.ctypes.data, AHEAD_STEP=planes * x.c)
 
 
 def _put_strips(put, problem, x, cut, target, keep, c, r, s):

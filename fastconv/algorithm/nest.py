@@ -24,7 +24,7 @@ from fastconv.codegen.jit import helper, native
     PIXELS_ARE_LANES, LANES, ITEM, JOINED,              # JOINED: the runs of a block are one for its tiles
     ROW_MOST, VECTOR_MOST, CHANNEL_TILES, TILES_A_BLOCK,    # tiles; channels are cut for all blocks at once
     GROUP_CHANNELS, KERNELS, LANES_OUTER,
-    TABLE, PITCH, AHEAD, AHEAD_STEP, AHEAD_BLOCKS,          # AHEAD = 0: tiles ask for what TABLE says
+    TABLE, PITCH, AHEAD, AHEAD_STEP,                        # AHEAD = 0: tiles ask for what TABLE says
     PACK, PACK_PLAN, STRIPS_AT, STRIP_CHUNK, STRIP_BYTES,   # PACK = 0: x is read in place
     OH_START, OW_START,                             # where the plan's part of the output starts
     STRIDE_H, STRIDE_W, TOP, LEFT, DH, DW,
@@ -37,7 +37,7 @@ from fastconv.codegen.jit import helper, native
     STAGED, STAGE_PIXEL, STAGE_CHANNEL, STAGE_BYTES,    # tiles go to scratch, not to y
     AFTER, FINISH, TRANSPOSE,
     NEST_FIELDS,
-) = range(74)  # fmt: skip
+) = range(73)  # fmt: skip
 
 VECTORS_TABLED = 9  # the kernel table has rows of 2 * 9 addresses: 0 to 8 vectors, whole or with a masked tail
 # The arrays of one call, as the launcher lays them out.
@@ -197,7 +197,7 @@ def nest(plan, call, scratch, task):
     chunks, c0, r0, s0 = peek(plan, CHUNKS), 0, 0, 0
     x_later = 0
     if peek(plan, AHEAD) != 0:
-        n, g, row_block, column_block = place_of(plan, block + peek(plan, AHEAD_BLOCKS))
+        n, g, row_block, column_block = place_of(plan, block + 1)
         oh1, ow1 = corner_of(plan, row_block, column_block)
         x_later = peek(call, X) + n * peek(plan, X_N) + g * peek(plan, X_G)
         x_later += oh1 * peek(plan, STRIDE_H) * peek(plan, X_ROW) + ow1 * peek(plan, STRIDE_W) * peek(plan, X_COLUMN)

@@ -29,7 +29,7 @@ def plot(path: str, data: dict) -> None:
     lines = rows_of({name: len(rows) for name, rows in groups.items()})
     figure = plt.figure(figsize=(9, 1.1 + 2.9 * len(lines)), layout="constrained")
     for part, line in zip(figure.subfigures(len(lines), 1, squeeze=False)[:, 0], lines, strict=True):
-        widths = [max(len(groups[name]), sum(len(groups[n]) for n in line) / 12) for name in line]
+        widths = [max(len(groups[name]), sum(len(groups[n]) for n in line) / 7) for name in line]
         axes = part.subplots(1, len(line), sharey=True, squeeze=False, width_ratios=widths)[0]
         for axis, name in zip(axes, line, strict=True):
             _draw(axis, groups[name], names, peak)

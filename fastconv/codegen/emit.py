@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 from fastconv.codegen.vector import I64, integer
 from fastconv.job import SMALL_SCRATCH
 
-COUNTER, FRAME_WORDS = 16, 48  # room for two counters, each on two cache lines of its own
+COUNTER, FRAME_WORDS = 16, 32  # words of a counter, on two cache lines of its own; room for one
 Emitter = Callable[[ir.IRBuilder, str, list[ir.Value]], None]
 _emitters: dict[str, Emitter] = {}
 
@@ -89,6 +89,18 @@ def take_ticket(typingctx, address):
     def generate(context, builder, signature, values):
         base = builder.inttoptr(values[0], I64.as_pointer())
         return builder.atomic_rmw("add", base, integer(1), "monotonic")
+
+    return types.intp(types.intp), generate
+
+
+@intrinsic
+def counters(typingctx, count):
+    """The address of `count` counters on the stack of the calling function, which is to ask once."""
+
+    def generate(context, builder, signature, values):
+        memory = builder.alloca(I64, builder.mul(values[0], integer(COUNTER)))
+        memory.align = 8 * COUNTER
+        return builder.ptrtoint(memory, I64)
 
     return types.intp(types.intp), generate
 

@@ -2,7 +2,9 @@
 
 A kernel is called as kernel(plan, call, scratch, task); `call` points to [x, w, bias, residual, y]. Before a worker's
 first task the first integer of its scratch, which is on the stack if none is given, is set to -1: "holds nothing".
-Workers take the next task when they are done with one, so a slow core holds up nobody.
+
+Each worker has a range of the tasks, the same at every call, so that what a core wrote or read in the last call it finds
+in its own cache. Who is done with his own takes the next tasks of others', so a slow core holds up nobody.
 
 The threads are those of Numba's pool (omp, tbb or workqueue), started through the C function that a `prange` calls.
 A `prange` itself takes 0.2 s longer to load from the cache, and cannot choose its number of threads in code that can
@@ -19,15 +21,17 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np.ufunc import parallel as numba_pool
 
-from fastconv.codegen.emit import COUNTER, frame, invoke, peek, poke, scratchpad, take_ticket
+from fastconv.codegen.emit import COUNTER, counters, frame, invoke, peek, poke, scratchpad, take_ticket
 from fastconv.codegen.jit import helper, launcher, native
 from fastconv.codegen.lock import setup
 from fastconv.codegen.vector import I64, integer
 from fastconv.job import KERNEL, PLAN, STEP, TASKS
 
-# The words of a call after [x, w, bias, residual, y], and, each on cache lines of its own, what threads count with.
-JOB, SCRATCH = 5, 6
-NEXT_TASK, NEXT_WORKER = COUNTER, 2 * COUNTER
+# The words of a call after [x, w, bias, residual, y], and, on cache lines of its own, how many workers have scratch.
+JOB, SCRATCH, WORKERS, COUNTERS = range(5, 9)
+NEXT_WORKER = COUNTER
+# The words of a worker's counter: the next task of its range, and where that ends.
+NEXT, END = range(2)
 # The words of a pool: its C functions, and the address of `work`.
 PARALLEL_FOR, GET_MASK, SET_MASK, WORK, POOL_WORDS = range(5)
 POOL_SIZE = numba_pool.NUM_THREADS
@@ -40,7 +44,10 @@ def _call(builder, address, result, arguments):
 
 @intrinsic
 def start(typingctx, parallel_for, work, job, workers):
-    """A pool's parallel_for(function, args, dims, steps, data, inner_ndim, array_count, threads)."""
+    """A pool's parallel_for(function, args, dims, steps, data, inner_ndim, array_count, threads).
+
+    The one "array", of steps of a byte from address 0, tells each worker its number.
+    """
 
     def generate(context, builder, signature, values):
         parallel_for, work, job, workers = values
@@ -48,7 +55,8 @@ def start(typingctx, parallel_for, work, job, workers):
         items = builder.bitcast(cgutils.alloca_once_value(builder, workers), pointer)
         work, job = (builder.inttoptr(value, pointer) for value in (work, job))
         threads = builder.trunc(workers, ir.IntType(32))
-        arguments = [work, pointer(None), items, pointer(None), job, integer(0), integer(0), threads]
+        first, step = (builder.bitcast(cgutils.alloca_once_value(builder, integer(n)), pointer) for n in (0, 1))
+        arguments = [work, first, items, step, job, integer(0), integer(1), threads]
         _call(builder, parallel_for, ir.VoidType(), arguments)
         return context.get_dummy_value()
 
@@ -95,18 +103,27 @@ def serial(job, x, w, bias, residual, y, scratch):
 
 
 @native("launch_work", 4)
-def work(args, dims, steps, call):
-    """What a thread does: tasks, until there are none. How often the pool calls this makes no difference."""
-    job = peek(call, JOB)
-    tasks = peek(job, TASKS)
-    task = take_ticket(call + 8 * NEXT_TASK)
-    if task < tasks:
-        kernel, plan, scratch = peek(job, KERNEL), peek(job, PLAN), peek(call, SCRATCH)
-        scratch = scratchpad() if scratch == 0 else scratch + take_ticket(call + 8 * NEXT_WORKER) * peek(job, STEP)
-        poke(scratch, 0, -1)
-        while task < tasks:
+def work(numbers, dims, steps, call):
+    """What a thread does: the tasks of its range, then those that others have left. How often the pool calls this
+    makes no difference."""
+    job, workers, scratch = peek(call, JOB), peek(call, WORKERS), 0
+    kernel, plan = peek(job, KERNEL), peek(job, PLAN)
+    for turn in range(workers):
+        counter = peek(call, COUNTERS) + 8 * COUNTER * ((peek(numbers, 0) + turn) % workers)
+        end = peek(counter, END)
+        if peek(counter, NEXT) >= end:
+            continue
+        task = take_ticket(counter)
+        while task < end:
+            if scratch == 0:
+                scratch = peek(call, SCRATCH)
+                if scratch == 0:
+                    scratch = scratchpad()
+                else:
+                    scratch += take_ticket(call + 8 * NEXT_WORKER) * peek(job, STEP)
+                poke(scratch, 0, -1)
             invoke(kernel, (plan, call, scratch, task))
-            task = take_ticket(call + 8 * NEXT_TASK)
+            task = take_ticket(counter)
 
 
 @launcher("launch_parallel", 9)
@@ -114,8 +131,13 @@ def _parallel(pool, job, x, w, bias, residual, y, scratch, workers):
     call = frame(first_element(x), first_element(w), first_element(bias), first_element(residual), first_element(y))
     poke(call, JOB, job)
     poke(call, SCRATCH, scratch)
-    poke(call, NEXT_TASK, 0)
+    poke(call, WORKERS, workers)
     poke(call, NEXT_WORKER, 0)
+    tasks, ranges = peek(job, TASKS), counters(workers)
+    poke(call, COUNTERS, ranges)
+    for worker in range(workers):
+        poke(ranges + 8 * COUNTER * worker, NEXT, worker * tasks // workers)
+        poke(ranges + 8 * COUNTER * worker, END, (worker + 1) * tasks // workers)
     # A launch leaves its number of threads behind as the calling thread's Numba setting.
     before = get_mask(peek(pool, GET_MASK))
     start(peek(pool, PARALLEL_FOR), peek(pool, WORK), call, workers)
