@@ -188,9 +188,9 @@ class Cut:
     def block_tiles(self) -> int:
         """How many tiles' pixels: each plane of y gets a longer run, and if it is fetched by planes, each plane of x.
 
-        Then they may fill an eighth of L2, as the next ones come while these are used: 256 to 64 channels on 56x56, batch
-        8, 1.16 times as fast as with what L1 holds. What is near need not be fetched: half of L1 makes 64 to 128 channels
-        on 56x56, one image, 1.1 times as fast as an eighth of L2, 96 to 24 1.3 times. Else L1.
+        Then they may fill an eighth of L2, as the next ones come while these are used: 256 to 64 channels on 56x56,
+        batch 8, 1.16 times as fast as with what L1 holds. What is near need not be fetched: half of L1 makes 64 to 128
+        channels on 56x56, one image, 1.1 times as fast as an eighth of L2, 96 to 24 1.3 times. Else L1.
         """
         if not self.panels:
             return 1
