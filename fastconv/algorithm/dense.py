@@ -46,6 +46,7 @@ def dense_weights(problem: Problem, shape: Shape, target: Target) -> tuple[Job, 
         (w_.GROUP_CHANNELS, outputs), (w_.UNIT, unit), (w_.PADDED, extent * unit), (w_.TILES, tiles),
         (w_.TILE_BASE, base), (w_.TILE_LARGER, larger), (w_.SOURCE_ITEM, stored_item), (w_.ITEM, item),
         (w_.TRANSPOSE, transpose.address),
+        (w_.FLIPPED_ROW, microkernel(move_name("row", problem, target)).address if problem.flipped else 0),
     ):  # fmt: skip
         plan[index] = value
     size = packed_bytes(problem, shape, target)
@@ -125,7 +126,12 @@ def _put_tiles(put, problem, shape, cut, target, keep):
     if shape.raw_weights:
         stored = problem.itemsize
         put(W_G=cut.outputs * length * stored, W_PRODUCT=stored, W_TILE_CHANNEL=length * stored)
-        if not along_pixels:
+        if problem.flipped:
+            lines = np.arange(cut.chunk.products, dtype=np.int64) * cut.outputs * stored
+            keep.append(lines)
+            put(W_PRODUCT=cut.outputs * stored, W_TILE_CHANNEL=stored, W_LINES=lines.ctypes.data)
+            put(W_PACK=microkernel(f"panel_{computing}_{target.isa}").address)
+        elif not along_pixels:
             put(W_PACK=microkernel(move_name("transpose", problem, target, "rows")).address)
     else:
         put(W_G=held * length * item, W_PRODUCT=held * item)

@@ -15,7 +15,8 @@ def shapes(problem: Problem, target: Target, in_place: bool, packed: bool) -> li
     """The dense plans that can do `problem`: either orientation, weights packed beforehand or read as they are.
 
     With channels in the lanes, weights "as they are" are packed a panel at a time, just before the panel is used. That
-    is the only way for those of a call that would take too much memory all packed.
+    is the only way for those of a call that would take too much memory all packed. Flipped weights of several taps are
+    packed beforehand.
     """
     _, _, item = names_of(problem)
     lanes = target.lanes(item)
@@ -31,7 +32,10 @@ def shapes(problem: Problem, target: Target, in_place: bool, packed: bool) -> li
         shape = Shape(along, in_place, False, *tile)
         if packed or packed_bytes(problem, shape, target) <= workspace.MOST_WEIGHT_BYTES:
             found.append(shape)
-        if not packed and not (narrow and along == "pixels"):
+        raw = not (narrow and along == "pixels")
+        if problem.flipped:
+            raw = along == "channels" and not narrow and (problem.r, problem.s) == (1, 1)
+        if not packed and raw:
             found.append(Shape(along, in_place, True, *tile))
     return found
 
@@ -57,12 +61,16 @@ def execution(
 
 
 class Im2col:
-    """Accepts every problem."""
+    """Accepts every problem; flipped weights if they can be packed."""
 
     name = "im2col"
 
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
-        return None
+        if not problem.flipped:
+            return None
+        if blocking.chunk_of(problem.c // problem.groups, problem.r, problem.s).columns < problem.s:
+            return "parts of flipped kernels"
+        return None if shapes(problem, target, False, False) else "flipped weights take too much memory all packed"
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
         shape = best_shape(problem, x, target, False, packed)

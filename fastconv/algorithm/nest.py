@@ -32,12 +32,13 @@ from fastconv.codegen.jit import helper, native
     X_RUN, X_PIXEL,                                 # steps of the runs, in place or packed
     W_G, W_PRODUCT, W_TILE_CHANNEL,                 # W_TILE_CHANNEL = 0: packed, a tile's channels step by its depth
     W_PACK, X_PACK, BLOCK_TILES, PANEL_AT,          # panels, of weights or pixels, are packed just before their use
+    W_LINES,                                        # where a product's flipped weights lie
     Y_N, Y_G, Y_RUN, Y_PIXEL, Y_CHANNEL,
     ACTIVATION, SLOPE,
     STAGED, STAGE_PIXEL, STAGE_CHANNEL, STAGE_BYTES,    # tiles go to scratch, not to y
     AFTER, FINISH, TRANSPOSE,
     NEST_FIELDS,
-) = range(73)  # fmt: skip
+) = range(74)  # fmt: skip
 
 VECTORS_TABLED = 9  # the kernel table has rows of 2 * 9 addresses: 0 to 8 vectors, whole or with a masked tail
 # The arrays of one call, as the launcher lays them out.
@@ -91,14 +92,19 @@ def run_tiles(plan, depth, x, w, w_channel, y, y_run, y_pixel, y_channel, first,
     # Tiles turn over pixels inside channels, or the other way round: a span of 1 for the loop that is not there.
     pixels_outer = (peek(plan, LANES_OUTER) != 0) == along_pixels
     outer_tiles, inner_tiles = (1, tile1 - tile0) if pixels_outer else (tile1 - tile0, 1)
-    w_pack, x_pack, block_tiles = peek(plan, W_PACK), peek(plan, X_PACK), peek(plan, BLOCK_TILES)
+    w_pack, w_lines, x_pack = peek(plan, W_PACK), peek(plan, W_LINES), peek(plan, X_PACK)
+    block_tiles = peek(plan, BLOCK_TILES)
     sum_part, asked, ahead_step = peek(plan, SUM_PART), peek(plan, AHEAD), peek(plan, AHEAD_STEP)
     x_panel = depth * peek(plan, VECTOR_MOST) * lanes * item
     for outer in range(outer_tiles):
         if w_pack != 0:
             start = tile_start(tile0 + outer, vector_base, vector_larger) * lanes
-            wide = (vector_base + (1 if tile0 + outer < vector_larger else 0)) * lanes
-            invoke(w_pack, (w + start * w_channel, w_channel, panel, wide * item, min(wide, channels - start), depth))
+            width = vector_base + (1 if tile0 + outer < vector_larger else 0)
+            source, held = w + start * w_channel, min(width * lanes, channels - start)
+            if w_lines != 0:
+                invoke(w_pack, (source, w_lines, depth, panel, width, held))
+            else:
+                invoke(w_pack, (source, w_channel, panel, width * lanes * item, held, depth))
         for line in range(runs):
             x_line, y_line, r_line = x + line * x_run, y + line * y_run, residual + line * r_run
             for part0 in range(0, pixel_parts, block_tiles):

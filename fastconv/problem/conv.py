@@ -59,7 +59,8 @@ class Problem:
     """All that decides how one operator call is computed, except the values of its arrays.
 
     One-dimensional operators have height 1. Only volumes have a depth. Where images are frames of a larger result,
-    `frames` says how many planes lie between the channels of an image, and how many between images.
+    `frames` says how many planes lie between the channels of an image, and how many between images. `flipped` weights
+    are those of the convolution whose input gradient this one computes: (C, K / groups, R, S), their taps reversed.
     """
 
     op: str
@@ -85,6 +86,7 @@ class Problem:
     pass_: str = "forward"
     depth: Depth | None = None
     frames: Pair | None = None
+    flipped: bool = False
 
     @property
     def spatial(self) -> int:

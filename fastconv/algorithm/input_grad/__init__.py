@@ -1,13 +1,14 @@
 """The gradient with respect to the input: convolutions of dy, run by the algorithms of the forward pass.
 
-At stride 1 it is one convolution, with the weights' taps reversed and their channels exchanged. Larger strides have a
-convolution for each phase (`phases`), whose results are then put together; no zero is ever multiplied. Borders that
+At stride 1 it is one convolution, with the weights' taps reversed and their channels exchanged: most algorithms read
+them so (`flipped`), for others they are regrouped. Larger strides have a convolution for each phase (`phases`), whose
+results are then put together; no zero is ever multiplied. Borders that
 were not zeros are folded back: their gradient is added to that of the pixels whose values they had.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -45,7 +46,7 @@ class InputGrad:
         cycles = 0.0
         for phase in _convolutions(inner):
             cycles += self._best(phase.problem, x, target, packed).cost(phase.problem, x, target, packed)
-        if not packed:
+        if not packed and not self._flips(inner, x, target, packed):
             cycles += problem.k * (problem.c // problem.groups) * problem.r * problem.s * cost.C.regroup_weight
         if problem.stride != (1, 1):
             cycles += len(phases_of(inner)) * cost.C.launch
@@ -65,6 +66,14 @@ class InputGrad:
             {n: fold_job(replace(problem, n=n), target) for n in sizes},
         )  # fmt: skip
 
+    def _flips(self, problem: Problem, x: Steps, target: Target, packed: bool) -> bool:
+        """Whether the one convolution of stride 1 is done by an algorithm that reads the weights as they lie."""
+        (inner,) = (phase.problem for phase in phases_of(problem)) if problem.stride == (1, 1) else (None,)
+        if inner is None:
+            return False
+        algorithm = self._best(inner, x, target, packed)
+        return algorithm.supports(replace(inner, flipped=True), x, target) is None
+
     def _best(self, problem: Problem, x: Steps, target: Target, packed: bool) -> Algorithm:
         return cheapest(self._algorithms, replace(problem, n=1), x, target, packed)
 
@@ -78,22 +87,28 @@ class InputGrad:
             images = max(1, min(images, MOST_RESULTS // (row * problem.h)))
             if row * problem.h > MOST_RESULTS:
                 rows = max(1, MOST_RESULTS // (row * sh)) * sh
-        places, size = [], 0
-        for phase in phases:
+        places, size, weights = [], 0, None
+        flips = self._flips(problem, x, target, packed)
+        for phase in phases if not flips else ():
             places.append(size)
             size += -(-len(phase.taps) * problem.k * problem.c // problem.groups * item // 64) * 64
         rest = None
         if (problem.bias or problem.activation) and any(phase.problem is None for phase in phases):
             rest = rest_job(problem, target)
-        found = Phased(problem, places, size, weights_job(problem, pieces_of(problem, phases, places), target), rest)
+        if not flips:
+            weights = weights_job(problem, pieces_of(problem, phases, places), target)
+        found = Phased(problem, places, size, weights, rest)
         for n0 in range(0, problem.n, images):
             part = replace(problem, n=min(images, problem.n - n0))
             for top in range(0, problem.h, rows):
                 band = top, min(top + rows, problem.h)
-                found.parts.append(Part(n0, part.n, band, *self._convolve(part, band, x, target, count, packed)))
+                convolved = self._convolve(part, band, flips, x, target, count, packed)
+                found.parts.append(Part(n0, part.n, band, *convolved))
         return found
 
-    def _convolve(self, problem: Problem, band: Pair, x: Steps, target: Target, count: int, packed: bool):
+    def _convolve(
+        self, problem: Problem, band: Pair, flips: bool, x: Steps, target: Target, count: int, packed: bool
+    ) -> tuple[list[Step], Job | None, int]:
         """The convolutions of some images and rows, and the launch that puts their results together."""
         steps, places, size = [], [], 0
         for index, phase in enumerate(phases_of(problem, band)):
@@ -101,7 +116,8 @@ class InputGrad:
                 places.append(-1)
                 continue
             algorithm = self._best(phase.problem, x, target, packed)
-            steps.append(Step(index, phase, size, algorithm.build(phase.problem, x, target, count, packed)))
+            inner = replace(phase.problem, flipped=flips)
+            steps.append(Step(index, phase, size, algorithm.build(inner, x, target, count, packed)))
             places.append(size)
             size += -(-int(np.prod(phase.problem.y_shape)) * problem.itemsize // 64) * 64
         if problem.stride == (1, 1) and steps:
@@ -157,7 +173,7 @@ class Phased:
     problem: Problem
     places: list[int]  # of the phases' weights
     weight_bytes: int
-    weights: Job
+    weights: Job | None  # regroups them, unless they are read as they lie
     rest: Job | None  # makes the results of phases without taps, if they are not zero
     parts: list[Part] = field(default_factory=list)
 
@@ -180,12 +196,19 @@ class Phased:
 
     def pack(self, weight: np.ndarray) -> dict[tuple, np.ndarray]:
         """The weights of each phase, regrouped and packed."""
-        regrouped = workspace.aligned(self.weight_bytes)
+        weight = self._regrouped(weight, workspace.aligned)
+        return {form: step.execution.pack(self._weights(weight, step)) for form, step in self._forms().items()}
+
+    def _regrouped(self, weight: np.ndarray, memory: Callable[[int], np.ndarray]) -> np.ndarray:
+        """The weights as steps read them."""
+        if self.weights is None:
+            return weight
+        regrouped = memory(self.weight_bytes)
         threads.run(self.weights, weight, y=regrouped)
-        return {form: step.execution.pack(self._weights(regrouped, step)) for form, step in self._forms().items()}
+        return regrouped
 
     def _weights(self, regrouped: np.ndarray, step: Step) -> np.ndarray:
-        return regrouped[self.places[step.index] :]
+        return regrouped if self.weights is None else regrouped[self.places[step.index] :]
 
     def run(self, dy, weight, bias, residual, dx, packed=None) -> None:
         """Write the gradient of `weight`'s convolution into `dx`; bias is that of a transposed convolution."""
@@ -196,10 +219,7 @@ class Phased:
             return blocks[-1].memory
 
         try:
-            regrouped = None
-            if packed is None:
-                regrouped = memory(self.weight_bytes)
-                threads.run(self.weights, weight, y=regrouped)
+            regrouped = None if packed is not None else self._regrouped(weight, memory)
             results = memory(max((part.size for part in self.parts), default=0) or 64)
             rest = None
             if self.rest is not None:

@@ -257,7 +257,7 @@ def _weights(problem: Problem, member: Member, panels: Panels, target: Target) -
         "TRANSPOSE": microkernel(move_name("transpose", problem, target, "rows")).address,
         "KERNEL": microkernel(f"wgweight_{computing}_{target.isa}_{member.variant}").address,
         "PANELS": panels.count, "BASE": panels.base, "LARGER": panels.larger,
-        "U_G": panels.count * panels.size, "U_PANEL": panels.size,
+        "U_G": panels.count * panels.size, "U_PANEL": panels.size, "FLIPPED": problem.flipped,
     }.items():  # fmt: skip
         plan[getattr(t_, f"P_{name}")] = value
     scratch = panels.widest * target.vector_bytes * taps * block
