@@ -7,6 +7,7 @@ the sources. So it is never overwritten unread: writers take turns, and a file t
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
 import math
@@ -109,9 +110,15 @@ def path() -> Path | None:
     """Where winners are kept: FASTCONV_TUNING_FILE, else beside the folders of compiled code; None: nowhere."""
     given = os.environ.get("FASTCONV_TUNING_FILE")
     if given:
-        return Path(given)
+        return _absolute(given)
     folder = cache.folder()  # it has said so, if there is none
     return None if folder is None else folder.parent / "tuning.json"
+
+
+@functools.cache
+def _absolute(given: str) -> Path:
+    """A file as it was first named, whatever the working directory becomes."""
+    return Path(given).absolute()
 
 
 def state() -> object:
