@@ -68,7 +68,8 @@ class Im2col:
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
         if not problem.flipped:
             return None
-        if blocking.chunk_of(problem.c // problem.groups, problem.r, problem.s).columns < problem.s:
+        chunk = blocking.chunk_of(problem.c // problem.groups, problem.r, problem.s)
+        if (chunk.rows, chunk.columns) != (problem.r, problem.s):
             return "parts of flipped kernels"
         return None if shapes(problem, target, False, False) else "flipped weights take too much memory all packed"
 
