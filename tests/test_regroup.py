@@ -70,6 +70,19 @@ def test_flip(rng, isa, kind, taps):
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("kind", MOVED)
+@pytest.mark.parametrize("count", [1, 2, 14, 16, 33])
+def test_slab(rng, isa, kind, count):
+    dtype = MOVED[kind]
+    for rows in (0, 1, 7):
+        source, found = numbers(rng, (rows, count + 2), dtype), np.full((rows + 1, count + 1), 77, dtype)
+        expected = found.copy()
+        expected[:rows, :count] = source[:, :count]
+        run(f"slab_{kind}_{isa}", source, source.strides[0], found, found.strides[0], count, rows)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("kind", MOVED)
 def test_pick(rng, isa, kind):
     dtype, taps = MOVED[kind], np.array([5, 3, 0, 6], np.int64)
     for count in COUNTS:

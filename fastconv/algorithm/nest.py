@@ -9,7 +9,7 @@ Everything is an address or a size: the plan is an array of integers, laid out b
 
 from __future__ import annotations
 
-from fastconv.algorithm.output import NOTHING, finish_run
+from fastconv.algorithm.output import HANDED, NOTHING, finish_run
 from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import helper, native
 
@@ -232,7 +232,9 @@ def nest(plan, call, scratch, task):
     if peek(plan, STRIP_CHUNK) > 0 or chunks == 1:
         poke(scratch, 0, block)
     after = peek(plan, AFTER)
-    if after != NOTHING:
+    if after == HANDED:
+        invoke(peek(plan, FINISH), (peek(plan, TRANSPOSE), sums, sums_channel, y, k0, k1, ow0, runs * run))
+    elif after != NOTHING:
         lines = scratch + peek(plan, STRIP_BYTES) + peek(plan, STAGE_BYTES)
         for i in range(runs):
             finish_run(

@@ -2,6 +2,7 @@
 
 pick        dst[i, t] = src[i, table[t]]                       rows of a few elements, in another order
 flip        dst[i, t] = src[i, taps - 1 - t]                   in the reverse order
+slab        dst[i, t] = src[i, t]                              as they are
 comb        dst[i * step] = src[i * src_step], or 0            elements become every step-th, or one becomes many
 weave       dst[j, 2 i] = a[j, i], dst[j, 2 i + 1] = b[j, i]   two rows become one, null ones count as zeros
 accumulate  dst[i] += src[i]
@@ -70,6 +71,19 @@ def flip(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         to = v.offset(v.pointer(dst), b.mul(b.sub(left, integer(v.lanes)), integer(v.size)))
         with v.loop_or_none(count, at, to) as (_, (at, to), following):
             v.store_masked(v.shuffle(v.load_masked(at, mask), None, backwards), to, v.shuffle(mask, None, backwards))
+            following += [v.offset(at, src_pitch), v.offset(to, dst_pitch)]
+
+
+@emitter("slab")
+def slab(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: src, src_pitch, dst, dst_pitch, count of a row, rows."""
+    v = _start(b, name)
+    src, src_pitch, dst, dst_pitch, count, rows = args
+    with each(v, integer(0), count, v.lanes) as i:
+        mask, where = v.first_lanes(b.sub(count, i)), b.mul(i, integer(v.size))
+        places = v.offset(v.pointer(src), where), v.offset(v.pointer(dst), where)
+        with v.loop_or_none(rows, *places) as (_, (at, to), following):
+            v.store_masked(v.load_masked(at, mask), to, mask)
             following += [v.offset(at, src_pitch), v.offset(to, dst_pitch)]
 
 
