@@ -127,6 +127,7 @@ class Algorithm(Protocol):
     """One way to convolve."""
 
     name: str
+    exchanges: bool = False  # whether it can read weights that are `exchanged`, as they lie
 
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
         """None, or why not."""

@@ -142,7 +142,7 @@ OPERANDS = {
     "stencilweight": _fifteen,
     "depthweight": _ten,
     "wgin": _seven,
-    "wgweight": _seven,
+    "wgweight": _eight,
     "wgout": _fourteen,
     "wgdy": _seven,
     "wgdw": _seven,

@@ -54,12 +54,24 @@ class Depth:
         return output_size(self.size, self.kernel, self.stride, self.dilation, self.padding)
 
 
+@dataclass(frozen=True)
+class Exchanged:
+    """Which weights (C, K / groups, r, s) of another convolution are those of this one, (K, C / groups, ...): of each
+    pair of channels the tap `first`, and then every `step`-th, down and across."""
+
+    r: int
+    s: int
+    first: Pair
+    step: Pair
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """All that decides how one operator call is computed, except the values of its arrays.
 
     One-dimensional operators have height 1. Only volumes have a depth. Where images are frames of a larger result,
-    `frames` says how many planes lie between the channels of an image, and how many between images.
+    `frames` says how many planes lie between the channels of an image, and how many between images. `exchanged` weights
+    are another convolution's as they lie.
     """
 
     op: str
@@ -85,6 +97,7 @@ class Problem:
     pass_: str = "forward"
     depth: Depth | None = None
     frames: Pair | None = None
+    exchanged: Exchanged | None = None
 
     @property
     def spatial(self) -> int:

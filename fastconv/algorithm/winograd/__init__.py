@@ -21,6 +21,7 @@ class Winograd:
     """Stride 1, any padding, any dilation; kernels as `members` lists them."""
 
     name = "winograd"
+    exchanges = True  # it can read weights that are `exchanged`
 
     def __init__(self, only: Member | None = None):
         self.only = only  # for tests and the table of errors: this member, whatever the precision

@@ -50,9 +50,10 @@ STRIP = DUMP + 64
 
 # The plan of transformed weights.
 (
-    P_CHANNELS, P_BLOCK, P_BLOCKS, P_TAPS, P_OUTPUTS, P_LANES, P_ITEM, P_SOURCE_ITEM, P_TRANSPOSE, P_KERNEL,
+    P_CHANNELS, P_BLOCK, P_BLOCKS, P_TAPS, P_FIRST, P_ROW, P_COLUMN, P_EXCHANGED,   # all taps; those that are used
+    P_OUTPUTS, P_LANES, P_ITEM, P_SOURCE_ITEM, P_TRANSPOSE, P_KERNEL,
     P_PANELS, P_BASE, P_LARGER, P_U_G, P_U_PANEL, P_FIELDS,
-) = range(16)  # fmt: skip
+) = range(20)  # fmt: skip
 
 
 @helper
@@ -63,11 +64,18 @@ def transform_weights(plan, w, u, u_xi, taps_of, g, start, width, c0):
     channels, outputs, pixel = peek(plan, P_CHANNELS), peek(plan, P_OUTPUTS), lanes * item
     some, wide = min(peek(plan, P_BLOCK), channels - c0), width * pixel
     length, source_item, k0 = channels * taps, peek(plan, P_SOURCE_ITEM), start * lanes
-    source = w + ((g * outputs + k0) * length + c0 * taps) * source_item
     rows = min(width * lanes, outputs - k0)
-    invoke(peek(plan, P_TRANSPOSE), (source, length * source_item, taps_of, wide, rows, some * taps))
+    if peek(plan, P_EXCHANGED) != 0:
+        for c in range(some):
+            source = w + ((g * channels + c0 + c) * outputs + k0) * taps * source_item
+            invoke(peek(plan, P_TRANSPOSE), (source, taps * source_item, taps_of + c * taps * wide, wide, rows, taps))
+    else:
+        source = w + ((g * outputs + k0) * length + c0 * taps) * source_item
+        invoke(peek(plan, P_TRANSPOSE), (source, length * source_item, taps_of, wide, rows, some * taps))
+    first = taps_of + peek(plan, P_FIRST) * wide
     for at in range(0, wide, pixel):
-        invoke(peek(plan, P_KERNEL), (taps_of + at, wide, taps * wide, some, u + at, u_xi, wide))
+        invoke(peek(plan, P_KERNEL), (first + at, peek(plan, P_COLUMN) * wide, peek(plan, P_ROW) * wide, taps * wide, some,
+                                      u + at, u_xi, wide))  # fmt: skip
 
 
 @native("winograd_weights", 4)
