@@ -103,7 +103,7 @@ def test_input(rng, isa, dtype, which):
 
 
 def test_weight(rng, isa, dtype, which):
-    name, kind, lanes, pixel = made(isa, dtype, "wgweight", which)
+    name, kind, lanes, _ = made(isa, dtype, "wgweight", which)
     sizes, high, wide = axes(which)
     w = aligned((TILES, which.r, which.s, lanes), kind)
     w[...] = rng.normal(size=w.shape)

@@ -23,7 +23,7 @@ GROUP_FLOPS = 8_000  # multiply-adds in the time that one group's tiles take to 
 
 @dataclass(frozen=True)
 class Handed:
-    """Who brings a task's sums from scratch to y: a kernel and its plan; and how y's images and groups lie, in bytes."""
+    """Who brings a task's sums from scratch to y: a kernel and its plan; bytes from image to image, group to group."""
 
     kernel: int
     plan: np.ndarray

@@ -157,6 +157,7 @@ OPERANDS = {
     "pick": _seven,
     "flip": _six,
     "slab": _six,
+    "fetch": _four,
     "comb": _five,
     "weave": _eight,
     "accumulate": _five,
@@ -231,7 +232,7 @@ def names(target: Target) -> Iterator[str]:
             yield str(Name("dot", dtype, dtype, rows, lanes, target.isa, ()))
         yield f"accumulate_{dtype}_{target.isa}"
     for moved, op in itertools.product(
-        dict.fromkeys(regroup.MOVED.values()), ("pick", "flip", "slab", "comb", "weave", "scatter", "lookup")
+        dict.fromkeys(regroup.MOVED.values()), ("pick", "flip", "slab", "fetch", "comb", "weave", "scatter", "lookup")
     ):
         yield f"{op}_{moved}_{target.isa}"
     yield f"plane_bf16_{target.isa}"

@@ -56,8 +56,7 @@ class Depth:
 
 @dataclass(frozen=True)
 class Exchanged:
-    """Which weights (C, K / groups, r, s) of another convolution are those of this one, (K, C / groups, ...): of each
-    pair of channels the tap `first`, and then every `step`-th, down and across."""
+    """Which weights (C, K / groups, r, s) of another convolution are one's own: tap `first`, then every `step`-th."""
 
     r: int
     s: int

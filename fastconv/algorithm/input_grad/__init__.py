@@ -46,8 +46,11 @@ class InputGrad:
         for phase in _convolutions(inner):
             best = self._best(phase.problem, x, target, packed)
             cycles += best.cost(phase.problem, x, target, packed)
-            if not packed and not exchanges(best):
-                cycles += problem.k * (problem.c // problem.groups) * len(phase.taps) * cost.C.regroup_weight
+            if not packed:
+                # Where w is read as it lies every phase goes through all of it.
+                read = problem.r * problem.s * cost.C.pack_panel
+                each = read if exchanges(best) else len(phase.taps) * cost.C.regroup_weight
+                cycles += problem.k * (problem.c // problem.groups) * each
         if problem.stride != (1, 1):
             cycles += len(phases_of(inner)) * cost.C.launch
             cycles += problem.n * problem.c * problem.h * problem.w * cost.C.join
@@ -190,7 +193,8 @@ class Phased:
     def pack(self, weight: np.ndarray) -> dict[tuple, np.ndarray]:
         """The weights of each phase, regrouped and packed."""
         regrouped = self._regrouped(weight, workspace.aligned)
-        return {form: step.execution.pack(self._weights(weight, regrouped, step)) for form, step in self._forms().items()}
+        forms = self._forms().items()
+        return {form: step.execution.pack(self._weights(weight, regrouped, step)) for form, step in forms}
 
     def _regrouped(self, weight: np.ndarray, memory: Callable[[int], np.ndarray]) -> np.ndarray | None:
         """The weights of the phases that need it, regrouped."""

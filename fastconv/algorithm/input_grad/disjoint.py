@@ -4,9 +4,9 @@ Where the kernel is as large as the stride every pixel of dy has a block of dx o
 
     dx[c, stride j + r] = sum over k of w[k, c, r] dy[k, j]
 
-is a product of w, whose columns (c, r) are in order as they lie, with the pixels j of an image or a volume. A task makes
-the sums of some pixels in L2 and writes them where they belong: 256 to 128 channels 2x2 on 100x100 spent a sixth of its
-time on bringing 20 MB of sums there from L3.
+is a product of w, whose columns (c, r) are in order as they lie, with the pixels j of an image or a volume. A task
+makes sums of some pixels in L2 and writes them where they belong: 128 to 64 channels 2x2x2 on 16x16x16 took 2.1 ms,
+where two convolutions, one for every other slice, and their weaving took 2.8.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fastconv import blocking, cost, job, threads, workspace
-from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Steps, contiguous_steps, finish_name, names_of
+from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Steps, contiguous_steps, finish_name
 from fastconv.algorithm.cut import Cut, Shape, whole
 from fastconv.algorithm.dense import Handed, dense
 from fastconv.algorithm.nest import tile_start
@@ -54,8 +54,8 @@ def pack_columns(plan, call, scratch, task):
 
 # Sums: steps of dx in bytes. A column is (c, a, b, t): channel, slice, row and place in the row of a pixel's block.
 (
-    STRIDE_D, STRIDE_H, STRIDE_W, HEIGHT, WIDTH, ITEM, DX_C, DX_D, DX_H, TOGETHER, WEAVE, COMB, TRANSPOSE, FINISH, SLOPE,
-    WEAVE_FIELDS,
+    STRIDE_D, STRIDE_H, STRIDE_W, HEIGHT, WIDTH, ITEM, DX_C, DX_D, DX_H, TOGETHER, WEAVE, COMB, TRANSPOSE, FINISH,
+    SLOPE, WEAVE_FIELDS,
 ) = range(16)  # fmt: skip
 
 
@@ -155,8 +155,8 @@ def _product(problem: Problem) -> Problem:
 
 def _shape(inner: Problem, target: Target) -> Shape:
     """Pixels in the lanes, as y's are side by side."""
-    lanes = target.lanes(inner.itemsize)
-    return Shape("pixels", True, False, *blocking.choose_tile(inner.k // inner.groups, -(-inner.w // lanes), target)[:2])
+    vectors = -(-inner.w // target.lanes(inner.itemsize))
+    return Shape("pixels", True, False, *blocking.choose_tile(inner.k // inner.groups, vectors, target)[:2])
 
 
 def _cut(cut: Cut, count: int) -> Cut:

@@ -112,6 +112,4 @@ def as_w_lies(problem: Problem, phase: Phase) -> Problem:
     """The convolution of a phase by weights as they lie."""
     axes = phase.rows, phase.columns
     first = tuple(axis.first + (axis.taps - 1) * axis.step for axis in axes)
-    return replace(
-        phase.problem, exchanged=Exchanged(problem.r, problem.s, first, tuple(-axis.step for axis in axes))
-    )
+    return replace(phase.problem, exchanged=Exchanged(problem.r, problem.s, first, tuple(-axis.step for axis in axes)))

@@ -1,7 +1,8 @@
 """Volumes tap by tap along the depth: each adds its convolution of slices, read where they lie, to the result.
 
-For depthwise kernels, whose slices must not become channels, for slices too large to be brought together, and where many
-would be zeros. A frame's first tap brings bias and residual, its last the activation. Narrow types are computed in float32 and rounded once.
+For depthwise kernels, whose slices must not become channels, for slices too large to be brought together, and where
+many would be zeros, which are left out (unless sums are to be strict). A frame's first tap brings bias and residual,
+its last the activation. Narrow types are computed in float32 and rounded once.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from fastconv import cost, threads, workspace
 from fastconv.algorithm.common import Algorithm, Execution, Steps, contiguous_steps
-from fastconv.algorithm.volume.frames import Run, forward_taps, planes, runs
+from fastconv.algorithm.volume.frames import Band, Run, forward_taps, planes, runs
 from fastconv.algorithm.volume.run import Planes, memories
 from fastconv.algorithm.volume.slices import frame
 from fastconv.algorithm.volume.weights import regroup_job

@@ -17,6 +17,7 @@ from fastconv.algorithm.winograd.tiles import between_products, put_tiles
 from fastconv.cost import winograd_task_cycles, winograd_weight_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import gemm_name, microkernel
+from fastconv.microkernels.regroup import MOVED
 from fastconv.problem.conv import Exchanged, Problem
 from fastconv.target import Target
 
@@ -262,6 +263,7 @@ def _weights(problem: Problem, member: Member, panels: Panels, target: Target) -
         "FIRST": own.first[0] * own.s + own.first[1], "ROW": own.step[0] * own.s, "COLUMN": own.step[1],
         "EXCHANGED": problem.exchanged is not None, "OUTPUTS": problem.k // problem.groups,
         "LANES": target.lanes(item), "ITEM": item, "SOURCE_ITEM": problem.itemsize,
+        "FETCH": microkernel(f"fetch_{MOVED[names_of(problem)[0]]}_{target.isa}").address,
         "TRANSPOSE": microkernel(move_name("transpose", problem, target, "rows")).address,
         "KERNEL": microkernel(f"wgweight_{computing}_{target.isa}_{member.variant}").address,
         "PANELS": panels.count, "BASE": panels.base, "LARGER": panels.larger,
