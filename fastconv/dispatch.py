@@ -17,6 +17,7 @@ from fastconv.algorithm.direct import Direct
 from fastconv.algorithm.im2col import Im2col
 from fastconv.algorithm.input_grad import InputGrad
 from fastconv.algorithm.input_grad.columns import Columns
+from fastconv.algorithm.input_grad.disjoint import Disjoint
 from fastconv.algorithm.input_grad.exchanged import Exchanged
 from fastconv.algorithm.input_grad.merged import Merged
 from fastconv.algorithm.matvec import Matvec
@@ -65,8 +66,8 @@ CANDIDATES |= {
     ),
 }
 # A transposed convolution is the input gradient of the convolution behind it, or one that has all phases at once.
-_WHOLE = (Merged(_FORWARD), Columns(_FORWARD[2]), Exchanged(_FORWARD[2]), DepthwisePhases())
-for _axes, _whole in {1: _WHOLE, 2: _WHOLE, 3: (Volume(_WHOLE[0]), _WHOLE[1])}.items():
+_WHOLE = (Merged(_FORWARD), Disjoint(), Columns(_FORWARD[2]), Exchanged(_FORWARD[2]), DepthwisePhases())
+for _axes, _whole in {1: _WHOLE, 2: _WHOLE, 3: (Volume(_WHOLE[0]), *_WHOLE[1:3])}.items():
     _own = {pass_: CANDIDATES[f"conv{_axes}d", pass_] for pass_ in OWN_PASS if (f"conv{_axes}d", pass_) in CANDIDATES}
     _own["input_grad"] = (*_whole, *_own["input_grad"])
     CANDIDATES |= {(f"conv_transpose{_axes}d", pass_): algorithms for pass_, algorithms in _own.items()}

@@ -254,14 +254,24 @@ def test_frames_read_their_slices(case):
                     window = band.slices[i * band.step : i * band.step + taps.count]
                     assert window == tuple(taps.source(frame, t) for t in range(taps.count))
             assert sorted(seen) == list(range(taps.frames)) or not taps.count
-        for tap in range(taps.count):
-            seen = []
-            for band in runs(taps, tap):
-                for i in range(band.count):
-                    frame = (band.first + i * band.every - taps.start) // taps.every
-                    seen.append(frame)
-                    assert band.slices[0] + i * band.step == taps.source(frame, tap)
-            assert seen == list(range(taps.frames))
+        for zeros in (False, True) if taps.count else ():
+            frames_have_their_taps(taps, zeros)
+
+
+def frames_have_their_taps(taps, zeros):
+    """Runs, against the definition."""
+    seen = [[] for _ in range(taps.frames)]
+    for run in runs(taps, zeros):
+        for i in range(run.band.count):
+            frame = (run.band.first + i * run.band.every - taps.start) // taps.every
+            source = taps.source(frame, run.tap)
+            assert run.band.slices[0] + i * run.band.step * (source >= 0) == source
+            assert run.first == (not seen[frame]) and not (seen[frame] and seen[frame][-1][1])
+            seen[frame].append((run.tap, run.last))
+    for frame, found in enumerate(seen):
+        due = [tap for tap in range(taps.count) if zeros or taps.source(frame, tap) >= 0]
+        assert sorted(tap for tap, _ in found) == due or (not due and len(found) == 1)
+        assert found[-1][1]
 
 
 def test_memory(rng, monkeypatch):

@@ -120,3 +120,16 @@ def test_input_grad_of_a_layer(rng):
     found = layer.backward(dy, x, (True, False, False), algorithm="depthwise").input
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_allclose(found, naive.input_grad(dy, weight, x.shape, padding=1, groups=5), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kernel", [(1, 3, 3), (1, 5, 5), (1, 1, 1)], ids=str)
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("pads", [(0, 0), (3, 1)], ids=str)
+def test_kernels_of_one_slice(rng, kernel, stride, pads):
+    x, w = integers(rng, (2, 16, 5, 9, 40), np.float32, 3), integers(rng, (16, 1, *kernel), np.float32, 3)
+    options = {"stride": (stride, 1, 1), "padding": (pads, (1, 1), (1, 1)), "groups": 16, "precision": "strict"}
+    expected = naive.conv(x, w, None, **{key: value for key, value in options.items() if key != "precision"})
+    np.testing.assert_array_equal(fc.conv3d(x, w, **options), expected)
+    dy = integers(rng, expected.shape, np.float32, 3)
+    dx = fc.conv3d_input_grad(dy, w, x.shape, **options)
+    assert np.vdot(dx, x) == np.vdot(dy, expected)

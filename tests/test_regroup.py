@@ -15,6 +15,12 @@ SUMMED = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64), "f16f32": np
 COUNTS = [0, 1, 3, 7, 8, 16, 17, 31, 33, 64, 65, 200]
 
 
+@native("call_with_four", 4)
+def with_four(plan, call, scratch, task):
+    """Call the kernel at plan[0] with four operands."""
+    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4)))
+
+
 @native("call_with_five", 4)
 def with_five(plan, call, scratch, task):
     """Call the kernel at plan[0] with five operands."""
@@ -43,7 +49,7 @@ def with_eight(plan, call, scratch, task):
 
 def run(name, *operands):
     """Call a microkernel; arrays stand for their addresses."""
-    caller = {5: with_five, 6: with_six, 7: with_seven, 8: with_eight}[len(operands)]
+    caller = {4: with_four, 5: with_five, 6: with_six, 7: with_seven, 8: with_eight}[len(operands)]
     numbers = [operand.ctypes.data if isinstance(operand, np.ndarray) else operand for operand in operands]
     threads.run(Job(caller.address, np.array([microkernel(name).address, *numbers], np.int64), 1, 0, 0))
 
@@ -66,6 +72,30 @@ def test_flip(rng, isa, kind, taps):
         item = dtype.itemsize
         run(f"flip_{kind}_{isa}", source, (taps + 2) * item, taps, found[1:], (taps + 1) * item, count)
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("kind", MOVED)
+@pytest.mark.parametrize("count", [1, 2, 14, 16, 33])
+def test_slab(rng, isa, kind, count):
+    dtype = MOVED[kind]
+    for rows in (0, 1, 7):
+        source, found = numbers(rng, (rows, count + 2), dtype), np.full((rows + 1, count + 1), 77, dtype)
+        expected = found.copy()
+        expected[:rows, :count] = source[:, :count]
+        run(f"slab_{kind}_{isa}", source, source.strides[0], found, found.strides[0], count, rows)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("kind", MOVED)
+def test_fetch(rng, isa, kind):
+    """It changes nothing, and may ask for what is not there."""
+    source = numbers(rng, (3, 100), MOVED[kind])
+    before = source.copy()
+    for address, count, rows in ((source, 100, 3), (source, 1, 0), (8, 1000, 7)):
+        run(f"fetch_{kind}_{isa}", address, source.strides[0], count, rows)
+    np.testing.assert_array_equal(source, before)
 
 
 @pytest.mark.parametrize("isa", ISAS)

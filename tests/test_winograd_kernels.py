@@ -31,6 +31,13 @@ def call_seven(plan, call, scratch, task):
                            peek(plan, 7)))  # fmt: skip
 
 
+@native("call_eight", 4)
+def call_eight(plan, call, scratch, task):
+    """Call the kernel at plan[0] with the operands plan[1:9]."""
+    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
+                           peek(plan, 7), peek(plan, 8)))  # fmt: skip
+
+
 @native("call_fourteen", 4)
 def call_fourteen(plan, call, scratch, task):
     """Call the kernel at plan[0] with the operands plan[1:15]."""
@@ -96,18 +103,20 @@ def test_input(rng, isa, dtype, which):
 
 
 def test_weight(rng, isa, dtype, which):
-    name, kind, lanes, pixel = made(isa, dtype, "wgweight", which)
+    name, kind, lanes, _ = made(isa, dtype, "wgweight", which)
     sizes, high, wide = axes(which)
     w = aligned((TILES, which.r, which.s, lanes), kind)
     w[...] = rng.normal(size=w.shape)
     u = aligned((high * wide, TILES + 1, lanes), kind)
-    u[...] = UNTOUCHED
-    call(call_seven, name, w.ctypes.data, pixel, w.strides[0], TILES, u.ctypes.data, u.strides[0], u.strides[1])
-    for c in range(TILES):
-        expected = both(toomcook.transform_weight, w[c], sizes).reshape(u[:, c].shape)
-        # Computed in float64 and rounded once.
-        np.testing.assert_allclose(u[:, c], expected, rtol=2 * np.finfo(kind).eps, atol=1e-13)
-    assert (u[:, TILES] == UNTOUCHED).all()
+    for taps in (w, w[:, ::-1, ::-1]):
+        u[...] = UNTOUCHED
+        call(call_eight, name, taps.ctypes.data, taps.strides[2], taps.strides[1], taps.strides[0], TILES,
+             u.ctypes.data, u.strides[0], u.strides[1])  # fmt: skip
+        for c in range(TILES):
+            expected = both(toomcook.transform_weight, taps[c], sizes).reshape(u[:, c].shape)
+            # Computed in float64 and rounded once.
+            np.testing.assert_allclose(u[:, c], expected, rtol=2 * np.finfo(kind).eps, atol=1e-13)
+        assert (u[:, TILES] == UNTOUCHED).all()
 
 
 @pytest.mark.parametrize("tail", [False, True], ids=["whole", "tail"])

@@ -149,7 +149,8 @@ class Cut:
     def stage_pitch(self) -> int:
         """Bytes from one pixel (lanes are channels) or channel (lanes are pixels) of the stage to the next."""
         if self.shape.lanes == "pixels":
-            return self.block_runs * self.block_run * self.item
+            # An odd number of lines: a tile's rows do not fall into one set of L1.
+            return _round(self.block_runs * self.block_run * self.item) | 64
         return _round(self._most_outputs * self.item)
 
     @property

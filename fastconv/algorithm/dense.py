@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from fastconv import blocking
@@ -17,6 +19,17 @@ from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
 GROUP_FLOPS = 8_000  # multiply-adds in the time that one group's tiles take to start, about 500 cycles
+
+
+@dataclass(frozen=True)
+class Handed:
+    """Who brings a task's sums from scratch to y: a kernel and its plan; bytes from image to image, group to group."""
+
+    kernel: int
+    plan: np.ndarray
+    image: int
+    group: int
+    slope: np.ndarray  # that the plan points to
 
 
 def packed_bytes(problem: Problem, shape: Shape, target: Target) -> int:
@@ -46,7 +59,7 @@ def dense_weights(problem: Problem, shape: Shape, target: Target) -> tuple[Job, 
         (w_.GROUP_CHANNELS, outputs), (w_.UNIT, unit), (w_.PADDED, extent * unit), (w_.TILES, tiles),
         (w_.TILE_BASE, base), (w_.TILE_LARGER, larger), (w_.SOURCE_ITEM, stored_item), (w_.ITEM, item),
         (w_.TRANSPOSE, transpose.address),
-        (w_.FLIPPED_ROW, microkernel(move_name("row", problem, target)).address if problem.flipped else 0),
+        (w_.MOVE, microkernel(move_name("row", problem, target)).address if problem.exchanged else 0),
     ):  # fmt: skip
         plan[index] = value
     size = packed_bytes(problem, shape, target)
@@ -54,10 +67,14 @@ def dense_weights(problem: Problem, shape: Shape, target: Target) -> tuple[Job, 
     return launch, size
 
 
-def dense(problem: Problem, x: Steps, shape: Shape, target: Target, threads: int, part: Part | None = None) -> Job:
-    """The launch that convolves, all of the output or a part; its weights are raw or packed as `shape` says."""
+def dense(
+    problem: Problem, x: Steps, shape: Shape, target: Target, threads: int, part: Part | None = None,
+    cut: Cut | None = None, handed: Handed | None = None,
+) -> Job:  # fmt: skip
+    """The launch that convolves, all of the output or a part; its weights are raw or packed as `shape` says. With
+    `handed`, whose `cut` stages, it is not the launch that writes y."""
     part = part or whole(problem)
-    cut = Cut.of(problem, x, shape, target, threads, part)
+    cut = cut or Cut.of(problem, x, shape, target, threads, part)
     plan = np.zeros(n_.NEST_FIELDS, np.int64)
     keep: list = []
 
@@ -68,7 +85,7 @@ def dense(problem: Problem, x: Steps, shape: Shape, target: Target, threads: int
     _put_tasks(put, problem, cut, part)
     _put_tiles(put, problem, shape, cut, target, keep)
     _put_input(put, problem, x, shape, cut, target, keep)
-    _put_output(put, problem, cut, shape, target, keep)
+    _put_output(put, problem, cut, shape, target, keep, handed)
     if cut.fetched_by_planes:
         _put_ahead(put, x, shape, cut, keep)
     put(PANEL_AT=cut.strip_bytes + cut.stage_bytes + cut.line_bytes)
@@ -126,7 +143,7 @@ def _put_tiles(put, problem, shape, cut, target, keep):
     if shape.raw_weights:
         stored = problem.itemsize
         put(W_G=cut.outputs * length * stored, W_PRODUCT=stored, W_TILE_CHANNEL=length * stored)
-        if problem.flipped:
+        if problem.exchanged:
             lines = np.arange(cut.chunk.products, dtype=np.int64) * cut.outputs * stored
             keep.append(lines)
             put(W_PRODUCT=cut.outputs * stored, W_TILE_CHANNEL=stored, W_LINES=lines.ctypes.data)
@@ -200,7 +217,7 @@ def _put_strips(put, problem, x, cut, target, keep, c, r, s):
     return table, run, pixel
 
 
-def _put_output(put, problem, cut, shape, target, keep):
+def _put_output(put, problem, cut, shape, target, keep, handed):
     """Where y lies, and what tiles leave to do. y and the residual are contiguous in the problem's layout."""
     _, computing, item = names_of(problem)
     stored, (image, channel) = problem.itemsize, problem.steps_between(problem.k, problem.oh, problem.ow)
@@ -226,6 +243,10 @@ def _put_output(put, problem, cut, shape, target, keep):
         pitch = cut.stage_pitch
         pixel, channel = (item, pitch) if along_pixels else (pitch, item)
         put(STAGED=1, STAGE_PIXEL=pixel, STAGE_CHANNEL=channel, STAGE_BYTES=cut.stage_bytes)
+    if handed:
+        put(AFTER=output.HANDED, FINISH=handed.kernel, TRANSPOSE=handed.plan.ctypes.data, Y_N=handed.image,
+            Y_G=handed.group, Y_PIXEL=0, Y_RUN=0)  # fmt: skip
+        keep.append(handed)
 
 
 def _tiles_used(shape, cut):

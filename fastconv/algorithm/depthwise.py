@@ -17,8 +17,8 @@ class Depthwise:
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
         if not problem.depthwise:
             return "a group has more than one input channel"
-        if problem.flipped:
-            return "the weights are flipped"
+        if problem.exchanged:
+            return "the weights are another convolution's"
         return depthwise_channels.refuses(problem, x, target)
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:

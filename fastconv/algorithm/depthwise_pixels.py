@@ -89,6 +89,8 @@ def refuses(problem: Problem, x: Steps, target: Target) -> str | None:
         return "no masked loads"
     if problem.dtype not in ("float32", "float64"):
         return "narrow dtypes are widened while packing"
+    if problem.depth and problem.depth.kernel == 1:
+        return "kernels of images know one frame"
     lanes = target.lanes(problem.itemsize)
     known = (*kinds(lanes), *volume_kinds(lanes)) if problem.dilation == (1, 1) else dilated_kinds(lanes)
     if _kind(problem) not in known or problem.stride[0] != problem.stride[1]:

@@ -46,8 +46,8 @@ class Direct:
 
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
         _, _, item = names_of(problem)
-        if problem.flipped:
-            return "the weights are flipped"
+        if problem.exchanged:
+            return "the weights are another convolution's"
         if item != problem.itemsize:
             return "narrow dtypes are widened while packing"
         if problem.layout == "channels_first" and x.w != item:

@@ -15,8 +15,8 @@ def shapes(problem: Problem, target: Target, in_place: bool, packed: bool) -> li
     """The dense plans that can do `problem`: either orientation, weights packed beforehand or read as they are.
 
     With channels in the lanes, weights "as they are" are packed a panel at a time, just before the panel is used. That
-    is the only way for those of a call that would take too much memory all packed. Flipped weights of several taps are
-    packed beforehand.
+    is the only way for those of a call that would take too much memory all packed. Weights of several taps that
+    are another convolution's are packed beforehand.
     """
     _, _, item = names_of(problem)
     lanes = target.lanes(item)
@@ -33,7 +33,7 @@ def shapes(problem: Problem, target: Target, in_place: bool, packed: bool) -> li
         if packed or packed_bytes(problem, shape, target) <= workspace.MOST_WEIGHT_BYTES:
             found.append(shape)
         raw = not (narrow and along == "pixels")
-        if problem.flipped:
+        if problem.exchanged:
             raw = along == "channels" and not narrow and (problem.r, problem.s) == (1, 1)
         if not packed and raw:
             found.append(Shape(along, in_place, True, *tile))
@@ -61,17 +61,20 @@ def execution(
 
 
 class Im2col:
-    """Accepts every problem; flipped weights if they can be packed."""
+    """Accepts every problem; weights that are another convolution's if they can be packed."""
 
     name = "im2col"
 
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
-        if not problem.flipped:
+        other = problem.exchanged
+        if not other:
             return None
+        if (other.r, other.s) != (problem.r, problem.s):
+            return "some taps of another convolution's kernels"
         chunk = blocking.chunk_of(problem.c // problem.groups, problem.r, problem.s)
         if (chunk.rows, chunk.columns) != (problem.r, problem.s):
-            return "parts of flipped kernels"
-        return None if shapes(problem, target, False, False) else "flipped weights take too much memory all packed"
+            return "parts of another convolution's kernels"
+        return None if shapes(problem, target, False, False) else "another convolution's weights take too much memory"
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
         shape = best_shape(problem, x, target, False, packed)

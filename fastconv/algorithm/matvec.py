@@ -62,8 +62,8 @@ class Matvec:
         _, _, item = names_of(problem)
         if (problem.r, problem.s, problem.h, problem.w) != (1, 1, 1, 1) or not problem.padding_zero:
             return "more than one pixel"
-        if problem.flipped:
-            return "the weights are flipped"
+        if problem.exchanged:
+            return "the weights are another convolution's"
         if problem.groups > 1:
             return "groups"
         if problem.frames:

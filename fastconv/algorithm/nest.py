@@ -9,7 +9,7 @@ Everything is an address or a size: the plan is an array of integers, laid out b
 
 from __future__ import annotations
 
-from fastconv.algorithm.output import NOTHING, finish_run
+from fastconv.algorithm.output import HANDED, NOTHING, finish_run
 from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import helper, native
 
@@ -32,7 +32,7 @@ from fastconv.codegen.jit import helper, native
     X_RUN, X_PIXEL,                                 # steps of the runs, in place or packed
     W_G, W_PRODUCT, W_TILE_CHANNEL,                 # W_TILE_CHANNEL = 0: packed, a tile's channels step by its depth
     W_PACK, X_PACK, BLOCK_TILES, PANEL_AT,          # panels, of weights or pixels, are packed just before their use
-    W_LINES,                                        # where a product's flipped weights lie
+    W_LINES,                                        # where a product's weights lie, if they are another convolution's
     Y_N, Y_G, Y_RUN, Y_PIXEL, Y_CHANNEL,
     ACTIVATION, SLOPE,
     STAGED, STAGE_PIXEL, STAGE_CHANNEL, STAGE_BYTES,    # tiles go to scratch, not to y
@@ -238,7 +238,9 @@ def nest(plan, call, scratch, task):
     if peek(plan, STRIP_CHUNK) > 0 or chunks == 1:
         poke(scratch, 0, block)
     after = peek(plan, AFTER)
-    if after != NOTHING:
+    if after == HANDED:
+        invoke(peek(plan, FINISH), (peek(plan, TRANSPOSE), sums, sums_channel, y, k0, k1, ow0, runs * run))
+    elif after != NOTHING:
         lines = scratch + peek(plan, STRIP_BYTES) + peek(plan, STAGE_BYTES)
         for i in range(runs):
             finish_run(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastconv.codegen.emit import invoke
 from fastconv.codegen.jit import helper
 
-# What remains once a task's sums are done.
-NOTHING, FINISH_LINES, TRANSPOSE_ONLY, TRANSPOSE_FINISH = range(4)
+# What remains once a task's sums are done. HANDED: all of it, to a kernel of another algorithm.
+NOTHING, FINISH_LINES, TRANSPOSE_ONLY, TRANSPOSE_FINISH, HANDED = range(5)
 LINES = 16  # channels that are transposed at a time; scratch for that many lines of pixels
 
 

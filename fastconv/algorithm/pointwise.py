@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastconv.algorithm.common import Execution, Steps, names_of
-from fastconv.algorithm.im2col import best_shape, execution, shapes
+from fastconv.algorithm.im2col import best_shape, execution
 from fastconv.cost import dense_cycles
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
@@ -22,8 +22,8 @@ class Pointwise:
         _, _, item = names_of(problem)
         if item != problem.itemsize:
             return "narrow dtypes are widened while packing"
-        if problem.flipped and not shapes(problem, target, True, False):
-            return "flipped weights take too much memory all packed"
+        if problem.exchanged and (problem.exchanged.r, problem.exchanged.s) != (1, 1):
+            return "some taps of another convolution's kernels"
         if problem.layout == "channels_first" and x.w != item:
             return "x's rows are not contiguous"
         if problem.layout == "channels_last" and x.c % item:

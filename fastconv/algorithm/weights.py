@@ -1,6 +1,6 @@
 """Packing of weights: (K, C/groups, R, S) into one panel per register tile and chunk of the reduction.
 
-Those of a convolution whose input's gradient is computed lie as (C, K/groups, R, S), and their taps are read backwards.
+Weights of another convolution lie as (C, K/groups, R, S), and their taps are read backwards.
 
 A panel holds, for each product of its chunk in turn, one weight for each of the tile's channels. Panels of a chunk
 follow one another, so the panel of the tile that starts at channel k lies k * depth elements into its chunk.
@@ -13,7 +13,7 @@ from fastconv.codegen.jit import helper, native
 
 (
     CHANNELS, CHUNK, R, CHUNK_R, S, CHUNK_S, GROUP_CHANNELS, UNIT, PADDED, TILES, TILE_BASE, TILE_LARGER,
-    SOURCE_ITEM, ITEM, TRANSPOSE, FLIPPED_ROW, W_FIELDS,    # FLIPPED_ROW: copies outputs of one tap, or 0
+    SOURCE_ITEM, ITEM, TRANSPOSE, MOVE, W_FIELDS,   # MOVE: of another convolution's weights those of one tap, or 0
 ) = range(17)  # fmt: skip
 
 
@@ -39,16 +39,15 @@ def pack_weights(plan, call, scratch, task):
     depth, length, outputs = some * rows * columns, channels * r * s, peek(plan, GROUP_CHANNELS)
     first, item, source_item = (c0 * r + r0) * s + s0, peek(plan, ITEM), peek(plan, SOURCE_ITEM)
     panel = peek(call, 4) + (peek(plan, PADDED) * (g * length + first) + k * depth) * item
-    held, taps = min(wide, outputs - k), r * s
-    if peek(plan, FLIPPED_ROW) != 0:
+    held, pitch, taps = min(wide, outputs - k), wide * item, r * s
+    if peek(plan, MOVE) != 0:
         source = peek(call, 0) + ((g * channels + c0) * outputs + k) * taps * source_item
         for c in range(some):
-            line, to = source + c * outputs * taps * source_item, panel + c * taps * wide * item
+            line, to = source + c * outputs * taps * source_item, panel + c * taps * pitch
             if taps == 1:
-                invoke(peek(plan, FLIPPED_ROW), (line, source_item, to, 0, held, wide - held))
+                invoke(peek(plan, MOVE), (line, source_item, to, 0, held, wide - held))
             else:
-                last = to + (taps - 1) * wide * item
-                invoke(peek(plan, TRANSPOSE), (line, taps * source_item, last, -wide * item, held, taps))
+                invoke(peek(plan, TRANSPOSE), (line, taps * source_item, to + (taps - 1) * pitch, -pitch, held, taps))
         return
     source = peek(call, 0) + ((g * outputs + k) * length + first) * source_item
-    invoke(peek(plan, TRANSPOSE), (source, length * source_item, panel, wide * item, held, depth))
+    invoke(peek(plan, TRANSPOSE), (source, length * source_item, panel, pitch, held, depth))

@@ -142,7 +142,7 @@ OPERANDS = {
     "stencilweight": _fifteen,
     "depthweight": _ten,
     "wgin": _seven,
-    "wgweight": _seven,
+    "wgweight": _eight,
     "wgout": _fourteen,
     "wgdy": _seven,
     "wgdw": _seven,
@@ -156,6 +156,8 @@ OPERANDS = {
     "fmapeak": _four,
     "pick": _seven,
     "flip": _six,
+    "slab": _six,
+    "fetch": _four,
     "comb": _five,
     "weave": _eight,
     "accumulate": _five,
@@ -230,7 +232,7 @@ def names(target: Target) -> Iterator[str]:
             yield str(Name("dot", dtype, dtype, rows, lanes, target.isa, ()))
         yield f"accumulate_{dtype}_{target.isa}"
     for moved, op in itertools.product(
-        dict.fromkeys(regroup.MOVED.values()), ("pick", "flip", "comb", "weave", "scatter", "lookup")
+        dict.fromkeys(regroup.MOVED.values()), ("pick", "flip", "slab", "fetch", "comb", "weave", "scatter", "lookup")
     ):
         yield f"{op}_{moved}_{target.isa}"
     yield f"plane_bf16_{target.isa}"

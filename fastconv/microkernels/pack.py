@@ -253,11 +253,13 @@ def transpose(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             with each(v, zero, columns, v.lanes) as j, each(v, zero, rows, v.lanes) as i:
                 move(i, j)
 
-    def whole(i, j):
+    def before(at, extent):
         """The last square of a row or column of squares overlaps the one before: masks take longer than that."""
-        last_i, last_j = b.sub(rows, lanes), b.sub(columns, lanes)
-        i = b.select(b.icmp_signed("<", i, last_i), i, last_i)
-        _square(v, spec.source, args, i, b.select(b.icmp_signed("<", j, last_j), j, last_j), True, True)
+        last = b.sub(extent, lanes)
+        return b.select(b.icmp_signed("<", at, last), at, last)
+
+    def whole(i, j):
+        _square(v, spec.source, args, before(i, rows), before(j, columns), True, True)
 
     high, wide = (b.icmp_signed(">=", extent, lanes) for extent in (rows, columns))
     with b.if_else(high) as (then, otherwise):
@@ -265,7 +267,7 @@ def transpose(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             with both:
                 squares(whole)
             with one:
-                squares(lambda i, j: _square(v, spec.source, args, i, j, False, False))
+                squares(lambda i, j: _square(v, spec.source, args, before(i, rows), j, True, False))
         with otherwise:
             squares(lambda i, j: _square(v, spec.source, args, i, j, False, False))
     if "rows" in spec.variants:
@@ -295,15 +297,24 @@ def _square(v: Vectors, stored: str, args, i, j, high: bool, wide: bool):
         there = b.icmp_signed("<", integer(r), height)
         step = src_pitch if high else b.select(there, src_pitch, integer(0))
         at = v.opaque(v.offset(at, step)) if r else at
-        block.append(source.vector(at, None if high and wide else b.select(there, inside, nothing)))
+        mask = inside if high else b.select(there, inside, nothing)
+        block.append(source.vector(at, None if high and wide else mask))
+    done = b.append_basic_block("done")
     for c, column in enumerate(transposed(v, block)):
         there = b.icmp_signed("<", integer(c), across)
-        step = dst_pitch if wide else b.select(there, dst_pitch, integer(0))
+        if high and not wide:
+            # Columns are few and rows whole: branches take less than masks.
+            exists = b.append_basic_block(f"column{c}")
+            b.cbranch(there, exists, done)
+            b.position_at_end(exists)
+        step = dst_pitch if high else b.select(there, dst_pitch, integer(0))
         to = v.opaque(v.offset(to, step)) if c else to
-        if high and wide:
+        if high:
             v.store(column, to)
         else:
             v.store_masked(column, to, b.select(there, beside, nothing))
+    b.branch(done)
+    b.position_at_end(done)
 
 
 @emitter("spread")

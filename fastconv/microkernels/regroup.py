@@ -2,8 +2,10 @@
 
 pick        dst[i, t] = src[i, table[t]]                       rows of a few elements, in another order
 flip        dst[i, t] = src[i, taps - 1 - t]                   in the reverse order
+slab        dst[i, t] = src[i, t]                              as they are
 comb        dst[i * step] = src[i * src_step], or 0            elements become every step-th, or one becomes many
 weave       dst[j, 2 i] = a[j, i], dst[j, 2 i + 1] = b[j, i]   two rows become one, null ones count as zeros
+fetch       asks for rows of src, which will be read
 accumulate  dst[i] += src[i]
 
 Those that only move take any type of the right size; narrow ones are all called bf16, which is held as an integer.
@@ -32,6 +34,7 @@ def _somewhere(v: Vectors, src: ir.Value, dst: ir.Value) -> ir.Value:
 
 
 WOVEN = 4096  # elements of a plane that `weave` is given at a time: they stay in L1 until its last vectors
+LINE = 64  # bytes of a cache line
 ROWS = 8  # that `pick` moves at once: a loop's own steps took longer than the moves
 
 
@@ -70,6 +73,19 @@ def flip(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         to = v.offset(v.pointer(dst), b.mul(b.sub(left, integer(v.lanes)), integer(v.size)))
         with v.loop_or_none(count, at, to) as (_, (at, to), following):
             v.store_masked(v.shuffle(v.load_masked(at, mask), None, backwards), to, v.shuffle(mask, None, backwards))
+            following += [v.offset(at, src_pitch), v.offset(to, dst_pitch)]
+
+
+@emitter("slab")
+def slab(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: src, src_pitch, dst, dst_pitch, count of a row, rows."""
+    v = _start(b, name)
+    src, src_pitch, dst, dst_pitch, count, rows = args
+    with each(v, integer(0), count, v.lanes) as i:
+        mask, where = v.first_lanes(b.sub(count, i)), b.mul(i, integer(v.size))
+        places = v.offset(v.pointer(src), where), v.offset(v.pointer(dst), where)
+        with v.loop_or_none(rows, *places) as (_, (at, to), following):
+            v.store_masked(v.load_masked(at, mask), to, mask)
             following += [v.offset(at, src_pitch), v.offset(to, dst_pitch)]
 
 
@@ -137,6 +153,15 @@ def weave(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 v.store_masked(woven, v.offset(to, half * v.bytes), mask)
             following += [v.offset(place, pitch) for place, pitch in zip(places, pitches, strict=True)]
             following.append(v.offset(to, dst_pitch))
+
+
+@emitter("fetch")
+def fetch(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: src, src_pitch, count of a row, rows."""
+    v = _start(b, name)
+    src, src_pitch, count, rows = args
+    with each(v, integer(0), rows, 1) as row, each(v, integer(0), count, LINE // v.size) as i:
+        v.prefetch(v.offset(v.pointer(src), b.add(b.mul(row, src_pitch), b.mul(i, integer(v.size)))))
 
 
 @emitter("accumulate")

@@ -26,7 +26,7 @@ INPUT = ("x", "x_row", "x_pixel", "tiles", "v", "v_xi", "v_tile")
 OUTPUT = ("z", "z_xi", "z_tile", "tiles", "y", "y_row", "y_pixel", "rows", "columns", "dump", "bias", "residual",
           "activation", "last")  # fmt: skip
 WEIGHT_GRAD = ("z", "z_xi", "z_tile", "tiles", "dw", "dw_tap", "dw_tile")
-WEIGHT = ("w", "w_tap", "w_channel", "channels", "u", "u_xi", "u_channel")
+WEIGHT = ("w", "w_tap", "w_row", "w_channel", "channels", "u", "u_xi", "u_channel")
 
 
 # Output pixels of a tile along an axis, by the kernel's taps along it.
@@ -177,9 +177,10 @@ def transform_weight(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> No
     wide = Vectors(b, "f64", spec.lanes)
     ops = Registers(wide)
     with v.loop(args["channels"], v.pointer(args["w"]), v.pointer(args["u"])) as (_, (w, u), following):
-        taps, out = _Walk(v, w, args["w_tap"]), _Walk(v, u, args["u_xi"])
+        lines, out = _Walk(v, w, args["w_row"]), _Walk(v, u, args["u_xi"])
         rows = []
         for _ in range(r):
+            taps = _Walk(v, lines.next(), args["w_tap"])
             row = [v.load(taps.next(), align=v.bytes) for _ in range(s)]
             row = [b.fpext(tap, wide.type) for tap in row] if v.dtype == "f32" else row
             rows.append(toomcook.transform_weight(ops, row, mw, s))

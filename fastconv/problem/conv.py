@@ -54,13 +54,23 @@ class Depth:
         return output_size(self.size, self.kernel, self.stride, self.dilation, self.padding)
 
 
+@dataclass(frozen=True)
+class Exchanged:
+    """Which weights (C, K / groups, r, s) of another convolution are one's own: tap `first`, then every `step`-th."""
+
+    r: int
+    s: int
+    first: Pair
+    step: Pair
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """All that decides how one operator call is computed, except the values of its arrays.
 
     One-dimensional operators have height 1. Only volumes have a depth. Where images are frames of a larger result,
-    `frames` says how many planes lie between the channels of an image, and how many between images. `flipped` weights
-    are those of the convolution whose input gradient this one computes: (C, K / groups, R, S), their taps reversed.
+    `frames` says how many planes lie between the channels of an image, and how many between images. `exchanged` weights
+    are another convolution's as they lie.
     """
 
     op: str
@@ -86,7 +96,7 @@ class Problem:
     pass_: str = "forward"
     depth: Depth | None = None
     frames: Pair | None = None
-    flipped: bool = False
+    exchanged: Exchanged | None = None
 
     @property
     def spatial(self) -> int:

@@ -1,8 +1,7 @@
 """The gradient with respect to the input: convolutions of dy, run by the algorithms of the forward pass.
 
-At stride 1 it is one convolution, with the weights' taps reversed and their channels exchanged: most algorithms read
-them so (`flipped`), for others they are regrouped. Larger strides have a convolution for each phase (`phases`), whose
-results are then put together; no zero is ever multiplied. Borders that
+At stride 1 it is one convolution, with the weights' taps reversed and their channels exchanged. Larger strides have a
+convolution for each phase (`phases`), whose results are then put together; no zero is ever multiplied. Borders that
 were not zeros are folded back: their gradient is added to that of the pixels whose values they had.
 """
 
@@ -16,10 +15,10 @@ import numpy as np
 from fastconv import cost, threads, workspace
 from fastconv.algorithm.common import Algorithm, Execution, Steps, contiguous_steps, names_of
 from fastconv.algorithm.input_grad.merged import cheapest, cropped
-from fastconv.algorithm.input_grad.phases import Phase, phases_of
+from fastconv.algorithm.input_grad.phases import Phase, as_w_lies, phases_of
 from fastconv.algorithm.input_grad.tasks import fold_job, phases_job, pieces_of, rest_job, weights_job, zeros_bias
 from fastconv.job import Job
-from fastconv.problem.conv import Pair, Problem
+from fastconv.problem.conv import Exchanged, Pair, Problem
 from fastconv.target import Target
 
 MOST_RESULTS = 24 << 20  # bytes of results that wait to be put together; more images, or rows, wait their turn
@@ -45,9 +44,14 @@ class InputGrad:
         inner, x = _unpadded(problem, x)
         cycles = 0.0
         for phase in _convolutions(inner):
-            cycles += self._best(phase.problem, x, target, packed).cost(phase.problem, x, target, packed)
-        if not packed and not self._flips(inner, x, target, packed):
-            cycles += problem.k * (problem.c // problem.groups) * problem.r * problem.s * cost.C.regroup_weight
+            best = self._best(phase.problem, x, target, packed)
+            cycles += best.cost(phase.problem, x, target, packed)
+            if not packed:
+                # Where w is read as it lies every phase goes through all of it.
+                read = problem.r * problem.s * cost.C.pack_panel
+                as_it_lies = exchanges(best, inner, phase, x, target)
+                each = read if as_it_lies else len(phase.taps) * cost.C.regroup_weight
+                cycles += problem.k * (problem.c // problem.groups) * each
         if problem.stride != (1, 1):
             cycles += len(phases_of(inner)) * cost.C.launch
             cycles += problem.n * problem.c * problem.h * problem.w * cost.C.join
@@ -66,14 +70,6 @@ class InputGrad:
             {n: fold_job(replace(problem, n=n), target) for n in sizes},
         )  # fmt: skip
 
-    def _flips(self, problem: Problem, x: Steps, target: Target, packed: bool) -> bool:
-        """Whether the one convolution of stride 1 is done by an algorithm that reads the weights as they lie."""
-        (inner,) = (phase.problem for phase in phases_of(problem)) if problem.stride == (1, 1) else (None,)
-        if inner is None:
-            return False
-        algorithm = self._best(inner, x, target, packed)
-        return algorithm.supports(replace(inner, flipped=True), x, target) is None
-
     def _best(self, problem: Problem, x: Steps, target: Target, packed: bool) -> Algorithm:
         return cheapest(self._algorithms, replace(problem, n=1), x, target, packed)
 
@@ -87,28 +83,24 @@ class InputGrad:
             images = max(1, min(images, MOST_RESULTS // (row * problem.h)))
             if row * problem.h > MOST_RESULTS:
                 rows = max(1, MOST_RESULTS // (row * sh)) * sh
-        places, size, weights = [], 0, None
-        flips = self._flips(problem, x, target, packed)
-        for phase in phases if not flips else ():
+        places, size = [], 0
+        for phase in phases:
             places.append(size)
             size += -(-len(phase.taps) * problem.k * problem.c // problem.groups * item // 64) * 64
         rest = None
         if (problem.bias or problem.activation) and any(phase.problem is None for phase in phases):
             rest = rest_job(problem, target)
-        if not flips:
-            weights = weights_job(problem, pieces_of(problem, phases, places), target)
-        found = Phased(problem, places, size, weights, rest)
+        parts = []
         for n0 in range(0, problem.n, images):
             part = replace(problem, n=min(images, problem.n - n0))
             for top in range(0, problem.h, rows):
                 band = top, min(top + rows, problem.h)
-                convolved = self._convolve(part, band, flips, x, target, count, packed)
-                found.parts.append(Part(n0, part.n, band, *convolved))
-        return found
+                parts.append(Part(n0, part.n, band, *self._convolve(part, band, x, target, count, packed)))
+        moved = {step.index for part in parts for step in part.steps if not step.exchanged}
+        pieces = [piece for i, piece in enumerate(pieces_of(problem, phases, places)) if i in moved]
+        return Phased(problem, places, size, weights_job(problem, pieces, target) if pieces else None, rest, parts)
 
-    def _convolve(
-        self, problem: Problem, band: Pair, flips: bool, x: Steps, target: Target, count: int, packed: bool
-    ) -> tuple[list[Step], Job | None, int]:
+    def _convolve(self, problem: Problem, band: Pair, x: Steps, target: Target, count: int, packed: bool):
         """The convolutions of some images and rows, and the launch that puts their results together."""
         steps, places, size = [], [], 0
         for index, phase in enumerate(phases_of(problem, band)):
@@ -116,14 +108,20 @@ class InputGrad:
                 places.append(-1)
                 continue
             algorithm = self._best(phase.problem, x, target, packed)
-            inner = replace(phase.problem, flipped=flips)
-            steps.append(Step(index, phase, size, algorithm.build(inner, x, target, count, packed)))
+            as_it_lies = exchanges(algorithm, problem, phase, x, target)
+            inner = as_w_lies(problem, phase) if as_it_lies else phase.problem
+            steps.append(Step(index, phase, size, algorithm.build(inner, x, target, count, packed), inner.exchanged))
             places.append(size)
             size += -(-int(np.prod(phase.problem.y_shape)) * problem.itemsize // 64) * 64
         if problem.stride == (1, 1) and steps:
             return steps, None, 0
         join = phases_job(problem, band[1] - band[0], phases_of(problem, band), places, target)
         return steps, join, max(size, 64)
+
+
+def exchanges(algorithm: Algorithm, problem: Problem, phase: Phase, x: Steps, target: Target) -> bool:
+    """Whether an algorithm can read w as it lies."""
+    return algorithm.supports(as_w_lies(problem, phase), x, target) is None
 
 
 def _convolutions(problem: Problem) -> list[Phase]:
@@ -152,6 +150,7 @@ class Step:
     phase: Phase
     place: int
     execution: Execution
+    exchanged: Exchanged | None  # w as it lies; None: regrouped
 
 
 @dataclass
@@ -173,7 +172,7 @@ class Phased:
     problem: Problem
     places: list[int]  # of the phases' weights
     weight_bytes: int
-    weights: Job | None  # regroups them, unless they are read as they lie
+    weights: Job | None  # regroups them, if a step needs that
     rest: Job | None  # makes the results of phases without taps, if they are not zero
     parts: list[Part] = field(default_factory=list)
 
@@ -190,25 +189,25 @@ class Phased:
         """Bytes that a call on `count` threads takes besides its arrays."""
         convolutions = (step.execution.workspace(count) for part in self.parts for step in part.steps)
         rest = self.problem.c * self.problem.itemsize if self.rest is not None else 0
-        return (
-            rest + self.weight_bytes + max((part.size for part in self.parts), default=0) + max(convolutions, default=0)
-        )
+        weights = self.weight_bytes if self.weights else 0
+        return rest + weights + max((part.size for part in self.parts), default=0) + max(convolutions, default=0)
 
     def pack(self, weight: np.ndarray) -> dict[tuple, np.ndarray]:
         """The weights of each phase, regrouped and packed."""
-        weight = self._regrouped(weight, workspace.aligned)
-        return {form: step.execution.pack(self._weights(weight, step)) for form, step in self._forms().items()}
+        regrouped = self._regrouped(weight, workspace.aligned)
+        forms = self._forms().items()
+        return {form: step.execution.pack(self._weights(weight, regrouped, step)) for form, step in forms}
 
-    def _regrouped(self, weight: np.ndarray, memory: Callable[[int], np.ndarray]) -> np.ndarray:
-        """The weights as steps read them."""
+    def _regrouped(self, weight: np.ndarray, memory: Callable[[int], np.ndarray]) -> np.ndarray | None:
+        """The weights of the phases that need it, regrouped."""
         if self.weights is None:
-            return weight
+            return None
         regrouped = memory(self.weight_bytes)
         threads.run(self.weights, weight, y=regrouped)
         return regrouped
 
-    def _weights(self, regrouped: np.ndarray, step: Step) -> np.ndarray:
-        return regrouped if self.weights is None else regrouped[self.places[step.index] :]
+    def _weights(self, weight: np.ndarray, regrouped: np.ndarray | None, step: Step) -> np.ndarray:
+        return weight if step.exchanged else regrouped[self.places[step.index] :]
 
     def run(self, dy, weight, bias, residual, dx, packed=None) -> None:
         """Write the gradient of `weight`'s convolution into `dx`; bias is that of a transposed convolution."""
@@ -219,7 +218,7 @@ class Phased:
             return blocks[-1].memory
 
         try:
-            regrouped = None if packed is not None else self._regrouped(weight, memory)
+            regrouped = self._regrouped(weight, memory) if packed is None else None
             results = memory(max((part.size for part in self.parts), default=0) or 64)
             rest = None
             if self.rest is not None:
@@ -230,7 +229,7 @@ class Phased:
                 target = _rows(dx[images], part.rows, self.problem.layout)
                 for step in part.steps:
                     form = step.index, step.execution.packing
-                    w = self._weights(regrouped, step) if packed is None else None
+                    w = self._weights(weight, regrouped, step) if packed is None else None
                     source = cropped(dy[images], step.phase.rows.crop, step.phase.columns.crop, self.problem.layout)
                     y = target if part.join is None else results[step.place :]
                     step.execution.run(source, w, bias, None, y, None if packed is None else packed[form])

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from fastconv.problem.conv import Pair, Problem
+from fastconv.problem.conv import Exchanged, Pair, Problem
 
 
 @dataclass(frozen=True)
@@ -106,3 +106,10 @@ def _convolution(problem: Problem, rows: Axis, columns: Axis) -> Problem | None:
         dilation=(rows.dilation, columns.dilation), pass_="forward",
         frames=problem.frames if problem.stride == (1, 1) else None,  # else results wait to be put together
     )  # fmt: skip
+
+
+def as_w_lies(problem: Problem, phase: Phase) -> Problem:
+    """The convolution of a phase by weights as they lie."""
+    axes = phase.rows, phase.columns
+    first = tuple(axis.first + (axis.taps - 1) * axis.step for axis in axes)
+    return replace(phase.problem, exchanged=Exchanged(problem.r, problem.s, first, tuple(-axis.step for axis in axes)))

@@ -66,11 +66,12 @@ class Volume:
         cycles = 0.0
         for taps in _phases(inner):
             (part,) = slices_of(inner, x, taps, one=True)
-            # Classes of a dilation are all alike.
+            # Classes of a dilation are all alike, and each is gathered and launched by itself.
+            classes = min(taps.frames, taps.dilation // math.gcd(taps.stride, taps.dilation))
             each = replace(image(inner, taps, part.band), n=taps.frames)
             cycles += self._algorithm.cost(each, part.steps, target, packed)
             cycles += part.elements / part.band.count * taps.frames * cost.C.join
-            cycles += cost.C.volume * (part.elements > 0)
+            cycles += classes * cost.C.volume * (part.elements > 0)
         return problem.n * cycles
 
     def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool):

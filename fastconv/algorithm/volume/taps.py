@@ -1,11 +1,13 @@
 """Volumes tap by tap along the depth: each adds its convolution of slices, read where they lie, to the result.
 
-For depthwise kernels, whose slices must not become channels, and for slices too large to be brought together. The first
-tap brings bias and residual, the last the activation. Narrow types are computed in float32 and rounded once.
+For depthwise kernels, whose slices must not become channels, for slices too large to be brought together, and where
+many would be zeros, which are left out (unless sums are to be strict). A frame's first tap brings bias and residual,
+its last the activation. Narrow types are computed in float32 and rounded once.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +15,7 @@ import numpy as np
 
 from fastconv import cost, threads, workspace
 from fastconv.algorithm.common import Algorithm, Execution, Steps, contiguous_steps
-from fastconv.algorithm.volume.frames import Band, forward_taps, planes, runs
+from fastconv.algorithm.volume.frames import Band, Run, forward_taps, planes, runs
 from fastconv.algorithm.volume.run import Planes, memories
 from fastconv.algorithm.volume.slices import frame
 from fastconv.algorithm.volume.weights import regroup_job
@@ -46,11 +48,13 @@ class TapByTap:
             return self._best(*flat, target, packed).cost(*flat, target, packed)
         problem, x = _wide(problem, x)
         one, steps = _slices(problem, x)
-        taps = problem.depth.kernel
-        again = (taps - 1) * problem.n * problem.k * problem.od * problem.oh * problem.ow * 2 * cost.C.join
-        one = replace(one, n=problem.n * problem.od)
-        each = self._best(one, steps, target, packed).cost(one, steps, target, packed) + 2 * cost.C.launch
-        return taps * each + again
+        taps, frames = forward_taps(problem), Counter()
+        for run in runs(taps, problem.precision == "strict"):
+            frames[run.tap] += run.band.count
+        again = (frames.total() - taps.frames) * problem.n * problem.k * problem.oh * problem.ow * cost.C.join / 2
+        best = self._best(one, steps, target, packed)
+        each = (best.cost(replace(one, n=problem.n * some), steps, target, packed) for some in frames.values())
+        return sum(each) + again + 2 * len(frames) * cost.C.launch
 
     def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool):
         backward = problem.pass_ == "input_grad"
@@ -64,19 +68,17 @@ class TapByTap:
         inner, x = _wide(problem, x)
         taps, parts, made = forward_taps(inner), [], {}
         algorithm = self._best(*_slices(inner, x), target, packed)
-        for tap in range(taps.count):
-            first, last = tap == 0, tap == taps.count - 1
-            for band in runs(taps, tap):
-                one = replace(
-                    inner, op="conv2d", depth=None, n=band.count, frames=(taps.frames, 1), bias=first and inner.bias,
-                    residual=inner.residual if first else True, activation=inner.activation if last else None,
-                    slope=inner.slope if last else 0.0,
-                )  # fmt: skip
-                steps = _run_steps(inner, x, band)
-                key = one, steps
-                if key not in made:
-                    made[key] = algorithm.build(one, steps, target, count, packed)
-                parts.append(Part(tap, band, made[key]))
+        for run in runs(taps, inner.precision == "strict"):  # infinity times zero is NaN
+            one = replace(
+                inner, op="conv2d", depth=None, n=run.band.count, frames=(taps.frames, 1),
+                bias=run.first and inner.bias, residual=inner.residual if run.first else True,
+                activation=inner.activation if run.last else None, slope=inner.slope if run.last else 0.0,
+            )  # fmt: skip
+            steps = _run_steps(inner, x, run.band)
+            key = one, steps
+            if key not in made:
+                made[key] = algorithm.build(one, steps, target, count, packed)
+            parts.append(Part(run, made[key]))
         own = tuple(reversed(taps.own)) if backward else taps.own
         job = regroup_job(inner, own, inner.k, target, flip=backward) if backward or taps.count > 1 else None
         return Tapped(problem, inner, parts, job)
@@ -139,8 +141,7 @@ def _run_steps(problem: Problem, x: Steps, band: Band) -> Steps:
 class Part:
     """Frames that read evenly spaced slices with one tap."""
 
-    tap: int
-    band: Band
+    run: Run
     execution: Execution
 
 
@@ -160,7 +161,7 @@ class Tapped:
 
     def _forms(self) -> dict[tuple, Execution]:
         """An execution for each form of a tap's packed weights."""
-        return {(part.tap, part.execution.packing): part.execution for part in self.parts}
+        return {(part.run.tap, part.execution.packing): part.execution for part in self.parts}
 
     def _bytes(self, elements: int) -> int:
         return elements * self.inner.itemsize
@@ -206,13 +207,12 @@ class Tapped:
                     volume, result = np.ascontiguousarray(volume, kind), np.empty(result.shape, kind)
                     beside = None if beside is None else np.ascontiguousarray(beside, kind)
                 for part in self.parts:
-                    first = part.band.slices[0]
-                    source = zeros if first < 0 else frame(volume, 0, first, layout)
-                    to = frame(result, 0, part.band.first, layout)
-                    add = to
-                    if part.tap == 0:
-                        add = None if beside is None else frame(beside, 0, part.band.first, layout)
-                    held = packed[part.tap, part.execution.packing]
-                    part.execution.run(source, None, bias if part.tap == 0 else None, add, to, held)
+                    band, first = part.run.band, part.run.first
+                    source = zeros if band.slices[0] < 0 else frame(volume, 0, band.slices[0], layout)
+                    add = to = frame(result, 0, band.first, layout)
+                    if first:
+                        add = None if beside is None else frame(beside, 0, band.first, layout)
+                    held = packed[part.run.tap, part.execution.packing]
+                    part.execution.run(source, None, bias if first else None, add, to, held)
                 if narrow:
                     y[n] = result[0]

@@ -17,7 +17,8 @@ from fastconv.algorithm.winograd.tiles import between_products, put_tiles
 from fastconv.cost import winograd_task_cycles, winograd_weight_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import gemm_name, microkernel
-from fastconv.problem.conv import Problem
+from fastconv.microkernels.regroup import MOVED
+from fastconv.problem.conv import Exchanged, Problem
 from fastconv.target import Target
 
 MOST_TILES = 112  # of a block: more gain nothing, and their products leave L2
@@ -171,7 +172,7 @@ def _most_tiles(problem: Problem, member: Member, target: Target, share: int) ->
     each = (values + 1) * member.products * pixel + outputs * (pixel + output.LINES * item)
     fixed = 4096 + member.products * 256
     together = _together(problem, member, widest, target, share)
-    fixed += widest * pixel * (member.products * together + problem.r * problem.s * WEIGHT_CHANNELS)
+    fixed += widest * pixel * (member.products * together + _stored_taps(problem) * WEIGHT_CHANNELS)
     return max(1, min(MOST_TILES, (share - fixed) // each))
 
 
@@ -228,7 +229,7 @@ class Scratch(NamedTuple):
         taps_at = lines_at + -(-output.LINES * stage * item // 64) * 64
         u_at = size = taps_at
         if cut.raw_weights:
-            u_at += widest * pixel * problem.r * problem.s * min(channels, WEIGHT_CHANNELS)
+            u_at += widest * pixel * _stored_taps(problem) * min(channels, WEIGHT_CHANNELS)
             size = u_at + member.products * _between_products(cut.u_channels * widest * pixel)
         return cls(v_at, v_xi, z_at, stage_at, lines_at, taps_at, u_at, size)
 
@@ -244,20 +245,29 @@ def execution(problem: Problem, x: Steps, member: Member, target: Target, thread
     return Execution([main], weights, panels.total, ("winograd", member, cut.vectors))
 
 
+def _stored_taps(problem: Problem) -> int:
+    """Taps of a pair of channels as weights lie."""
+    return problem.exchanged.r * problem.exchanged.s if problem.exchanged else problem.r * problem.s
+
+
 def _weights(problem: Problem, member: Member, panels: Panels, target: Target) -> Job:
     """The launch that transforms the weights."""
     _, computing, item = names_of(problem)
-    channels, taps = problem.c // problem.groups, problem.r * problem.s
+    channels, taps = problem.c // problem.groups, _stored_taps(problem)
+    own = problem.exchanged or Exchanged(problem.r, problem.s, (0, 0), (1, 1))
     block = min(channels, WEIGHT_CHANNELS)
     blocks = -(-channels // block)
     plan = np.zeros(t_.P_FIELDS, np.int64)
     for name, value in {
-        "CHANNELS": channels, "BLOCK": block, "BLOCKS": blocks, "TAPS": taps, "OUTPUTS": problem.k // problem.groups,
+        "CHANNELS": channels, "BLOCK": block, "BLOCKS": blocks, "TAPS": taps,
+        "FIRST": own.first[0] * own.s + own.first[1], "ROW": own.step[0] * own.s, "COLUMN": own.step[1],
+        "EXCHANGED": problem.exchanged is not None, "OUTPUTS": problem.k // problem.groups,
         "LANES": target.lanes(item), "ITEM": item, "SOURCE_ITEM": problem.itemsize,
+        "FETCH": microkernel(f"fetch_{MOVED[names_of(problem)[0]]}_{target.isa}").address,
         "TRANSPOSE": microkernel(move_name("transpose", problem, target, "rows")).address,
         "KERNEL": microkernel(f"wgweight_{computing}_{target.isa}_{member.variant}").address,
         "PANELS": panels.count, "BASE": panels.base, "LARGER": panels.larger,
-        "U_G": panels.count * panels.size, "U_PANEL": panels.size, "FLIPPED": problem.flipped,
+        "U_G": panels.count * panels.size, "U_PANEL": panels.size,
     }.items():  # fmt: skip
         plan[getattr(t_, f"P_{name}")] = value
     scratch = panels.widest * target.vector_bytes * taps * block
