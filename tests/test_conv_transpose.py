@@ -146,6 +146,31 @@ def test_bands(rng, layout, monkeypatch):
         np.testing.assert_array_equal(got[:1, :, :30, :30], corner[:, :, :30, :30])
 
 
+@pytest.mark.parametrize(
+    ("shape", "w_shape", "stride", "groups"),
+    [
+        ((2, 32, 40, 53), (32, 24, 2, 3), (2, 3), 2),
+        ((1, 20, 9, 70), (20, 31, 1, 2), (1, 2), 1),
+        ((1, 24, 5, 6), (24, 900, 2, 2), 2, 1),  # blocks of columns, which may part those that are woven together
+        ((2, 700, 6, 9, 20), (700, 3, 2, 1, 2), (2, 1, 2), 1),  # sums of several chunks
+        ((3, 9, 4000), (9, 7, 5), 5, 1),
+    ],
+)
+def test_windows_side_by_side(rng, shape, w_shape, stride, groups):
+    """One product for all, by any number of tasks and threads."""
+    op = f"conv_transpose{len(shape) - 2}d"
+    bias = integers(rng, (w_shape[1] * groups,), np.float32)
+    x, w = integers(rng, shape, np.float32), integers(rng, w_shape, np.float32)
+    for activation in (None, "relu", ("leaky_relu", 0.25), "gelu"):
+        options = {"stride": stride, "groups": groups, "activation": activation}
+        expected = call(op, x, w, bias, algorithm="im2col", **options)
+        results = set()
+        for threads in (1, 2, 3, 8):
+            with fc.num_threads(threads):
+                results.add(call(op, x, w, bias, algorithm="disjoint", **options).tobytes())
+        assert results == {expected.tobytes()}, activation
+
+
 def test_nan_and_infinity_reach_what_their_taps_reach(rng):
     x, w = rng.normal(size=(1, 3, 6, 6)), rng.normal(size=(3, 2, 3, 3))
     x[0, 1, 2, 3], x[0, 0, 5, 5] = np.nan, np.inf
