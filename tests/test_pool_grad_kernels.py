@@ -69,7 +69,7 @@ def test_poolscatter(rng, name):
     index[index < low] = -1
     index[:, n:] = 99  # which are not looked at
     y = np.ones((count, n + 1), model.held)
-    places = first, count, y, y.strides[0], item, low, span, wrong
+    places = first, count, y, y.strides[0], item, 0, low, span, wrong
     call(microkernel(name), x, index, cells, n, channels, *places)
     expected = np.ones((count, n + 1))
     for (cell, i), place in np.ndenumerate(index[:, :n] - first):

@@ -84,13 +84,6 @@ def _ten(name):
     return native(name, 10)(kernel)
 
 
-def _thirteen(name):
-    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m):  # noqa: E741
-        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m))
-
-    return native(name, 13)(kernel)
-
-
 def _fourteen(name):
     def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n):  # noqa: E741
         emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n))
@@ -170,7 +163,7 @@ OPERANDS = {
     "poolchoose": _seven,
     "poolglide": _ten,
     "poolspread": _seven,
-    "poolscatter": _thirteen,
+    "poolscatter": _fourteen,
     "poolzero": _four,
     "poolselect": _nine,
     "poolspans": _eighteen,

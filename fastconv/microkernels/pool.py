@@ -40,6 +40,7 @@ STRIDES = ("s1", "s2", "s3", "s4", "any")
 TAP = 16  # bytes of a tap in a table
 UNROLLED = 3  # taps along a row, at most
 TOGETHER = 4  # vectors of a cell that go over its taps at once
+AT_ONCE = 8  # elements that are scattered after one look at all their positions: 1.1 cycles each, where one took 2.1
 
 
 def _taps(v: Vectors, table, first, last):
@@ -287,8 +288,9 @@ def poolspread(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
 @emitter("poolscatter")
 def poolscatter(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     """Arguments: src, index, cells, n, channels (elements from a cell to the next), first, count, dst, pitch (bytes
-    from a position to the next), step (bytes from an element's dst to the next one's), low, span (of the positions that
-    there may be), wrong (a flag for others; -1 is a window that had no element).
+    from a position to the next), step (bytes from an element's dst to the next one's), hop (bytes from a cell's to the
+    next one's), low, span (of the positions that there may be), wrong (a flag for others; -1 is a window that had no
+    element).
 
     Positions in [first, first + count) are added to; dst is where the first of them lies."""
     spec = parse(name)
@@ -296,26 +298,56 @@ def poolscatter(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     if "apart" in spec.variants:
         _scatter_apart(b, v, spec.source, *args)
         return
-    src, index, cells, n, channels, first, count, dst, pitch, step, low, span, wrong = args
-    with each(v, integer(0), cells, 1) as cell, each(v, integer(0), n, 1) as i:
-        element = b.add(b.mul(cell, channels), i)
-        position = v.load_integer(v.offset(v.pointer(index), b.mul(element, integer(8))))
-        inside = b.sub(position, first)
-        with b.if_else(b.icmp_unsigned("<", inside, count), likely=True) as (adds, other):
-            with adds:
-                at = v.offset(v.pointer(src), b.mul(element, integer(SIZE[spec.source])))
-                x = widen(v, Vectors(b, spec.source, 1).load_scalar(at), spec.source)
-                place = v.offset(v.pointer(dst), b.add(b.mul(inside, pitch), b.mul(i, step)))
-                typed = b.bitcast(place, ELEMENT[spec.dtype].as_pointer())
-                b.store(b.fadd(b.load(typed, align=v.size), x), typed, align=v.size)
-            with other:
-                outside = b.icmp_unsigned(">=", b.sub(position, low), span)
-                outside = b.and_(outside, b.icmp_signed("!=", position, integer(-1)))
-                with b.if_then(outside, likely=False):
-                    b.store(integer(1), b.bitcast(v.pointer(wrong), I64.as_pointer()), align=8)
+    _scatter_singly(b, v, spec.source, *args)
 
 
-def _scatter_apart(b, v, source, src, index, cells, n, channels, first, count, dst, pitch, step, low, span, wrong):
+def _scatter_singly(b, v, source, src, index, cells, n, channels, first, count, dst, pitch, step, hop, low, span, wrong):
+    """One element after another; those of good positions side by side several without a question between them."""
+    zero, number = integer(0), Vectors(b, "i64", AT_ONCE)
+    start, end, narrow = number.broadcast(first), number.broadcast(count), Vectors(b, source, 1)
+    close = b.and_(b.icmp_signed("==", pitch, integer(v.size)), b.icmp_signed("==", step, zero))
+    some = b.select(close, b.sub(n, b.srem(n, integer(AT_ONCE))), zero)
+
+    def add(element, place):
+        """Add an element to a place."""
+        x = widen(v, narrow.load_scalar(v.offset(v.pointer(src), b.mul(element, integer(narrow.size)))), source)
+        typed = b.bitcast(place, v.scalar.as_pointer())
+        b.store(b.fadd(b.load(typed, align=v.size), x), typed, align=v.size)
+
+    with each(v, zero, cells, 1) as cell:
+        begin, to = b.mul(cell, channels), v.offset(v.pointer(dst), b.mul(cell, hop))
+
+        def position(i, begin=begin):
+            return v.load_integer(v.offset(v.pointer(index), b.mul(b.add(begin, i), integer(8))))
+
+        def asking(i, begin=begin, to=to, position=position):
+            """An element whose position may be any."""
+            here = position(i)
+            inside = b.sub(here, first)
+            with b.if_else(b.icmp_unsigned("<", inside, count), likely=True) as (adds, other):
+                with adds:
+                    add(b.add(begin, i), v.offset(to, b.add(b.mul(inside, pitch), b.mul(i, step))))
+                with other:
+                    outside = b.icmp_unsigned(">=", b.sub(here, low), span)
+                    outside = b.and_(outside, b.icmp_signed("!=", here, integer(-1)))
+                    with b.if_then(outside, likely=False):
+                        b.store(integer(1), b.bitcast(v.pointer(wrong), I64.as_pointer()), align=8)
+
+        with each(v, zero, some, AT_ONCE) as i:
+            places = number.load(v.offset(v.pointer(index), b.mul(b.add(begin, i), integer(8))))
+            good = b.bitcast(b.icmp_unsigned("<", b.sub(places, start), end), ir.IntType(AT_ONCE))
+            with b.if_else(b.icmp_unsigned("==", good, good.type(-1)), likely=True) as (all_good, otherwise):
+                with all_good:
+                    for k in range(AT_ONCE):
+                        j = b.add(i, integer(k))
+                        add(b.add(begin, j), v.offset(to, b.mul(b.sub(position(j), first), integer(v.size))))
+                with otherwise, each(v, i, b.add(i, integer(AT_ONCE)), 1) as j:
+                    asking(j)
+        with each(v, some, n, 1) as i:
+            asking(i)
+
+
+def _scatter_apart(b, v, source, src, index, cells, n, channels, first, count, dst, pitch, step, hop, low, span, wrong):
     """Whole vectors of a cell at once."""
     stored, number, zero = Vectors(b, source, v.lanes), Vectors(b, "i64", v.lanes), integer(0)
     start, end, lowest, reach = map(number.broadcast, (first, count, low, span))
@@ -327,8 +359,9 @@ def _scatter_apart(b, v, source, src, index, cells, n, channels, first, count, d
     whole = b.sub(n, b.srem(n, integer(v.lanes)))
     left = v.opaque(b.sub(n, whole))
     with each(v, zero, cells, 1) as cell:
+        to = b.add(dst, b.mul(cell, hop))
 
-        def block(i, mask, cell=cell):
+        def block(i, mask, cell=cell, to=to):
             """A vector of elements."""
             element = b.add(b.mul(cell, channels), i)
             index_at = v.offset(v.pointer(index), b.mul(element, integer(8)))
@@ -342,7 +375,7 @@ def _scatter_apart(b, v, source, src, index, cells, n, channels, first, count, d
             if mask is not None:
                 adds, outside = b.and_(adds, mask), b.and_(outside, mask)
             b.store(b.or_(b.load(astray), outside), astray)
-            places = b.add(number.broadcast(b.add(dst, b.mul(i, step))), steps)
+            places = b.add(number.broadcast(b.add(to, b.mul(i, step))), steps)
             places = b.add(places, b.mul(inside, pitches))
             v.scatter(b.fadd(v.gather(places, adds), x), places, adds)
 

@@ -80,7 +80,7 @@ def pool_bands(plan, call, scratch, task):
             peek(plan, SCATTER),
             (
                 peek(call, X) + at * item, peek(call, W) + at * 8, columns, channels, channels, top * width,
-                (end - top) * width, to, pixel, item, low * width, (high - low) * width, elsewhere,
+                (end - top) * width, to, pixel, item, 0, low * width, (high - low) * width, elsewhere,
             ),
         )  # fmt: skip
 
