@@ -353,7 +353,7 @@ def _scatter_apart(b, v, source, src, index, cells, n, channels, first, count, d
     start, end, lowest, reach = map(number.broadcast, (first, count, low, span))
     pitches, lanes = number.broadcast(pitch), ir.Constant(number.type, list(range(v.lanes)))
     steps = b.mul(number.broadcast(step), lanes)
-    nowhere = number.constant(-1)
+    nowhere, lanes_type = number.constant(-1), ir.IntType(v.lanes)
     astray = b.alloca(number.mask_type)
     b.store(ir.Constant(number.mask_type, [0] * v.lanes), astray)
     whole = b.sub(n, b.srem(n, integer(v.lanes)))
@@ -377,7 +377,9 @@ def _scatter_apart(b, v, source, src, index, cells, n, channels, first, count, d
             b.store(b.or_(b.load(astray), outside), astray)
             places = b.add(number.broadcast(b.add(to, b.mul(i, step))), steps)
             places = b.add(places, b.mul(inside, pitches))
-            v.scatter(b.fadd(v.gather(places, adds), x), places, adds)
+            # Near a band's ends there are rows of which none are meant.
+            with b.if_then(b.icmp_unsigned("!=", b.bitcast(adds, lanes_type), lanes_type(0)), likely=True):
+                v.scatter(b.fadd(v.gather(places, adds), x), places, adds)
 
         with each(v, zero, whole, v.lanes) as i:
             block(i, None)

@@ -22,7 +22,7 @@ HEAD = 64
 ELSEWHERE = 1  # the word of scratch that says whether an index lies outside its window
 WIDE_BYTES = 1 << 20  # of a plane, or a part of it, that is summed in scratch before it is narrowed
 GROUP_ELEMENTS = 1 << 12  # of planes that are cleared at once, and are still in L1 when they are added to
-SAMPLES = 16  # indices that are looked at before windows of 2x2 are tried
+SAMPLES = 32  # indices that are looked at before windows are guessed
 
 PLAN = Plan(
     "clear scatter finish blocks block channels stored item plane outputs parts part last lined wide choose "
