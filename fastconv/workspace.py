@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import threading
 from collections.abc import Callable
 
@@ -51,6 +52,7 @@ class Lease:
             give(self._block)
 
 
+_size = operator.attrgetter("size")
 _idle: list[Block] = []
 _lock = threading.RLock()  # a lease may end at any allocation, so also while its own thread is in here
 
@@ -69,9 +71,14 @@ def _leased(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 def take(size: int) -> Block:
     """A block of at least `size` bytes, for the caller alone until it is given back."""
     with _lock:
+        if _idle:
+            block = _idle.pop()  # what was given back last: in most loops the right one
+            if block.size == size:
+                return block
+            _idle.append(block)
         # Of equal ones that which was given back last: it still lies in the caches.
         fitting = [block for block in reversed(_idle) if size <= block.size <= max(4 * size, 1 << 16)]
-        for block in sorted(fitting, key=lambda b: b.size):
+        for block in sorted(fitting, key=_size):
             if block in _idle:  # a lease that ended just now may have pushed it out
                 _idle.remove(block)
                 return block
@@ -82,7 +89,7 @@ def give(block: Block) -> None:
     """Return a block; when too much lies idle, those that have lain longest go."""
     with _lock:
         _idle.append(block)
-        while _idle and sum(b.size for b in _idle) > KEPT_BYTES:
+        while _idle and sum(map(_size, _idle)) > KEPT_BYTES:
             _idle.pop(0)
 
 

@@ -156,8 +156,10 @@ class Scatter:
         parts = -(-problem.plane // part)
         group = max(1, min(block, GROUP_ELEMENTS // part)) if parts == 1 else 1
         d, h, w = problem.axes
-        # The windows are not known, but may be guessed; indices tell whether that was right.
+        # The windows are not known, but may be guessed; indices tell whether that was right. Rows of less than half a
+        # vector are scattered faster.
         choose = not last and parts == 1 and (d.size, d.out, h.size // h.out, w.size // w.out) == (1, 1, 2, 2)
+        choose = choose and 2 * w.out > target.lanes(item)
 
         def kernel(op: str, there: bool = True, kind: str = dtypes(problem)[0], *words: str) -> int:
             return microkernel("_".join([op, kind, target.isa, *words])).address if there else 0
