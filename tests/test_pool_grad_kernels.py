@@ -12,7 +12,7 @@ from test_pool_kernels import needs_guard, some, word_of
 
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.names import parse
-from fastconv.microkernels.pool import AT_ONCE
+from fastconv.microkernels.poolscatter import AT_ONCE
 
 if sys.platform.startswith("linux"):
     from guard import guarded

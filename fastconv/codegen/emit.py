@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastconv.codegen.vector import I64, integer
 from fastconv.job import SMALL_SCRATCH
 
-COUNTER, FRAME_WORDS = 16, 48  # room for two counters, each on two cache lines of its own
+COUNTER, MOST_SHARES = 16, 64  # a counter has two cache lines of its own; of workers beyond these, several share
+FRAME_WORDS = COUNTER * (2 + MOST_SHARES)
 Emitter = Callable[[ir.IRBuilder, str, list[ir.Value]], None]
 _emitters: dict[str, Emitter] = {}
 
@@ -101,8 +101,7 @@ def frame(typingctx, x, w, bias, residual, y):
     """
 
     def generate(context, builder, signature, values):
-        memory = cgutils.alloca_once(builder, ir.ArrayType(I64, FRAME_WORDS))
-        memory.align = 128
+        memory = _on_stack(builder, ir.ArrayType(I64, FRAME_WORDS))
         words = builder.bitcast(memory, I64.as_pointer())
         for i, value in enumerate(values):
             builder.store(value, builder.gep(words, [integer(i)]))
@@ -116,10 +115,17 @@ def scratchpad(typingctx):
     """The address of SMALL_SCRATCH bytes on the stack of the calling function."""
 
     def generate(context, builder, signature, values):
-        # `cgutils.alloca_once` would store a zero into each byte, which takes LLVM half a minute to compile.
-        with builder.goto_entry_block():
-            memory = builder.alloca(ir.ArrayType(ir.IntType(8), SMALL_SCRATCH))
-        memory.align = 128
-        return builder.ptrtoint(memory, I64)
+        return builder.ptrtoint(_on_stack(builder, ir.ArrayType(ir.IntType(8), SMALL_SCRATCH)), I64)
 
     return types.intp(), generate
+
+
+def _on_stack(builder: ir.IRBuilder, kind: ir.Type) -> ir.Value:
+    """Memory of the calling function, which begins on two cache lines.
+
+    `cgutils.alloca_once` would store a zero into each byte, which takes LLVM half a minute to compile.
+    """
+    with builder.goto_entry_block():
+        memory = builder.alloca(kind)
+    memory.align = 128
+    return memory

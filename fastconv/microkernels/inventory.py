@@ -23,6 +23,7 @@ from fastconv.microkernels import (  # noqa: F401  each registers its emitter
     poolnames,
     poolparts,
     poolpass,
+    poolscatter,
     regroup,
     scatter,
     stencil,

@@ -1,7 +1,7 @@
 """The gradient of a max pool, channels last: bands of rows of dx, each from the outputs near it.
 
-The windows are not known. They are taken to lie near where the sizes say, or as far from there as some in the middle do,
-and every index is looked at: if one does not lie there, a flag is left, and the job after this one, which assumes
+The windows are not known. They are taken to lie near where the sizes say, or as far from there as some in the middle
+do, and every index is looked at: if one does not lie there, a flag is left, and the job after this one, which assumes
 nothing, does all again. Blocks of channels instead of bands took twice as long: threads that write to every other 128
 bytes wait for each other's lines. Rows of a signal are its elements, and those of a volume its slices.
 """
