@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import threading
 from collections.abc import Callable
 
@@ -41,16 +42,17 @@ class Lease:
 
     __slots__ = ("__array_interface__", "_block")
 
-    def __init__(self, size: int):
-        self._block = take(size)
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype):
+        self._block = take(math.prod(shape) * dtype.itemsize)
         place = (self._block.address, False)
-        self.__array_interface__ = {"version": 3, "typestr": "|u1", "shape": (size,), "data": place}
+        self.__array_interface__ = {"version": 3, "typestr": dtype.str, "shape": shape, "data": place}
 
     def __del__(self):
         if give is not None and hasattr(self, "_block"):  # neither at the interpreter's end nor without memory
             give(self._block)
 
 
+_size = operator.attrgetter("size")
 _idle: list[Block] = []
 _lock = threading.RLock()  # a lease may end at any allocation, so also while its own thread is in here
 
@@ -62,14 +64,21 @@ def allocator(shape: tuple[int, ...], dtype: np.dtype) -> Callable[..., np.ndarr
 
 def _leased(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """A new array with any content, of reused memory."""
-    return np.asarray(Lease(math.prod(shape) * dtype.itemsize)).view(dtype).reshape(shape)
+    array = np.asarray(Lease(shape, dtype))
+    return array if array.dtype == dtype else array.view(dtype)  # a type that NumPy does not know by its code
 
 
 def take(size: int) -> Block:
     """A block of at least `size` bytes, for the caller alone until it is given back."""
     with _lock:
-        fitting = [block for block in _idle if size <= block.size <= max(4 * size, 1 << 16)]
-        for block in sorted(fitting, key=lambda b: b.size):
+        if _idle:
+            block = _idle.pop()  # what was given back last: in most loops the right one
+            if block.size == size:
+                return block
+            _idle.append(block)
+        # Of equal ones that which was given back last: it still lies in the caches.
+        fitting = [block for block in reversed(_idle) if size <= block.size <= max(4 * size, 1 << 16)]
+        for block in sorted(fitting, key=_size):
             if block in _idle:  # a lease that ended just now may have pushed it out
                 _idle.remove(block)
                 return block
@@ -80,7 +89,7 @@ def give(block: Block) -> None:
     """Return a block; when too much lies idle, those that have lain longest go."""
     with _lock:
         _idle.append(block)
-        while _idle and sum(b.size for b in _idle) > KEPT_BYTES:
+        while _idle and sum(map(_size, _idle)) > KEPT_BYTES:
             _idle.pop(0)
 
 

@@ -64,12 +64,12 @@ def call_nine(plan, call, scratch, task):
                            peek(plan, 7), peek(plan, 8), peek(plan, 9)))  # fmt: skip
 
 
-@native("call_the_thirteen", 4)
-def call_thirteen(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:14]."""
+@native("call_the_fourteen", 4)
+def call_fourteen(plan, call, scratch, task):
+    """Call the kernel at plan[0] with the operands plan[1:15]."""
     invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
                            peek(plan, 7), peek(plan, 8), peek(plan, 9), peek(plan, 10), peek(plan, 11),
-                           peek(plan, 12), peek(plan, 13)))  # fmt: skip
+                           peek(plan, 12), peek(plan, 13), peek(plan, 14)))  # fmt: skip
 
 
 @native("call_the_four", 4)
@@ -79,7 +79,7 @@ def call_four(plan, call, scratch, task):
 
 
 CALLS.update({4: call_four, 5: call_five, 6: call_six, 7: call_seven, 8: call_eight, 9: call_nine, 12: call_twelve,
-              13: call_thirteen, 18: call_eighteen})  # fmt: skip
+              14: call_fourteen, 18: call_eighteen})  # fmt: skip
 
 
 class Model:

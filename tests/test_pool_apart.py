@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pools
 import pytest
-from arrays import DTYPES
+from arrays import DTYPES, rounded
 
 import fastconv as fc
 
@@ -79,6 +79,36 @@ def test_indices_outside_their_windows_are_added_up(rng, shape, kernel, layout):
             there[at] = wrong
             with pytest.raises(ValueError, match="indices must be in"):
                 maximum_gradient(dy, there, shape, layout)
+
+
+MAXIMA = [
+    ((2, 40, 70), 31, 1, 15), ((1, 5, 301), 3, 2, 1), ((1, 3, 9, 1), (5, 1), 1, (2, 0)), ((1, 40, 60, 50), 31, 1, 15),
+    ((2, 5, 61, 33), 13, 3, 6), ((1, 4, 1, 90), (1, 3), (1, 2), (0, 1)), ((2, 20, 9, 20, 11), 3, 1, 1),
+    ((1, 5, 12, 8, 7), 2, 2, 0), ((1, 3, 2, 30, 9), (1, 9, 9), 1, (0, 4, 4)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", ["channels_first", "channels_last"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape, kernel, stride, pads", MAXIMA, ids=str)
+def test_maximum_of_any_window(rng, shape, kernel, stride, pads, dtype, layout):
+    """Signals, images and volumes; windows whose maxima lie far from their outputs; indices that belong elsewhere."""
+    dims, last = len(shape) - 2, layout == "channels_last"
+    _, indices = getattr(fc, f"max_pool{dims}d")(
+        rng.standard_normal(shape).astype(DTYPES[dtype]), kernel, stride, pads, return_indices=True
+    )
+    dy = values(rng, indices.shape, dtype)
+    backward = getattr(fc, f"max_pool{dims}d_backward")
+    for stray in (0, 3):
+        indices.reshape(-1)[rng.integers(0, indices.size, stray)] = rng.integers(-1, np.prod(shape[2:]), stray)
+        expected = pools.max_gradient(dy, indices, shape[2:])
+        arrays = [np.ascontiguousarray(np.moveaxis(a, 1, -1)) if last else a for a in (dy, indices)]
+        x_shape = (shape[0], *shape[2:], shape[1]) if last else shape
+        for count in (1, 2, 3):
+            with fc.num_threads(count):
+                dx = backward(*arrays, x_shape, layout=layout)
+            found = np.moveaxis(dx, -1, 1) if last else dx
+            np.testing.assert_array_equal(found.astype(np.float64), rounded(expected, dy.dtype).astype(np.float64))
 
 
 def test_zeros_have_one_sign(rng):

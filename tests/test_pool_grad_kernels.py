@@ -12,6 +12,7 @@ from test_pool_kernels import needs_guard, some, word_of
 
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.names import parse
+from fastconv.microkernels.poolscatter import AT_ONCE
 
 if sys.platform.startswith("linux"):
     from guard import guarded
@@ -69,7 +70,7 @@ def test_poolscatter(rng, name):
     index[index < low] = -1
     index[:, n:] = 99  # which are not looked at
     y = np.ones((count, n + 1), model.held)
-    places = first, count, y, y.strides[0], item, low, span, wrong
+    places = first, count, y, y.strides[0], item, 0, low, span, wrong
     call(microkernel(name), x, index, cells, n, channels, *places)
     expected = np.ones((count, n + 1))
     for (cell, i), place in np.ndenumerate(index[:, :n] - first):
@@ -79,6 +80,34 @@ def test_poolscatter(rng, name):
     assert not wrong[0]
     for bad in (-2, 0, low - 1, low + span, 2**40):
         call(microkernel(name), x, np.full(1, bad), 1, 1, 1, *places)
+        assert wrong[0]
+        wrong[0] = 0
+
+
+@needs_guard
+@pytest.mark.parametrize("name", [name for name in some("poolscatter") if not parse(name).variants])
+@pytest.mark.parametrize("n", [1, AT_ONCE - 1, AT_ONCE, 3 * AT_ONCE + 2])
+def test_poolscatter_planes(rng, name, n):
+    """Several planes, a cell each: elements of one place are added in their order, and a bad index is met anywhere."""
+    model = Model(name, rng)
+    cells, first, count, span, wrong = 3, 2, 4, 7, np.zeros(1, np.int64)
+    x = guarded(model.draw(cells, n, kind=model.stored), True)
+    index = rng.integers(first, first + count, (cells, n))
+    index[1] = rng.integers(-1, span, n)  # others' positions, and none
+    index = guarded(index, True)
+    y = guarded(np.full((cells, count), 1e4, model.held), True)
+    places = first, count, y, y.itemsize, 0, y.strides[0], 0, span, wrong
+    call(microkernel(name), x, index, cells, n, n, *places)
+    expected = np.full(y.shape, 1e4, model.held)
+    for (cell, i), place in np.ndenumerate(index - first):
+        if 0 <= place < count:
+            expected[cell, place] += model.held.type(x[cell, i])
+    np.testing.assert_array_equal(y, expected)
+    assert not wrong[0]
+    for at in np.ndindex(index.shape):
+        there = index.copy()
+        there[at] = span
+        call(microkernel(name), x, there, cells, n, n, *places)
         assert wrong[0]
         wrong[0] = 0
 

@@ -8,11 +8,15 @@ import textwrap
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fastconv as fc
 from fastconv import threads
 from fastconv.call import Calls
+from fastconv.codegen.emit import peek, poke
+from fastconv.codegen.jit import native
+from fastconv.job import Job
 
 ROOT = Path(fc.__file__).parent.parent
 LAYERS = ["omp", "workqueue"]
@@ -62,6 +66,23 @@ def test_sixteen_python_threads(layer):
         """,
         layer,
     )
+
+
+@native("count_task", 4)
+def count_task(plan, call, scratch, task):
+    """How often each task has run."""
+    poke(plan, task, peek(plan, task) + 1)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_every_task_runs_once(count):
+    """Also where there are fewer tasks than workers, or shares are unlike."""
+    for tasks in (*range(1, 10), 63, 64, 1000):
+        seen = np.zeros(tasks, np.int64)
+        with fc.num_threads(count):
+            for _ in range(5):
+                threads.run(Job(count_task.address, seen, tasks, 0, 10**9))
+        assert (seen == 5).all()
 
 
 def test_prepared_calls_are_remembered_from_many_threads():

@@ -56,6 +56,17 @@ def test_memory_that_nobody_sees_is_reused():
     assert layer(2)(X).ctypes.data == place
 
 
+def test_of_equal_blocks_that_given_back_last_comes_first():
+    """It still lies in the caches; also where a block of another size was given back after it."""
+    first, second, other = (workspace.take(size << 20) for size in (3, 3, 1))
+    workspace.give(first)
+    workspace.give(second)
+    assert workspace.take(3 << 20) is second
+    workspace.give(second)
+    workspace.give(other)
+    assert workspace.take(3 << 20) is second
+
+
 def test_idle_memory_is_bounded():
     held = [workspace._leased((size << 20,), np.dtype(np.uint8)) for size in (1, 7, 30, 60, 50, 140)]
     assert len({a.ctypes.data for a in held}) == len(held)

@@ -63,7 +63,7 @@ poolpass_<dtype>_<isa>_<load>_<op>_<finish>...    those inside x, in one pass (`
 poolglide_<dtype>_<isa>_<load>_<op>_keep            many rows at the cost of three (`poolglide`)
 poolspread_, poolscatter_, poolzero_, poolchoose_, poolselect_<dtype>_<isa>, poolscatter_<dtype>_<isa>_apart,
     poolapart_<dtype>_<isa>_<finish>_<times>
-    moves of their gradients (`pool`, `poolapart`)
+    moves of their gradients (`pool`, `poolapart`, `poolscatter`)
 fmapeak_<dtype>_<isa>                              multiply-adds in registers, the yardstick
 
 Alignment: packed panels start on 64 bytes; every other operand needs no more than one element's alignment.

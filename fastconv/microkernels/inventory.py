@@ -23,6 +23,7 @@ from fastconv.microkernels import (  # noqa: F401  each registers its emitter
     poolnames,
     poolparts,
     poolpass,
+    poolscatter,
     regroup,
     scatter,
     stencil,
@@ -82,13 +83,6 @@ def _ten(name):
         emit(name, (a, b, c, d, e, f, g, h, i, j))
 
     return native(name, 10)(kernel)
-
-
-def _thirteen(name):
-    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m):  # noqa: E741
-        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m))
-
-    return native(name, 13)(kernel)
 
 
 def _fourteen(name):
@@ -172,7 +166,7 @@ OPERANDS = {
     "poolchoose": _seven,
     "poolglide": _ten,
     "poolspread": _seven,
-    "poolscatter": _thirteen,
+    "poolscatter": _fourteen,
     "poolzero": _four,
     "poolselect": _nine,
     "poolspans": _eighteen,

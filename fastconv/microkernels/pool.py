@@ -3,8 +3,6 @@
 pooltaps    dst[i, :] = finish( over f < fixed, v in begins[i]..begins[i+1] of load(src[fixed[f] + varying[v] + :]) )
 poolrow     dst[i, j] = finish( over v in begins[i]..begins[i+1], s < taps of src[varying[v] + j * stride + s * step] )
 poolspread  dst[i, j * step] = src[i, j]
-poolscatter dst[index[i]] += src[i]
-poolzero    dst[i, :] = 0
 
 A name's variants say what becomes of an element, of two, and of the result: pooltaps_f32_avx512_square_sum_keep.
 
@@ -18,7 +16,6 @@ finish  keep: to scratch, in the computing type       round: to the stored type
 held    src is scratch, in the computing type
 indices, far   positions beside the maxima, the first of equals; 32 bits in scratch, or 64
 across  lanes are positions side by side
-apart   no two elements of a cell are added to one place, so that whole vectors are
 s1..s4, any    the stride of a row     t1..t3  so many taps along it, unrolled
 
 Tables hold pairs of 64-bit integers for each tap: its byte offset, and its index: a position in the plane, or the
@@ -31,9 +28,9 @@ from __future__ import annotations
 from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
-from fastconv.codegen.vector import ELEMENT, I32, I64, SIZE, Vectors, integer
+from fastconv.codegen.vector import I32, SIZE, Vectors, integer
 from fastconv.microkernels.names import parse
-from fastconv.microkernels.pack import Source, each, widen
+from fastconv.microkernels.pack import Source, each
 from fastconv.microkernels.reducer import Reducer
 
 STRIDES = ("s1", "s2", "s3", "s4", "any")
@@ -236,10 +233,16 @@ def poolrow(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             ahead = b.mul(j, integer(r.width))
             there = v.offset(beside, ahead)
             result = r.finished(value, rows, exponents, lambda there=there, mask=mask: stored_beside(r, there, mask))
-            r.store(result, v.offset(line, ahead), mask)
-            if r.indexed:
-                to = v.offset(v.pointer(index_dst), b.add(b.mul(i, index_pitch), b.mul(j, integer(8))))
-                r.store_index(index[0], to, mask)
+            to, index_to = v.offset(line, ahead), v.offset(v.pointer(index_dst), b.mul(i, index_pitch))
+            index_to = v.offset(index_to, b.mul(j, integer(8)))
+            # Whole vectors without a mask: masked stores that cross a cache line take twice as long as others.
+            whole = v.first_lanes(integer(v.lanes))
+            with b.if_else(b.icmp_signed(">=", left, integer(v.lanes)), likely=True) as branches:
+                for branch, lanes in zip(branches, (whole, mask), strict=True):
+                    with branch:
+                        r.store(result, to, lanes)
+                        if r.indexed:
+                            r.store_index(index[0], index_to, lanes)
 
 
 def _scaled(b, offset, size: int, other: int):
@@ -282,92 +285,3 @@ def poolspread(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         with each(v, zero, n, 1) as j:
             place = b.bitcast(v.offset(to, b.mul(j, step)), v.scalar.as_pointer())
             b.store(v.load_scalar(v.offset(at, b.mul(j, integer(v.size)))), place, align=v.size)
-
-
-@emitter("poolscatter")
-def poolscatter(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
-    """Arguments: src, index, cells, n, channels (elements from a cell to the next), first, count, dst, pitch (bytes
-    from a position to the next), step (bytes from an element's dst to the next one's), low, span (of the positions that
-    there may be), wrong (a flag for others; -1 is a window that had no element).
-
-    Positions in [first, first + count) are added to; dst is where the first of them lies."""
-    spec = parse(name)
-    v = Vectors(b, spec.dtype, spec.lanes)
-    if "apart" in spec.variants:
-        _scatter_apart(b, v, spec.source, *args)
-        return
-    src, index, cells, n, channels, first, count, dst, pitch, step, low, span, wrong = args
-    with each(v, integer(0), cells, 1) as cell, each(v, integer(0), n, 1) as i:
-        element = b.add(b.mul(cell, channels), i)
-        position = v.load_integer(v.offset(v.pointer(index), b.mul(element, integer(8))))
-        inside = b.sub(position, first)
-        with b.if_else(b.icmp_unsigned("<", inside, count), likely=True) as (adds, other):
-            with adds:
-                at = v.offset(v.pointer(src), b.mul(element, integer(SIZE[spec.source])))
-                x = widen(v, Vectors(b, spec.source, 1).load_scalar(at), spec.source)
-                place = v.offset(v.pointer(dst), b.add(b.mul(inside, pitch), b.mul(i, step)))
-                typed = b.bitcast(place, ELEMENT[spec.dtype].as_pointer())
-                b.store(b.fadd(b.load(typed, align=v.size), x), typed, align=v.size)
-            with other:
-                outside = b.icmp_unsigned(">=", b.sub(position, low), span)
-                outside = b.and_(outside, b.icmp_signed("!=", position, integer(-1)))
-                with b.if_then(outside, likely=False):
-                    b.store(integer(1), b.bitcast(v.pointer(wrong), I64.as_pointer()), align=8)
-
-
-def _scatter_apart(b, v, source, src, index, cells, n, channels, first, count, dst, pitch, step, low, span, wrong):
-    """Whole vectors of a cell at once."""
-    stored, number, zero = Vectors(b, source, v.lanes), Vectors(b, "i64", v.lanes), integer(0)
-    start, end, lowest, reach = map(number.broadcast, (first, count, low, span))
-    pitches, lanes = number.broadcast(pitch), ir.Constant(number.type, list(range(v.lanes)))
-    steps = b.mul(number.broadcast(step), lanes)
-    nowhere = number.constant(-1)
-    astray = b.alloca(number.mask_type)
-    b.store(ir.Constant(number.mask_type, [0] * v.lanes), astray)
-    whole = b.sub(n, b.srem(n, integer(v.lanes)))
-    left = v.opaque(b.sub(n, whole))
-    with each(v, zero, cells, 1) as cell:
-
-        def block(i, mask, cell=cell):
-            """A vector of elements."""
-            element = b.add(b.mul(cell, channels), i)
-            index_at = v.offset(v.pointer(index), b.mul(element, integer(8)))
-            at = v.offset(v.pointer(src), b.mul(element, integer(stored.size)))
-            position = number.load(index_at) if mask is None else number.load_masked(index_at, mask)
-            x = widen(v, stored.load(at) if mask is None else stored.load_masked(at, mask), source)
-            inside = b.sub(position, start)
-            adds = b.icmp_unsigned("<", inside, end)
-            outside = b.icmp_unsigned(">=", b.sub(position, lowest), reach)
-            outside = b.and_(outside, b.icmp_signed("!=", position, nowhere))
-            if mask is not None:
-                adds, outside = b.and_(adds, mask), b.and_(outside, mask)
-            b.store(b.or_(b.load(astray), outside), astray)
-            places = b.add(number.broadcast(b.add(dst, b.mul(i, step))), steps)
-            places = b.add(places, b.mul(inside, pitches))
-            v.scatter(b.fadd(v.gather(places, adds), x), places, adds)
-
-        with each(v, zero, whole, v.lanes) as i:
-            block(i, None)
-        with b.if_then(b.icmp_signed(">", left, zero)):
-            block(whole, v.first_lanes(left))
-    bits = b.bitcast(b.load(astray), ir.IntType(v.lanes))
-    with b.if_then(b.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0)), likely=False):
-        b.store(integer(1), b.bitcast(v.pointer(wrong), I64.as_pointer()), align=8)
-
-
-@emitter("poolzero")
-def poolzero(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
-    """Arguments: dst, cells, pitch (bytes from a cell to the next), n."""
-    spec = parse(name)
-    v = Vectors(b, spec.source, spec.lanes)
-    dst, cells, pitch, n = args
-    zero = integer(0)
-    whole = b.sub(n, b.srem(n, integer(v.lanes)))
-    left = v.opaque(b.sub(n, whole))
-    mask, some = v.first_lanes(left), b.icmp_signed(">", left, zero)
-    with each(v, zero, cells, 1) as i:
-        line = v.offset(v.pointer(dst), b.mul(i, pitch))
-        with each(v, zero, whole, v.lanes) as j:
-            v.store(v.zero(), v.offset(line, b.mul(j, integer(v.size))))
-        with b.if_then(some):
-            v.store_masked(v.zero(), v.offset(line, b.mul(whole, integer(v.size))), mask)

@@ -272,14 +272,20 @@ def poolfill(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     v = r.v
     src, lines, n, dst, factors = args
     zero, pair = integer(0), _pair_of(v, factors)
-    source = Source(Vectors(b, v.dtype, 1), r.stored)
+    source, out = Source(Vectors(b, v.dtype, 1), r.stored), Vectors(b, r.stored, v.lanes)
+    whole = b.sub(n, b.srem(n, integer(v.lanes)))
+    left = v.opaque(b.sub(n, whole))
+    mask, some = v.first_lanes(left), b.icmp_signed(">", left, zero)
     with each(v, zero, lines, 1) as i:
         x = source.narrow.load_scalar(v.offset(v.pointer(src), b.mul(i, integer(SIZE[r.stored]))))
         value = v.broadcast(widen(v, x, r.stored))
-        value = r.finished(value, lambda: pair, None, None)
+        stored = narrow(v, r.finished(value, lambda: pair, None, None), r.stored)
         line = v.offset(v.pointer(dst), b.mul(b.mul(i, n), integer(r.width)))
-        with each(v, zero, n, v.lanes) as j:
-            r.store(value, v.offset(line, b.mul(j, integer(r.width))), v.first_lanes(b.sub(n, j)))
+        # A mask only where there must be one: masked stores that cross a cache line take twice as long as others.
+        with each(v, zero, whole, v.lanes) as j:
+            out.store(stored, v.offset(line, b.mul(j, integer(r.width))))
+        with b.if_then(some):
+            out.store_masked(stored, v.offset(line, b.mul(whole, integer(r.width))), mask)
 
 
 @emitter("poolrepeat")

@@ -174,7 +174,8 @@ def global_lp_pool_backward(
 
 def _check_ones(grad_output: np.ndarray, layout: str) -> None:
     """A global pool's result has one element a plane."""
-    if any(size != 1 for size in _plane(grad_output, layout)):
+    plane = _plane(grad_output, layout)
+    if plane.count(1) != len(plane):
         raise ValueError(
             f"grad_output must have spatial axes of 1, as a global pool's result, got shape {grad_output.shape}"
         )

@@ -1,8 +1,9 @@
 """The gradient of a max pool, channels last: bands of rows of dx, each from the outputs near it.
 
-The windows are not known. They are taken to lie near where the sizes say, and every index is looked at: if one does not
-lie there, a flag is left, and the job after this one, which assumes nothing, does all again. Blocks of channels instead
-of bands took twice as long: threads that write to every other 128 bytes wait for each other's lines.
+The windows are not known. They are taken to lie near where the sizes say, or as far from there as some in the middle
+do, and every index is looked at: if one does not lie there, a flag is left, and the job after this one, which assumes
+nothing, does all again. Blocks of channels instead of bands took twice as long: threads that write to every other 128
+bytes wait for each other's lines. Rows of a signal are its elements, and those of a volume its slices.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from fastconv.cost import pool_bands_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.problem.pool import PoolProblem, PoolSteps
+from fastconv.problem.pool_axes import Axis
 from fastconv.target import Target
 
 X, W, BIAS, RESIDUAL, Y = range(5)
@@ -40,6 +42,21 @@ def side_by_side(plan, index):
         if inside != 0 and inside != 1 and inside != width and inside != width + 1:
             return False
     return True
+
+
+@helper
+def reach(plan, index):
+    """From where to where maxima lie, in rows from an output's number times the stride."""
+    width, height, stride, row = peek(plan, WIDTH), peek(plan, HEIGHT), peek(plan, STRIDE), peek(plan, ROW_COUNT) // 2
+    low, high = -stride, 2 * stride
+    for i in range(min(SAMPLES, peek(plan, COLUMNS) * peek(plan, CHANNELS))):
+        position = peek(index + peek(plan, SAMPLE) * 8, i)
+        if position >= 0:
+            low, high = min(low, position // width - row * stride), max(high, position // width - row * stride)
+    if low < -stride or high > 2 * stride:  # large windows, of which none of these may be at the end
+        margin = (high - low) // 4 + 1
+        low, high = low - margin, high + margin
+    return max(low, -height), min(high, height)
 
 
 @native("pool_bands", 4)
@@ -71,16 +88,17 @@ def pool_bands(plan, call, scratch, task):
             )
         return
     invoke(peek(plan, CLEAR), (to, 1, 0, (end - top) * width * channels))
-    # Windows are looked for from a stride before their place to one behind it; the last band has all that are left.
-    stop = rows if end == height else min(rows, -(-end // stride) + 1)
-    for row in range(max(0, (top - 2 * stride) // stride), stop):
+    least, most = reach(plan, index)
+    # The last band has all that are left.
+    stop = rows if end == height else min(rows, (end - 1 - least) // stride + 1)
+    for row in range(max(0, (top - most) // stride), stop):
         at = source + row * columns * channels
-        low, high = min(height, max(0, (row - 1) * stride)), min(height, (row + 2) * stride + 1)
+        low, high = min(height, max(0, row * stride + least)), min(height, row * stride + most + 1)
         invoke(
             peek(plan, SCATTER),
             (
                 peek(call, X) + at * item, peek(call, W) + at * 8, columns, channels, channels, top * width,
-                (end - top) * width, to, pixel, item, low * width, (high - low) * width, elsewhere,
+                (end - top) * width, to, pixel, item, 0, low * width, (high - low) * width, elsewhere,
             ),
         )  # fmt: skip
 
@@ -91,18 +109,20 @@ class Bands:
     name = "bands"
 
     def supports(self, problem: PoolProblem, x: PoolSteps, target: Target) -> str | None:
-        d, h, w = problem.axes
         if problem.layout != LAST:
             return "channels first"
         if dtypes(problem)[1].itemsize != problem.itemsize:
             return f"{problem.dtype} is summed in float32"
-        return None if d.size == 1 and h.size > 1 and w.size > 1 else "not an image of some rows"
+        return None if problem.plane > 1 else "a single pixel"
 
     def cost(self, problem: PoolProblem, x: PoolSteps, target: Target, packed: bool) -> float:
         return pool_bands_cycles(problem)
 
     def build(self, problem: PoolProblem, x: PoolSteps, target: Target, threads: int, packed: bool) -> Execution:
-        _, h, w = problem.axes
+        d, h, w = problem.axes
+        select = (d.size, h.size // h.out, w.size // w.out) == (1, 2, 2)
+        if d.size > 1 or h.size == 1:
+            h, w = (d, Axis(h.size * w.size, h.out * w.out)) if d.size > 1 else (w, h)
         stride = max(1, round(h.size / h.out))
         # A band for each thread, or as many as fit into L2: outputs near a band's ends are looked at for two.
         shares, line = -(-threads // max(1, problem.n)), w.size * problem.c
@@ -111,7 +131,6 @@ class Bands:
         band = max(-(-h.size // bands), 4 * stride, -(-TASK_ELEMENTS // line))
         band += band % 2  # whole windows of 2x2
         bands = -(-h.size // band)
-        select = (h.size // h.out, w.size // w.out) == (2, 2)
         name = "_".join(["{}", dtypes(problem)[0], target.isa])
         plan = PLAN.array(
             clear=microkernel(name.format("poolzero")).address, scatter=scatter_kernel(problem, target),

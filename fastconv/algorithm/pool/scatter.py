@@ -21,15 +21,16 @@ X, W, BIAS, RESIDUAL, Y = range(5)
 HEAD = 64
 ELSEWHERE = 1  # the word of scratch that says whether an index lies outside its window
 WIDE_BYTES = 1 << 20  # of a plane, or a part of it, that is summed in scratch before it is narrowed
-SAMPLES = 16  # indices that are looked at before windows of 2x2 are tried
+GROUP_ELEMENTS = 1 << 12  # of planes that are cleared at once, and are still in L1 when they are added to
+SAMPLES = 32  # indices that are looked at before windows are guessed
 
 PLAN = Plan(
     "clear scatter finish blocks block channels stored item plane outputs parts part last lined wide choose "
-    "clear_stored rows width columns"
+    "clear_stored rows width columns group"
 )
 (
     CLEAR, SCATTER, FINISH, BLOCKS, BLOCK, CHANNELS, STORED, ITEM, PLANE, OUTPUTS, PARTS, PART, AT_LAST, LINED, WIDE,
-    CHOOSE, CLEAR_STORED, ROWS, WIDTH, COLUMNS,
+    CHOOSE, CLEAR_STORED, ROWS, WIDTH, COLUMNS, GROUP,
 ) = range(len(PLAN.fields))  # fmt: skip
 
 
@@ -71,40 +72,51 @@ def pool_scatter(plan, call, scratch, task):
     some = (block + 1) * peek(plan, BLOCK) + lead - c0 if block + 1 < peek(plan, BLOCKS) else channels - c0
     first = part * peek(plan, PART)
     count = min(peek(plan, PART), plane - first)
-    outputs, last, choose = peek(plan, OUTPUTS), peek(plan, AT_LAST), False
-    # Channels last: elements of a pixel lie side by side. Channels first: planes do, and one is done after another.
-    for p in range(1 if last != 0 else some):
-        if last != 0:
-            source = n * outputs * channels + c0
-            to = peek(call, Y) + ((n * plane + first) * channels + c0) * stored
-            cells, width, pitch, outs, run, step = count, some, channels * stored, outputs, some, item
-            position = channels * item
+    outputs, last, size = peek(plan, OUTPUTS), peek(plan, AT_LAST), item if peek(plan, WIDE) != 0 else stored
+    # Channels last: elements of a pixel lie side by side. Channels first: planes do, and a few are done at a time.
+    if last != 0:
+        source = n * outputs * channels + c0
+        to = peek(call, Y) + ((n * plane + first) * channels + c0) * stored
+        width = some if peek(plan, WIDE) != 0 else channels
+        sums = scratch + HEAD if peek(plan, WIDE) != 0 else to
+        if some == width:
+            invoke(peek(plan, CLEAR), (sums, 1, 0, count * width))
         else:
-            source = (n * channels + c0 + p) * outputs
-            to = peek(call, Y) + ((n * channels + c0 + p) * plane + first) * stored
-            cells, width, pitch, outs, run, step, position = 1, count, count * stored, 1, outputs, 0, item
-        if p == 0:  # of the first plane only: what lies in the middle of one is far
-            choose = peek(plan, CHOOSE) != 0 and side_by_side(plan, peek(call, W) + source * 8)
-        if choose and chosen(plan, call, scratch, source, to):
-            continue
-        sums, sums_pitch = to, pitch
-        if peek(plan, WIDE) != 0:
-            sums, sums_pitch = scratch + HEAD, width * item
-            position = sums_pitch if last != 0 else item
-        if last != 0 and some == channels:
-            invoke(peek(plan, CLEAR), (sums, 1, 0, cells * width))
-        else:
-            invoke(peek(plan, CLEAR), (sums, cells, sums_pitch, width))
+            invoke(peek(plan, CLEAR), (sums, count, width * size, some))
         invoke(
             peek(plan, SCATTER),
             (
-                peek(call, X) + source * stored, peek(call, W) + source * 8, outs, run, channels, first, count, sums,
-                position, step, 0, plane, peek(call, RESIDUAL),
+                peek(call, X) + source * stored, peek(call, W) + source * 8, outputs, some, channels, first, count,
+                sums, width * size, size, 0, 0, plane, peek(call, RESIDUAL),
             ),
         )  # fmt: skip
         if peek(plan, WIDE) != 0:
-            for i in range(cells):
-                invoke(peek(plan, FINISH), (sums + i * sums_pitch, to + i * pitch, 0, width, 0))
+            for i in range(count):
+                invoke(peek(plan, FINISH), (sums + i * width * size, to + i * channels * stored, 0, some, 0))
+        return
+    source = (n * channels + c0) * outputs
+    to = peek(call, Y) + ((n * channels + c0) * plane + first) * stored
+    # Looked at for the first plane only: what lies in the middle of one is far.
+    choose = peek(plan, CHOOSE) != 0 and side_by_side(plan, peek(call, W) + source * 8)
+    p = 0
+    while p < some:
+        if choose and chosen(plan, call, scratch, source + p * outputs, to + p * plane * stored):
+            p += 1
+            continue
+        planes = 1 if choose else min(peek(plan, GROUP), some - p)
+        at, there = source + p * outputs, to + p * plane * stored
+        sums = scratch + HEAD if peek(plan, WIDE) != 0 else there
+        invoke(peek(plan, CLEAR), (sums, 1, 0, planes * count))
+        invoke(
+            peek(plan, SCATTER),
+            (
+                peek(call, X) + at * stored, peek(call, W) + at * 8, planes, outputs, outputs, first, count, sums,
+                size, 0, count * size, 0, plane, peek(call, RESIDUAL),
+            ),
+        )  # fmt: skip
+        if peek(plan, WIDE) != 0:
+            invoke(peek(plan, FINISH), (sums, there, 0, planes * count, 0))
+        p += planes
 
 
 def scatter_kernel(problem: PoolProblem, target: Target) -> int:
@@ -142,9 +154,12 @@ class Scatter:
         if problem.n * blocks < threads and problem.plane > 1 << 14:
             part = min(part, -(-problem.plane // threads))
         parts = -(-problem.plane // part)
+        group = max(1, min(block, GROUP_ELEMENTS // part)) if parts == 1 else 1
         d, h, w = problem.axes
-        # The windows are not known, but may be guessed; indices tell whether that was right.
+        # The windows are not known, but may be guessed; indices tell whether that was right. Rows of less than half a
+        # vector are scattered faster.
         choose = not last and parts == 1 and (d.size, d.out, h.size // h.out, w.size // w.out) == (1, 1, 2, 2)
+        choose = choose and 2 * w.out > target.lanes(item)
 
         def kernel(op: str, there: bool = True, kind: str = dtypes(problem)[0], *words: str) -> int:
             return microkernel("_".join([op, kind, target.isa, *words])).address if there else 0
@@ -155,9 +170,9 @@ class Scatter:
             stored=stored, item=item, plane=problem.plane, outputs=problem.outputs, parts=parts, part=part, last=last,
             lined=last and problem.c * stored % LINE == 0, wide=wide, choose=kernel("poolchoose", choose),
             clear_stored=kernel("poolzero"), rows=h.out,
-            width=w.size, columns=w.out,
+            width=w.size, columns=w.out, group=group,
         )  # fmt: skip
-        scratch = HEAD + part * (block + line) * item if wide and last else HEAD + part * item if wide else HEAD
+        scratch = HEAD + part * (block + line) * item if wide and last else HEAD + group * part * item if wide else HEAD
         moved = 32 * problem.n * problem.c * (problem.plane + 3 * problem.outputs)
         tasks = problem.n * blocks * parts
         return Execution([Job(pool_scatter.address, plan, tasks, scratch, moved, [])], None, 0, ())
