@@ -59,7 +59,7 @@ def dense_weights(problem: Problem, shape: Shape, target: Target) -> tuple[Job, 
         (w_.GROUP_CHANNELS, outputs), (w_.UNIT, unit), (w_.PADDED, extent * unit), (w_.TILES, tiles),
         (w_.TILE_BASE, base), (w_.TILE_LARGER, larger), (w_.SOURCE_ITEM, stored_item), (w_.ITEM, item),
         (w_.TRANSPOSE, transpose.address),
-        (w_.MOVE, microkernel(move_name("row", problem, target)).address if problem.exchanged else 0),
+        (w_.MOVE, microkernel(move_name("row", problem, target)).address if problem.borrowed else 0),
     ):  # fmt: skip
         plan[index] = value
     size = packed_bytes(problem, shape, target)
@@ -143,7 +143,7 @@ def _put_tiles(put, problem, shape, cut, target, keep):
     if shape.raw_weights:
         stored = problem.itemsize
         put(W_G=cut.outputs * length * stored, W_PRODUCT=stored, W_TILE_CHANNEL=length * stored)
-        if problem.exchanged:
+        if problem.borrowed:
             lines = np.arange(cut.chunk.products, dtype=np.int64) * cut.outputs * stored
             keep.append(lines)
             put(W_PRODUCT=cut.outputs * stored, W_TILE_CHANNEL=stored, W_LINES=lines.ctypes.data)

@@ -17,7 +17,7 @@ class Depthwise:
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
         if not problem.depthwise:
             return "a group has more than one input channel"
-        if problem.exchanged:
+        if problem.borrowed:
             return "the weights are another convolution's"
         return depthwise_channels.refuses(problem, x, target)
 

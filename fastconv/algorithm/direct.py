@@ -46,7 +46,7 @@ class Direct:
 
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
         _, _, item = names_of(problem)
-        if problem.exchanged:
+        if problem.borrowed:
             return "the weights are another convolution's"
         if item != problem.itemsize:
             return "narrow dtypes are widened while packing"

@@ -33,7 +33,7 @@ def shapes(problem: Problem, target: Target, in_place: bool, packed: bool) -> li
         if packed or packed_bytes(problem, shape, target) <= workspace.MOST_WEIGHT_BYTES:
             found.append(shape)
         raw = not (narrow and along == "pixels")
-        if problem.exchanged:
+        if problem.borrowed:
             raw = along == "channels" and not narrow and (problem.r, problem.s) == (1, 1)
         if not packed and raw:
             found.append(Shape(along, in_place, True, *tile))
@@ -66,7 +66,7 @@ class Im2col:
     name = "im2col"
 
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
-        other = problem.exchanged
+        other = problem.borrowed
         if not other:
             return None
         if (other.r, other.s) != (problem.r, problem.s):

@@ -62,7 +62,7 @@ class Matvec:
         _, _, item = names_of(problem)
         if (problem.r, problem.s, problem.h, problem.w) != (1, 1, 1, 1) or not problem.padding_zero:
             return "more than one pixel"
-        if problem.exchanged:
+        if problem.borrowed:
             return "the weights are another convolution's"
         if problem.groups > 1:
             return "groups"

@@ -22,7 +22,7 @@ class Pointwise:
         _, _, item = names_of(problem)
         if item != problem.itemsize:
             return "narrow dtypes are widened while packing"
-        if problem.exchanged and (problem.exchanged.r, problem.exchanged.s) != (1, 1):
+        if problem.borrowed and (problem.borrowed.r, problem.borrowed.s) != (1, 1):
             return "some taps of another convolution's kernels"
         if problem.layout == "channels_first" and x.w != item:
             return "x's rows are not contiguous"

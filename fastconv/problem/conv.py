@@ -55,7 +55,7 @@ class Depth:
 
 
 @dataclass(frozen=True)
-class Exchanged:
+class Borrowed:
     """Which weights (C, K / groups, r, s) of another convolution are one's own: tap `first`, then every `step`-th."""
 
     r: int
@@ -69,7 +69,7 @@ class Problem:
     """All that decides how one operator call is computed, except the values of its arrays.
 
     One-dimensional operators have height 1. Only volumes have a depth. Where images are frames of a larger result,
-    `frames` says how many planes lie between the channels of an image, and how many between images. `exchanged` weights
+    `frames` says how many planes lie between the channels of an image, and how many between images. `borrowed` weights
     are another convolution's as they lie.
     """
 
@@ -96,7 +96,7 @@ class Problem:
     pass_: str = "forward"
     depth: Depth | None = None
     frames: Pair | None = None
-    exchanged: Exchanged | None = None
+    borrowed: Borrowed | None = None
 
     @property
     def spatial(self) -> int:

@@ -1,8 +1,9 @@
 """The gradient with respect to the input: convolutions of dy, run by the algorithms of the forward pass.
 
-At stride 1 it is one convolution, with the weights' taps reversed and their channels exchanged. Larger strides have a
-convolution for each phase (`phases`), whose results are then put together; no zero is ever multiplied. Borders that
-were not zeros are folded back: their gradient is added to that of the pixels whose values they had.
+At stride 1 it is one convolution, with the weights' taps reversed and their channels exchanged: most algorithms read
+them as they lie (`borrowed`), for others they are regrouped. Larger strides have a convolution for each phase
+(`phases`), whose results are then put together; no zero is ever multiplied. Borders that were not zeros are folded
+back: their gradient is added to that of the pixels whose values they had.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from fastconv.algorithm.input_grad.merged import cheapest, cropped
 from fastconv.algorithm.input_grad.phases import Phase, as_w_lies, phases_of
 from fastconv.algorithm.input_grad.tasks import fold_job, phases_job, pieces_of, rest_job, weights_job, zeros_bias
 from fastconv.job import Job
-from fastconv.problem.conv import Exchanged, Pair, Problem
+from fastconv.problem.conv import Borrowed, Pair, Problem
 from fastconv.target import Target
 
 MOST_RESULTS = 24 << 20  # bytes of results that wait to be put together; more images, or rows, wait their turn
@@ -49,7 +50,7 @@ class InputGrad:
             if not packed:
                 # Where w is read as it lies every phase goes through all of it.
                 read = problem.r * problem.s * cost.C.pack_panel
-                as_it_lies = exchanges(best, inner, phase, x, target)
+                as_it_lies = borrows(best, inner, phase, x, target)
                 each = read if as_it_lies else len(phase.taps) * cost.C.regroup_weight
                 cycles += problem.k * (problem.c // problem.groups) * each
         if problem.stride != (1, 1):
@@ -96,7 +97,7 @@ class InputGrad:
             for top in range(0, problem.h, rows):
                 band = top, min(top + rows, problem.h)
                 parts.append(Part(n0, part.n, band, *self._convolve(part, band, x, target, count, packed)))
-        moved = {step.index for part in parts for step in part.steps if not step.exchanged}
+        moved = {step.index for part in parts for step in part.steps if not step.borrowed}
         pieces = [piece for i, piece in enumerate(pieces_of(problem, phases, places)) if i in moved]
         return Phased(problem, places, size, weights_job(problem, pieces, target) if pieces else None, rest, parts)
 
@@ -108,9 +109,9 @@ class InputGrad:
                 places.append(-1)
                 continue
             algorithm = self._best(phase.problem, x, target, packed)
-            as_it_lies = exchanges(algorithm, problem, phase, x, target)
+            as_it_lies = borrows(algorithm, problem, phase, x, target)
             inner = as_w_lies(problem, phase) if as_it_lies else phase.problem
-            steps.append(Step(index, phase, size, algorithm.build(inner, x, target, count, packed), inner.exchanged))
+            steps.append(Step(index, phase, size, algorithm.build(inner, x, target, count, packed), inner.borrowed))
             places.append(size)
             size += -(-int(np.prod(phase.problem.y_shape)) * problem.itemsize // 64) * 64
         if problem.stride == (1, 1) and steps:
@@ -119,7 +120,7 @@ class InputGrad:
         return steps, join, max(size, 64)
 
 
-def exchanges(algorithm: Algorithm, problem: Problem, phase: Phase, x: Steps, target: Target) -> bool:
+def borrows(algorithm: Algorithm, problem: Problem, phase: Phase, x: Steps, target: Target) -> bool:
     """Whether an algorithm can read w as it lies."""
     return algorithm.supports(as_w_lies(problem, phase), x, target) is None
 
@@ -150,7 +151,7 @@ class Step:
     phase: Phase
     place: int
     execution: Execution
-    exchanged: Exchanged | None  # w as it lies; None: regrouped
+    borrowed: Borrowed | None  # w as it lies; None: regrouped
 
 
 @dataclass
@@ -207,7 +208,7 @@ class Phased:
         return regrouped
 
     def _weights(self, weight: np.ndarray, regrouped: np.ndarray | None, step: Step) -> np.ndarray:
-        return weight if step.exchanged else regrouped[self.places[step.index] :]
+        return weight if step.borrowed else regrouped[self.places[step.index] :]
 
     def run(self, dy, weight, bias, residual, dx, packed=None) -> None:
         """Write the gradient of `weight`'s convolution into `dx`; bias is that of a transposed convolution."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from fastconv.problem.conv import Exchanged, Pair, Problem
+from fastconv.problem.conv import Borrowed, Pair, Problem
 
 
 @dataclass(frozen=True)
@@ -112,4 +112,4 @@ def as_w_lies(problem: Problem, phase: Phase) -> Problem:
     """The convolution of a phase by weights as they lie."""
     axes = phase.rows, phase.columns
     first = tuple(axis.first + (axis.taps - 1) * axis.step for axis in axes)
-    return replace(phase.problem, exchanged=Exchanged(problem.r, problem.s, first, tuple(-axis.step for axis in axes)))
+    return replace(phase.problem, borrowed=Borrowed(problem.r, problem.s, first, tuple(-axis.step for axis in axes)))

@@ -18,7 +18,7 @@ from fastconv.cost import winograd_task_cycles, winograd_weight_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import gemm_name, microkernel
 from fastconv.microkernels.regroup import MOVED
-from fastconv.problem.conv import Exchanged, Problem
+from fastconv.problem.conv import Borrowed, Problem
 from fastconv.target import Target
 
 MOST_TILES = 112  # of a block: more gain nothing, and their products leave L2
@@ -247,21 +247,21 @@ def execution(problem: Problem, x: Steps, member: Member, target: Target, thread
 
 def _stored_taps(problem: Problem) -> int:
     """Taps of a pair of channels as weights lie."""
-    return problem.exchanged.r * problem.exchanged.s if problem.exchanged else problem.r * problem.s
+    return problem.borrowed.r * problem.borrowed.s if problem.borrowed else problem.r * problem.s
 
 
 def _weights(problem: Problem, member: Member, panels: Panels, target: Target) -> Job:
     """The launch that transforms the weights."""
     _, computing, item = names_of(problem)
     channels, taps = problem.c // problem.groups, _stored_taps(problem)
-    own = problem.exchanged or Exchanged(problem.r, problem.s, (0, 0), (1, 1))
+    own = problem.borrowed or Borrowed(problem.r, problem.s, (0, 0), (1, 1))
     block = min(channels, WEIGHT_CHANNELS)
     blocks = -(-channels // block)
     plan = np.zeros(t_.P_FIELDS, np.int64)
     for name, value in {
         "CHANNELS": channels, "BLOCK": block, "BLOCKS": blocks, "TAPS": taps,
         "FIRST": own.first[0] * own.s + own.first[1], "ROW": own.step[0] * own.s, "COLUMN": own.step[1],
-        "EXCHANGED": problem.exchanged is not None, "OUTPUTS": problem.k // problem.groups,
+        "BORROWED": problem.borrowed is not None, "OUTPUTS": problem.k // problem.groups,
         "LANES": target.lanes(item), "ITEM": item, "SOURCE_ITEM": problem.itemsize,
         "FETCH": microkernel(f"fetch_{MOVED[names_of(problem)[0]]}_{target.isa}").address,
         "TRANSPOSE": microkernel(move_name("transpose", problem, target, "rows")).address,

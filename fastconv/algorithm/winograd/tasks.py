@@ -50,7 +50,7 @@ STRIP = DUMP + 64
 
 # The plan of transformed weights.
 (
-    P_CHANNELS, P_BLOCK, P_BLOCKS, P_TAPS, P_FIRST, P_ROW, P_COLUMN, P_EXCHANGED,   # all taps; those that are used
+    P_CHANNELS, P_BLOCK, P_BLOCKS, P_TAPS, P_FIRST, P_ROW, P_COLUMN, P_BORROWED,   # all taps; those that are used
     P_OUTPUTS, P_LANES, P_ITEM, P_SOURCE_ITEM, P_FETCH, P_TRANSPOSE, P_KERNEL,
     P_PANELS, P_BASE, P_LARGER, P_U_G, P_U_PANEL, P_FIELDS,
 ) = range(21)  # fmt: skip
@@ -65,7 +65,7 @@ def transform_weights(plan, w, u, u_xi, taps_of, g, start, width, c0):
     some, wide = min(peek(plan, P_BLOCK), channels - c0), width * pixel
     length, source_item, k0 = channels * taps, peek(plan, P_SOURCE_ITEM), start * lanes
     rows = min(width * lanes, outputs - k0)
-    if peek(plan, P_EXCHANGED) != 0:
+    if peek(plan, P_BORROWED) != 0:
         # Each channel is a short run of lines, which the processor does not fetch ahead: 384 to 256 channels 3x3 on
         # 13x13 took a tenth longer.
         later = w + ((g * channels + min(c0 + some, channels - some)) * outputs + k0) * taps * source_item

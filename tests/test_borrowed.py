@@ -11,7 +11,7 @@ from fastconv.algorithm.im2col import Im2col, execution, shapes
 from fastconv.algorithm.pointwise import Pointwise
 from fastconv.algorithm.winograd import Winograd
 from fastconv.dispatch import choose
-from fastconv.problem.conv import Exchanged, conv2d_problem
+from fastconv.problem.conv import Borrowed, conv2d_problem
 from fastconv.target import host
 
 # (C, K, size, kernel, groups)
@@ -44,7 +44,7 @@ def both(case, dtype, layout, rng):
 def borrowed(problem):
     """The same convolution by the weights of the one whose input's gradient it is."""
     r, s = problem.r, problem.s
-    return replace(problem, exchanged=Exchanged(r, s, (r - 1, s - 1), (-1, -1)))
+    return replace(problem, borrowed=Borrowed(r, s, (r - 1, s - 1), (-1, -1)))
 
 
 def run(built, problem, x, w, packed):
