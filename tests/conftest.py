@@ -1,5 +1,6 @@
 """Profiles and fixtures. Every random number comes from a seed that the test's name fixes."""
 
+import gc
 import os
 import zlib
 
@@ -21,6 +22,12 @@ settings.load_profile("default")
 def rng(request):
     """A generator seeded by the test's own name, so that a failure can be replayed."""
     return np.random.default_rng(zlib.crc32(request.node.name.encode()))
+
+
+def pytest_collection_finish():
+    """Thousands of collected tests live until the end: a garbage collection need not look at them each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config, items):
