@@ -18,6 +18,7 @@ from fastconv.microkernels.inventory import gemm_name, microkernel
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
+TILES_A_TASK = 8  # of borrowed weights
 GROUP_FLOPS = 8_000  # multiply-adds in the time that one group's tiles take to start, about 500 cycles
 
 
@@ -42,7 +43,7 @@ def packed_bytes(problem: Problem, shape: Shape, target: Target) -> int:
 
 def dense_weights(problem: Problem, shape: Shape, target: Target) -> tuple[Job, int]:
     """The launch that packs the weights for `shape`, and the packed size in bytes."""
-    _, _computing, item = names_of(problem)
+    _, computing, item = names_of(problem)
     stored_item = 2 if problem.dtype in ("float16", "bfloat16") else item
     lanes = target.lanes(item)
     outputs, channels = problem.k // problem.groups, problem.c // problem.groups
@@ -51,7 +52,10 @@ def dense_weights(problem: Problem, shape: Shape, target: Target) -> tuple[Job, 
     extent = -(-outputs // unit)
     tiles, base, larger = blocking.split(extent, shape.rows if shape.lanes == "pixels" else shape.vectors)
     transpose = microkernel(move_name("transpose", problem, target, "rows"))
-    plan = np.zeros(w_.W_FIELDS, np.int64)
+    plan, move, together = np.zeros(w_.W_FIELDS, np.int64), 0, 1
+    if problem.borrowed:
+        name = f"slab_{computing}_{target.isa}" if unit == 1 else move_name("spread", problem, target)
+        move, together = microkernel(name).address, TILES_A_TASK
     chunks = chunk.count(channels, problem.r, problem.s)
     for index, value in (
         (w_.CHANNELS, channels), (w_.CHUNK, chunk.channels), (w_.R, problem.r), (w_.CHUNK_R, chunk.rows),
@@ -59,11 +63,11 @@ def dense_weights(problem: Problem, shape: Shape, target: Target) -> tuple[Job, 
         (w_.GROUP_CHANNELS, outputs), (w_.UNIT, unit), (w_.PADDED, extent * unit), (w_.TILES, tiles),
         (w_.TILE_BASE, base), (w_.TILE_LARGER, larger), (w_.SOURCE_ITEM, stored_item), (w_.ITEM, item),
         (w_.TRANSPOSE, transpose.address),
-        (w_.MOVE, microkernel(move_name("row", problem, target)).address if problem.borrowed else 0),
+        (w_.MOVE, move), (w_.TOGETHER, together),
     ):  # fmt: skip
         plan[index] = value
     size = packed_bytes(problem, shape, target)
-    launch = Job(w_.pack_weights.address, plan, problem.groups * chunks * tiles, 0, 8 * size)
+    launch = Job(w_.pack_weights.address, plan, problem.groups * chunks * -(-tiles // together), 0, 8 * size)
     return launch, size
 
 

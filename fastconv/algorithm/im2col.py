@@ -27,14 +27,16 @@ def shapes(problem: Problem, target: Target, in_place: bool, packed: bool) -> li
     if problem.layout == "channels_first" and not (in_place and problem.stride[1] != 1):
         tiles["pixels"] = blocking.choose_tile(outputs, -(-run // lanes), target)[:2]
     tiles["channels"] = blocking.choose_tile(run, -(-outputs // lanes), target)[:2]
-    found = []
+    found, point = [], (problem.r, problem.s) == (1, 1)
+    if problem.borrowed and narrow and point:
+        tiles.pop("pixels", None)  # what moves them does not widen them
     for along, tile in tiles.items():
         shape = Shape(along, in_place, False, *tile)
         if packed or packed_bytes(problem, shape, target) <= workspace.MOST_WEIGHT_BYTES:
             found.append(shape)
         raw = not (narrow and along == "pixels")
         if problem.borrowed:
-            raw = along == "channels" and not narrow and (problem.r, problem.s) == (1, 1)
+            raw = along == "channels" and not narrow and point
         if not packed and raw:
             found.append(Shape(along, in_place, True, *tile))
     return found

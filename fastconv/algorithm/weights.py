@@ -1,6 +1,7 @@
 """Packing of weights: (K, C/groups, R, S) into one panel per register tile and chunk of the reduction.
 
-Weights of another convolution lie as (C, K/groups, R, S), and their taps are read backwards.
+Weights of another convolution lie as (C, K/groups, R, S), and their taps are read backwards. Those of some tiles are
+packed together: pieces of lines that are worth fetching.
 
 A panel holds, for each product of its chunk in turn, one weight for each of the tile's channels. Panels of a chunk
 follow one another, so the panel of the tile that starts at channel k lies k * depth elements into its chunk.
@@ -13,8 +14,8 @@ from fastconv.codegen.jit import helper, native
 
 (
     CHANNELS, CHUNK, R, CHUNK_R, S, CHUNK_S, GROUP_CHANNELS, UNIT, PADDED, TILES, TILE_BASE, TILE_LARGER,
-    SOURCE_ITEM, ITEM, TRANSPOSE, MOVE, W_FIELDS,   # MOVE: of another convolution's weights those of one tap, or 0
-) = range(17)  # fmt: skip
+    SOURCE_ITEM, ITEM, TRANSPOSE, MOVE, TOGETHER, W_FIELDS,     # MOVE: another convolution's weights of one tap, or 0
+) = range(18)  # fmt: skip
 
 
 @helper
@@ -27,27 +28,41 @@ def chunk_at(task, extent, chunk):
 
 @native("weights", 4)
 def pack_weights(plan, call, scratch, task):
-    """Pack one tile's panel of one chunk of one group, from call[0] to call[4]."""
+    """Pack the panels of some tiles, of one chunk of one group, from call[0] to call[4]."""
     channels, r, s = peek(plan, CHANNELS), peek(plan, R), peek(plan, S)
-    tile, task = task % peek(plan, TILES), task // peek(plan, TILES)
+    tiles, together = peek(plan, TILES), peek(plan, TOGETHER)
+    blocks = (tiles + together - 1) // together
+    tile0, task = task % blocks * together, task // blocks
     s0, columns, task = chunk_at(task, s, peek(plan, CHUNK_S))
     r0, rows, task = chunk_at(task, r, peek(plan, CHUNK_R))
     c0, some, g = chunk_at(task, channels, peek(plan, CHUNK))
-    base, larger, unit = peek(plan, TILE_BASE), peek(plan, TILE_LARGER), peek(plan, UNIT)
-    k = (tile * base + min(tile, larger)) * unit
-    wide = (base + (1 if tile < larger else 0)) * unit
+    base, larger, unit, item = peek(plan, TILE_BASE), peek(plan, TILE_LARGER), peek(plan, UNIT), peek(plan, ITEM)
     depth, length, outputs = some * rows * columns, channels * r * s, peek(plan, GROUP_CHANNELS)
-    first, item, source_item = (c0 * r + r0) * s + s0, peek(plan, ITEM), peek(plan, SOURCE_ITEM)
-    panel = peek(call, 4) + (peek(plan, PADDED) * (g * length + first) + k * depth) * item
-    held, pitch, taps = min(wide, outputs - k), wide * item, r * s
-    if peek(plan, MOVE) != 0:
-        source = peek(call, 0) + ((g * channels + c0) * outputs + k) * taps * source_item
+    first, source_item = (c0 * r + r0) * s + s0, peek(plan, SOURCE_ITEM)
+    for tile in range(tile0, min(tile0 + together, tiles)):
+        k = (tile * base + min(tile, larger)) * unit
+        wide = (base + (1 if tile < larger else 0)) * unit
+        panel = peek(call, 4) + (peek(plan, PADDED) * (g * length + first) + k * depth) * item
+        if peek(plan, MOVE) != 0:
+            source = peek(call, 0) + ((g * channels + c0) * outputs + k) * r * s * source_item
+            move_borrowed(plan, source, outputs, panel, wide, min(wide, outputs - k), some, r * s)
+        else:
+            source = peek(call, 0) + ((g * outputs + k) * length + first) * source_item
+            held = min(wide, outputs - k)
+            invoke(peek(plan, TRANSPOSE), (source, length * source_item, panel, wide * item, held, depth))
+
+
+@helper
+def move_borrowed(plan, source, outputs, panel, wide, held, some, taps):
+    """Another convolution's weights of one tile and `some` input channels: as they lie, or each channel's backwards."""
+    unit, item, source_item, move = peek(plan, UNIT), peek(plan, ITEM), peek(plan, SOURCE_ITEM), peek(plan, MOVE)
+    pitch, line = wide * item, outputs * taps * source_item
+    if taps > 1:
         for c in range(some):
-            line, to = source + c * outputs * taps * source_item, panel + c * taps * pitch
-            if taps == 1:
-                invoke(peek(plan, MOVE), (line, source_item, to, 0, held, wide - held))
-            else:
-                invoke(peek(plan, TRANSPOSE), (line, taps * source_item, to + (taps - 1) * pitch, -pitch, held, taps))
-        return
-    source = peek(call, 0) + ((g * outputs + k) * length + first) * source_item
-    invoke(peek(plan, TRANSPOSE), (source, length * source_item, panel, pitch, held, depth))
+            last = panel + ((c + 1) * taps - 1) * pitch
+            invoke(peek(plan, TRANSPOSE), (source + c * line, taps * source_item, last, -pitch, held, taps))
+    elif unit > 1:
+        for j in range(0, wide, unit):
+            invoke(move, (source + j * source_item, line, panel + j * item, pitch, some, min(unit, held - j)))
+    else:
+        invoke(move, (source, line, panel, pitch, held, some))

@@ -19,38 +19,16 @@ import numpy as np
 from fastconv import blocking, cost, job, threads, workspace
 from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Steps, contiguous_steps, finish_name
 from fastconv.algorithm.cut import Cut, Shape, whole
-from fastconv.algorithm.dense import Handed, dense
-from fastconv.algorithm.nest import tile_start
+from fastconv.algorithm.dense import Handed, dense, dense_weights
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.regroup import MOVED, WOVEN
-from fastconv.problem.conv import SHORT_DTYPE, Problem
+from fastconv.problem.conv import SHORT_DTYPE, Borrowed, Problem
 from fastconv.target import Target
 
 X, Y = 0, 4  # of a call's arrays
-TILES_A_TASK = 8  # whose weights are packed together: pieces of w's rows that are worth fetching
-
-# Weights: (K, columns) becomes a panel for each register tile and chunk of K, as `gemm` reads it.
-CHANNELS, CHUNK, COLUMNS, TILES, TILE_BASE, TILE_LARGER, W_ITEM, SLAB, WEIGHTS_FIELDS = range(9)
-
-
-@native("disjoint_weights", 4)
-def pack_columns(plan, call, scratch, task):
-    """Pack the panels of some tiles, of one chunk of one group."""
-    channels, chunk, columns, item = peek(plan, CHANNELS), peek(plan, CHUNK), peek(plan, COLUMNS), peek(plan, W_ITEM)
-    tiles, base, larger = peek(plan, TILES), peek(plan, TILE_BASE), peek(plan, TILE_LARGER)
-    blocks, chunks = (tiles + TILES_A_TASK - 1) // TILES_A_TASK, (channels + chunk - 1) // chunk
-    first, above = task % blocks * TILES_A_TASK, task // blocks
-    c0 = above % chunks * chunk
-    row, depth = above // chunks * channels + c0, min(chunk, channels - c0)
-    for tile in range(first, min(first + TILES_A_TASK, tiles)):
-        k, wide = tile_start(tile, base, larger), base + (1 if tile < larger else 0)
-        source, panel = row * columns + k, row * columns + k * depth
-        invoke(peek(plan, SLAB), (peek(call, X) + source * item, columns * item, peek(call, Y) + panel * item,
-                                  wide * item, wide, depth))  # fmt: skip
-
 
 # Sums: steps of dx in bytes. A column is (c, a, b, t): channel, slice, row and place in the row of a pixel's block.
 (
@@ -131,9 +109,8 @@ class Disjoint:
         shape, steps = _shape(inner, target), contiguous_steps(inner)
         cut = _cut(Cut.of(inner, steps, shape, target, 1, whole(inner)), count)
         main = dense(inner, steps, shape, target, count, None, cut, _handed(problem, target))
-        weights = _weights(inner, shape, target)
-        return Apart(math.prod(_axes(problem)[1]), main, weights, inner.itemsize * inner.c * inner.k // inner.groups,
-                     ("disjoint", shape.rows))  # fmt: skip
+        weights, size = dense_weights(replace(inner, borrowed=Borrowed(1, 1, (0, 0), (1, 1))), shape, target)
+        return Apart(math.prod(_axes(problem)[1]), main, weights, size, ("disjoint", shape.rows))
 
 
 def _axes(problem: Problem) -> tuple[tuple, ...]:
@@ -205,16 +182,6 @@ def _handed(problem: Problem, target: Target) -> Handed:
     ):  # fmt: skip
         plan[index] = value
     return Handed(weave_block.address, plan, problem.c * channel, problem.c // problem.groups * channel, slope)
-
-
-def _weights(inner: Problem, shape: Shape, target: Target) -> Job:
-    """The launch that packs w for the product."""
-    channels, columns = inner.c // inner.groups, inner.k // inner.groups
-    chunk, (tiles, base, larger) = blocking.chunk_of(channels, 1, 1).channels, blocking.split(columns, shape.rows)
-    slab = microkernel(f"slab_{SHORT_DTYPE[inner.dtype]}_{target.isa}").address
-    plan = np.array([channels, chunk, columns, tiles, base, larger, inner.itemsize, slab], np.int64)
-    tasks = inner.groups * -(-channels // chunk) * -(-tiles // TILES_A_TASK)
-    return Job(pack_columns.address, plan, tasks, 0, 32 * inner.c * columns)
 
 
 @dataclass
