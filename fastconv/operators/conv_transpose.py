@@ -91,9 +91,9 @@ def _transposed(op: str):
         No zero is stuffed between inputs: outputs are computed in stride_h * stride_w phases, each an ordinary
         convolution of x with the taps that reach it, or all as channels of one convolution, which is a matrix product
         where the kernel is as large as the stride; or, where pixels are few and weights many, all products of all taps
-        are formed and then added up. In the second way, unless
-        ``precision="strict"``, phases with fewer taps than others multiply zeros for them, so that an infinity in x may
-        make NaN where it would not otherwise reach. Besides its arrays a call takes what `conv2d_input_grad` takes.
+        are formed and then added up. In the second way, unless ``precision="strict"``, phases with fewer taps than
+        others multiply zeros for them, so that an infinity in x may make NaN where it would not otherwise reach.
+        Besides its arrays a call takes what `conv2d_input_grad` takes.
 
         References
         ----------
