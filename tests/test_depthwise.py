@@ -59,9 +59,10 @@ def test_forms_agree(size, steps, h, w, c, pads, multiplier, n, activation, dtyp
     """`steps` are a stride, or a dilation."""
     rng = np.random.default_rng(seed)
     stride, dilation = (steps, (1, 1)) if isinstance(steps, int) else (1, steps)
-    padding = (pads[:2], pads[2:])
-    if h + sum(padding[0]) <= (size - 1) * dilation[0] or w + sum(padding[1]) <= (size - 1) * dilation[1]:
-        padding = tuple((size * step, size * step) for step in dilation)
+    padding = []
+    for extent, step, (before, after) in zip((h, w), dilation, (pads[:2], pads[2:]), strict=True):
+        lacking = max(0, (size - 1) * step + 1 - extent - before - after)  # of one window
+        padding.append((before + lacking // 2, after + lacking - lacking // 2))
     x = integers(rng, (n, c, h, w), np.dtype(dtype), 2)
     weight, bias = (integers(rng, s, np.dtype(dtype), 2) for s in ((c * multiplier, 1, size, size), (c * multiplier,)))
     options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": c, "activation": activation}

@@ -68,8 +68,8 @@ def test_random(size, strides, dilation, d, h, w, c, pads, multiplier, activatio
     if strides[1] == 2:
         dilation = (dilation[0], 1, 1)
     for axis, (extent, spread) in enumerate(zip((d, h, w), dilation, strict=True)):
-        if extent + sum(padding[axis]) <= (size - 1) * spread:
-            padding[axis] = (size * spread, size * spread)
+        lacking = max(0, (size - 1) * spread + 1 - extent - sum(padding[axis]))  # of one window
+        padding[axis] = padding[axis][0] + lacking // 2, padding[axis][1] + lacking - lacking // 2
     stride = (strides[0], strides[1], strides[1])
     c = max(c, 2)
     options = {"stride": stride, "padding": tuple(padding), "dilation": dilation, "groups": c,
