@@ -4,8 +4,8 @@ A kernel is called as kernel(plan, call, scratch, task); `call` points to [x, w,
 first task the first integer of its scratch, which is on the stack if none is given, is set to -1: "holds nothing".
 
 Each worker has a range of the tasks, the same at every call, so that a core finds in its own cache what it wrote or
-read in the last one: depthwise 3x3 of 144 channels on 56x56 1.2 times as fast as with tasks for whoever comes. Who is
-done with his range takes the next tasks of others', so a slow core holds up nobody.
+read in the last one: depthwise 3x3 of 144 channels on 56x56 1.2 times as fast as with tasks for whoever comes. One
+that is done with its own takes the next tasks of others, so a slow core holds up nobody.
 
 The threads are those of Numba's pool (omp, tbb or workqueue), started through the C function that a `prange` calls.
 A `prange` itself takes 0.2 s longer to load from the cache, and cannot choose its number of threads in code that can
