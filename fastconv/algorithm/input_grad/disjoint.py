@@ -16,13 +16,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fastconv import blocking, cost, job, threads, workspace
-from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Steps, contiguous_steps, finish_name
+from fastconv import blocking, cost, job, workspace
+from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, contiguous_steps, finish_name
 from fastconv.algorithm.cut import Cut, Shape, whole
 from fastconv.algorithm.dense import Handed, dense, dense_weights
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
-from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.regroup import MOVED, WOVEN
 from fastconv.problem.conv import SHORT_DTYPE, Borrowed, Problem
@@ -110,7 +109,7 @@ class Disjoint:
         cut = _cut(Cut.of(inner, steps, shape, target, 1, whole(inner)), count)
         main = dense(inner, steps, shape, target, count, None, cut, _handed(problem, target))
         weights, size = dense_weights(replace(inner, borrowed=Borrowed(1, 1, (0, 0), (1, 1))), shape, target)
-        return Apart(math.prod(_axes(problem)[1]), main, weights, size, ("disjoint", shape.rows))
+        return Apart(math.prod(_axes(problem)[1]), Execution([main], weights, size, (shape.rows,)))
 
 
 def _axes(problem: Problem) -> tuple[tuple, ...]:
@@ -189,31 +188,22 @@ class Apart:
     """Such a gradient, ready to run; see `Execution`."""
 
     block: int  # pixels of dx for one of dy
-    main: Job
-    weights: Job
-    weight_bytes: int
-    packing: tuple  # equal for executions that can share packed weights
+    execution: Execution
+
+    @property
+    def packing(self) -> tuple:
+        """Equal for executions that can share packed weights."""
+        return "disjoint", *self.execution.packing
 
     def workspace(self, count: int) -> int:
         """Bytes that a call on `count` threads takes besides its arrays."""
-        return self.main.workspace(count) + self.weight_bytes
+        return self.execution.workspace(count)
 
     def pack(self, weight: np.ndarray) -> np.ndarray:
         """The weights in panels."""
-        packed = workspace.aligned(weight.nbytes)
-        threads.run(self.weights, weight, y=packed)
-        return packed
+        return self.execution.pack(weight)
 
     def run(self, dy, weight, bias, residual, dx, packed=None) -> None:
         """Write the gradient of `weight`'s convolution into `dx`; bias is that of a transposed convolution."""
         bias = None if bias is None else np.repeat(bias, self.block)
-        dy, block = np.ascontiguousarray(dy), None
-        try:
-            if packed is None:
-                block = workspace.take(weight.nbytes)
-                packed = block.memory
-                threads.run(self.weights, weight, y=packed)
-            threads.run(self.main, dy, packed, bias, None, dx)
-        finally:
-            if block is not None:
-                workspace.give(block)
+        self.execution.run(np.ascontiguousarray(dy), weight, bias, None, dx, packed)

@@ -102,8 +102,11 @@ def runs(taps: Taps, zeros: bool) -> Iterator[Run]:
     """
     order = sorted(range(taps.count), key=lambda tap: -sum(taps.source(f, tap) >= 0 for f in range(taps.frames)))
     seen = [[t for t in order if zeros or taps.source(f, t) >= 0] or order[:1] for f in range(taps.frames)]
-    for tap in order:
-        frames = [f for f in range(taps.frames) if tap in seen[f]]
+    frames_of: dict[int, list[int]] = {tap: [] for tap in order}
+    for f, own in enumerate(seen):
+        for tap in own:
+            frames_of[tap].append(f)
+    for tap, frames in frames_of.items():
         about = [(taps.source(f, tap), tap == seen[f][0], tap == seen[f][-1]) for f in frames]
         start = 0
         while start < len(frames):
