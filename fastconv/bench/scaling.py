@@ -18,10 +18,9 @@ from fastconv.peak import measured_peak
 BASE = {"C": 64, "K": 64, "H": 56, "N": 1}
 KINDS = {"3x3": 3, "1x1": 1, "depthwise 3x3": 3}
 POWERS = (16, 32, 64, 128, 256, 512)
-# Every size within 3 of a power of two, and some on the way to the next: near enough that a step of the machine's own,
-# from one cache to the next, is not taken for a cliff.
+# Every size within 3 of a power of two, and some on the way to the next.
 SIZES = tuple(sorted({p + step for p in POWERS for step in range(-3, 4) if 16 <= p + step <= 512}
-                     | {p * part // 8 for p in POWERS[:-1] for part in range(9, 16)}))  # fmt: skip
+                     | {p * part // 8 for p in POWERS[:-1] for part in (10, 12, 14)}))  # fmt: skip
 BATCHES = (1, 2, 3, 4, 6, 8, 12, 16)
 CLIFF = 1.5  # between neighbours, in time per FLOP
 BUDGET = 0.06  # seconds a point
