@@ -1,5 +1,7 @@
 """Both forms of depthwise kernels on the same problems: pixels in the lanes, and channels in the lanes."""
 
+from dataclasses import replace
+
 import naive
 import numpy as np
 import pytest
@@ -25,7 +27,8 @@ def executions(problem):
     if depthwise_channels.refuses(problem, x, host()) is None:
         yield depthwise_channels.build(problem, x, host(), get_num_threads(), False)
     if depthwise_pixels.refuses(problem, x, host()) is None:
-        yield depthwise_pixels.build(problem, x, host(), get_num_threads(), False)
+        for target in (host(), replace(host(), l3=0)):  # without an L3 every y is large enough to pass by it
+            yield depthwise_pixels.build(problem, x, target, get_num_threads(), False)
 
 
 def check(x, w, bias, residual, precision, **options):
@@ -68,7 +71,7 @@ def test_forms_agree(size, steps, h, w, c, pads, multiplier, n, activation, dtyp
     options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": c, "activation": activation}
     shape = conv2d_problem(x.shape, weight.shape, dtype=dtype, **options).y_shape
     forms = check(x, weight, bias, integers(rng, shape, np.dtype(dtype), 2), precision, **options)
-    assert forms == 1 + (PIXELS and (dtype == "float32" or size < 7 or host().isa == "avx512"))
+    assert forms == 1 + 2 * (PIXELS and (dtype == "float32" or size < 7 or host().isa == "avx512"))
 
 
 @pytest.mark.parametrize(
@@ -103,5 +106,10 @@ def test_activations_that_need_a_second_step(rng, activation, dilation):
     x, w = rng.normal(size=(2, 6, 15, 31)), rng.normal(size=(6, 1, 3, 3))
     options = {"padding": dilation, "dilation": dilation, "groups": 6, "activation": activation}
     residual = rng.normal(size=(2, 6, 15, 31))
-    y = fc.conv2d(x, w, residual=residual, **options)
-    np.testing.assert_allclose(y, naive.conv2d(x, w, residual=residual, **options), rtol=1e-12, atol=1e-12)
+    expected = naive.conv2d(x, w, residual=residual, **options)
+    np.testing.assert_allclose(fc.conv2d(x, w, residual=residual, **options), expected, rtol=1e-12, atol=1e-12)
+    if PIXELS:
+        problem = conv2d_problem(x.shape, w.shape, dtype="float64", residual_shape=residual.shape, **options)
+        steps, y = dispatch.contiguous_steps(problem), np.empty_like(expected)
+        depthwise_pixels.build(problem, steps, replace(host(), l3=0), 2, False).run(x, w, None, residual, y)
+        np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)

@@ -1,4 +1,4 @@
-"""Moves and sums of gradients (`regroup`, `total`) against NumPy, on every instruction set this CPU can run."""
+"""Moves and sums (`regroup`, `finish`, `total`) against NumPy, on every instruction set this CPU can run."""
 
 import numpy as np
 import pytest
@@ -165,6 +165,21 @@ def test_accumulate(rng, isa, kind, steps):
         expected[: steps[1] * count : steps[1]] += source[: steps[0] * count : steps[0]]
         run(f"accumulate_{kind}_{isa}", source, steps[0] * dtype.itemsize, found, steps[1] * dtype.itemsize, count)
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("kind", SUMMED)
+@pytest.mark.parametrize("past", ["", "_past"])
+def test_finish(rng, isa, kind, past):
+    """From anywhere to anywhere, and nothing beside it."""
+    dtype, wide = SUMMED[kind], np.dtype(np.float64 if kind == "f64" else np.float32)
+    for count in COUNTS:
+        for start in (0, 1, 3, 7, 15):
+            source, residual = numbers(rng, count + 1, wide)[1:], numbers(rng, count, dtype)
+            found = np.full(start + count + 9, 77, dtype)
+            for beside, expected in ((0, source), (residual, source + residual)):
+                run(f"finish_{kind}_{isa}_relu{past}", source, found[start:], beside, count, 0)
+                np.testing.assert_array_equal(found, [*[77] * start, *np.maximum(expected, 0), *[77] * 9])
 
 
 @pytest.mark.parametrize("isa", ISAS)

@@ -69,10 +69,10 @@ def move_name(kind: str, problem: Problem, target: Target, *variants: str) -> st
     return "_".join([kind, ("" if stored == computing else stored) + computing, target.isa, *variants])
 
 
-def finish_name(problem: Problem, target: Target, activation: str | None) -> str:
-    """The `finish` kernel that writes this problem's stored type."""
+def finish_name(problem: Problem, target: Target, activation: str | None, *, past: bool = False) -> str:
+    """The `finish` kernel that writes this problem's stored type, `past` the caches."""
     act = {None: "none", "leaky_relu": "leaky"}.get(activation, activation)
-    return move_name("finish", problem, target, act)
+    return move_name("finish", problem, target, act, *["past"] * past)
 
 
 @dataclass

@@ -24,11 +24,15 @@ from fastconv.target import Target
     OUTPUTS, MULTIPLIER, PLANES, BLOCKS, ROW_BLOCKS, ROW_BASE, ROW_LARGER, FRAMES, FRAME_BLOCKS, SLICES, FRAME_SLICES,
     H, W, STRIDE_H, TOP, LEFT, TAPS, OH, OW, CLASSES, APART, ITEM,
     X_N, X_C, X_H, Y_N, Y_CHANNEL, Y_FRAME,
-    KERNEL, ACTIVATION, FINISH, SLOPE, NO_ROW,
+    KERNEL, ACTIVATION, FINISH, SLOPE, NO_ROW, STAGED, PIECE,  # STAGED: PIECE rows at a time go to y by way of scratch
     PIXELS_FIELDS,
-) = range(34)  # fmt: skip
+) = range(36)  # fmt: skip
 X, WEIGHT, BIAS, RESIDUAL, Y = range(5)
 MOST_APART = 1 << 16  # columns that a window may span
+# Bytes of y beyond which it is written past the caches: half of L3, which x shares, and where other users of a machine
+# have most of its L3, this. Of 480 MB, x and y of 38 MB each passed through it at 34 GB/s, of 51 MB at 27, of 66 at 13;
+# past it 33, 33 and 30.
+PAST_CACHES = 40 << 20
 TASK_VECTORS = 512  # output vectors that make a task worth its start, about 3000 cycles
 
 
@@ -47,36 +51,40 @@ def depthwise_pixels(plan, call, scratch, task):
     multiplier, k0 = peek(plan, MULTIPLIER), block * peek(plan, PLANES)
     planes = min(peek(plan, PLANES), peek(plan, OUTPUTS) - k0)
     frames, blocks = peek(plan, FRAMES), peek(plan, FRAME_BLOCKS)
-    # Planes that share their input are done one at a time.
-    together = planes if multiplier == 1 else 1
+    # Planes that share their input are done one at a time, and those that go through scratch.
+    staged, piece = peek(plan, STAGED) != 0, peek(plan, PIECE)
+    together = planes if multiplier == 1 and not staged else 1
     for k in range(k0, k0 + planes, together):
         for frame in range(frames * frame_block // blocks, frames * (frame_block + 1) // blocks):
             place = n * peek(plan, Y_N) + k * peek(plan, Y_CHANNEL) + frame * peek(plan, Y_FRAME)
-            for own in range(min(classes, oh)):
-                row = own + first * classes
-                runs = min(stop, (oh - own + classes - 1) // classes) - first
-                if runs <= 0:
-                    continue
-                window = row * stride - above
-                top = window // classes  # the same row, as its class counts
-                high = (h - (window - top * classes) + classes - 1) // classes
-                to = place + row * run * item
-                invoke(
-                    peek(plan, KERNEL),
-                    (
-                        together, x + k // multiplier * peek(plan, X_C) + window * x_h, peek(plan, X_C), x_h * classes,
-                        top, high, peek(plan, LEFT), peek(plan, W), peek(plan, NO_ROW),
-                        peek(call, WEIGHT) + k * taps * item, peek(call, Y) + to, peek(plan, Y_CHANNEL),
-                        run * item * classes, run, runs, peek(call, BIAS) + k * item if peek(call, BIAS) != 0 else 0,
-                        peek(call, RESIDUAL) + to if peek(call, RESIDUAL) != 0 else 0, peek(plan, ACTIVATION),
-                        peek(plan, SLICES) + frame * peek(plan, FRAME_SLICES), peek(plan, APART),
-                    ),
-                )  # fmt: skip
-            if finish != 0:
-                row = first * classes
-                for i in range(together):
-                    y = peek(call, Y) + place + i * peek(plan, Y_CHANNEL) + row * run * item
-                    invoke(finish, (y, y, 0, (min(stop * classes, oh) - row) * run, peek(plan, SLOPE)))
+            for start in range(first, stop, piece):
+                end, at = min(start + piece, stop), place + start * classes * run * item
+                y = scratch if staged else peek(call, Y) + at
+                for own in range(min(classes, oh)):
+                    row = own + start * classes
+                    runs = min(end, (oh - own + classes - 1) // classes) - start
+                    if runs <= 0:
+                        continue
+                    window = row * stride - above
+                    top = window // classes  # the same row, as its class counts
+                    high = (h - (window - top * classes) + classes - 1) // classes
+                    to = own * run * item
+                    invoke(
+                        peek(plan, KERNEL),
+                        (
+                            together, x + k // multiplier * peek(plan, X_C) + window * x_h, peek(plan, X_C),
+                            x_h * classes, top, high, peek(plan, LEFT), peek(plan, W), peek(plan, NO_ROW),
+                            peek(call, WEIGHT) + k * taps * item, y + to, peek(plan, Y_CHANNEL), run * item * classes,
+                            run, runs, peek(call, BIAS) + k * item if peek(call, BIAS) != 0 else 0,
+                            peek(call, RESIDUAL) + at + to if peek(call, RESIDUAL) != 0 else 0, peek(plan, ACTIVATION),
+                            peek(plan, SLICES) + frame * peek(plan, FRAME_SLICES), peek(plan, APART),
+                        ),
+                    )  # fmt: skip
+                if finish != 0:
+                    count = (min(end * classes, oh) - start * classes) * run
+                    for i in range(together):
+                        line = i * peek(plan, Y_CHANNEL)
+                        invoke(finish, (y + line, peek(call, Y) + at + line, 0, count, peek(plan, SLOPE)))
 
 
 def refuses(problem: Problem, x: Steps, target: Target) -> str | None:
@@ -127,8 +135,13 @@ def build(problem: Problem, x: Steps, target: Target, threads: int, packed: bool
     kernel = microkernel(str(Name("stencil", computing, computing, 1, wide * lanes, target.isa, words)))
     slope = np.full(1, problem.slope, np.float64 if computing == "f64" else np.float32)
     no_row = np.zeros(ZEROS + (problem.s - 1) * apart * item, np.uint8)
+    row = ow * item
+    piece = max(2 * problem.r, target.l1 // 2 // row)
+    staged = problem.n * problem.k * frames * oh * row > min(target.l3 // 2, PAST_CACHES)
+    staged = staged and classes == 1 and piece * row <= target.l2 // 4
     simple = problem.activation in (*SIMPLE_ACTIVATIONS, "leaky_relu")
-    finish = None if simple else microkernel(finish_name(problem, target, problem.activation))
+    left = None if simple else problem.activation  # for `finish`
+    finish = microkernel(finish_name(problem, target, left, past=staged)) if staged or not simple else None
     image, channel = problem.steps_between(problem.k, frames * oh, ow)
     plan = np.zeros(PIXELS_FIELDS, np.int64)
     for index, value in (
@@ -141,12 +154,12 @@ def build(problem: Problem, x: Steps, target: Target, threads: int, packed: bool
         (Y_N, image * item), (Y_CHANNEL, channel * item), (Y_FRAME, oh * ow * item),
         (KERNEL, kernel.address), (SLOPE, slope.ctypes.data), (NO_ROW, no_row.ctypes.data),
         (ACTIVATION, SIMPLE_ACTIVATIONS.get(problem.activation, slope.ctypes.data) if simple else 0),
-        (FINISH, 0 if finish is None else finish.address),
+        (FINISH, 0 if finish is None else finish.address), (STAGED, staged), (PIECE, piece if staged else oh),
     ):  # fmt: skip
         plan[index] = value
     tasks = problem.n * -(-problem.k // planes) * frame_blocks * row_blocks
-    keep = [slope, no_row, slices]
-    return Execution([Job(depthwise_pixels.address, plan, tasks, 0, 4 * problem.flops, keep)], None, 0, ())
+    scratch, keep = piece * row if staged else 0, [slope, no_row, slices]
+    return Execution([Job(depthwise_pixels.address, plan, tasks, scratch, 4 * problem.flops, keep)], None, 0, ())
 
 
 def _slices(problem: Problem, x: Steps) -> tuple[int, int, np.ndarray]:

@@ -86,6 +86,15 @@ class Vectors:
         """A whole vector to memory."""
         self.b.store(value, self._at(pointer, self.type), align=align or self.size)
 
+    def store_past(self, value: ir.Value, pointer: ir.Value) -> None:
+        """A whole vector to memory aligned to one, past the caches; `fence` before others may read it."""
+        stored = self.b.store(value, self._at(pointer, self.type), align=self.bytes)
+        stored.set_metadata("nontemporal", self.b.module.add_metadata([ir.Constant(I32, 1)]))
+
+    def fence(self) -> None:
+        """What was stored before is in memory before what is stored after."""
+        self.b.fence("seq_cst")
+
     def _suffix(self) -> str:
         return f"v{self.lanes}{_SUFFIX.get(self.dtype, self.dtype)}"
 

@@ -57,7 +57,7 @@ overlap_, scatter_, lookup_<dtype>_<isa>           sums of pieces that overlap (
 poolspans_, poolplanes_, poolpicks_, poolpixels_, poolfill_, poolrepeat_<dtype>_<isa>_<words>
     pools of parts and of whole planes (`poolparts`)
 total_<dtype>_<isa>_<across|down>                  sums of a row, of columns; <source><dtype> also widens
-finish_<dtype>_<isa>_<activation>                  dst = round(act(src + residual)); <stored><dtype> also narrows
+finish_<dtype>_<isa>_<activation>[_past]           dst = round(act(src + residual)); <stored><dtype> also narrows
 pooltaps_, poolrow_<dtype>_<isa>_<load>_<op>_<finish>...   windows of pools (`pool`, `reducer`)
 poolpass_<dtype>_<isa>_<load>_<op>_<finish>...    those inside x, in one pass (`poolpass`)
 poolglide_<dtype>_<isa>_<load>_<op>_keep            many rows at the cost of three (`poolglide`)

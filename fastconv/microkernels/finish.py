@@ -1,4 +1,10 @@
-"""finish: dst[i] = round(activation(src[i] + residual[i])), for sums that a tile could not finish itself."""
+"""finish: dst[i] = round(activation(src[i] + residual[i])), for sums that a tile could not finish itself.
+
+past: dst is written past the caches. An ordinary store first reads its line; one that is written whole costs memory one
+transfer instead of two. That helps where as much is read as written; what only writes loses half, for few such stores
+are under way at a time (3 to 64 channels, 3x3 on 572x572). They are of whole aligned vectors, and rows of y start
+anywhere, so tiles cannot make them.
+"""
 
 from __future__ import annotations
 
@@ -57,22 +63,41 @@ def finish(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
     v = Vectors(b, spec.dtype, spec.lanes)
     stored = Source(v, spec.source)
     src, dst, residual, n, slope = operands
-    if spec.variants[-1] == "leaky":
+    chosen, past = spec.variants[0], "past" in spec.variants
+    if chosen == "leaky":
         slope = v.broadcast(v.load_scalar(v.pointer(slope)))
 
         def activation(v, t):
             return leaky(v, t, slope)
 
     else:
-        activation = ACTIVATIONS[spec.variants[-1]]
+        activation = ACTIVATIONS[chosen]
     src, dst, beside = v.pointer(src), v.pointer(dst), v.pointer(residual)
     there = b.icmp_signed("!=", residual, integer(0))
     nothing = ir.Constant(v.mask_type, [0] * v.lanes)
-    with each(v, integer(0), n, v.lanes) as i:
-        mask = v.first_lanes(b.sub(n, i))
-        wide, short = b.mul(i, integer(v.size)), b.mul(i, integer(SIZE[spec.source]))
+    size = SIZE[spec.source]
+
+    def part(i, mask):
+        wide, short = b.mul(i, integer(v.size)), b.mul(i, integer(size))
         total = v.load_masked(v.offset(src, wide), mask)
         added = stored.vector(v.offset(beside, short), b.select(there, mask, nothing))
         total = b.select(there, b.fadd(total, added), total)
-        result = narrow(v, activation(v, total), spec.source)
-        stored.store(result, v.offset(dst, short), mask)
+        return narrow(v, activation(v, total), spec.source), v.offset(dst, short)
+
+    def some(start, stop):
+        with each(v, start, stop, v.lanes) as i:
+            mask = v.first_lanes(b.sub(stop, i))
+            stored.store(*part(i, mask), mask)
+
+    if not past:
+        some(integer(0), n)
+        return
+    whole = integer(v.lanes * size)
+    before = b.udiv(b.and_(b.neg(operands[1]), b.sub(whole, integer(1))), integer(size))
+    before = b.select(b.icmp_signed("<", before, n), before, n)
+    after = b.add(before, b.and_(b.sub(n, before), integer(-v.lanes)))
+    some(integer(0), before)
+    with each(v, before, after, v.lanes) as i:
+        stored.narrow.store_past(*part(i, ir.Constant(v.mask_type, [1] * v.lanes)))
+    some(after, n)
+    v.fence()

@@ -242,4 +242,5 @@ def names(target: Target) -> Iterator[str]:
         yield f"transpose_{kinds}_{target.isa}_columns"
         for act in ACTIVATIONS:
             yield f"finish_{kinds}_{target.isa}_{act}"
+            yield f"finish_{kinds}_{target.isa}_{act}_past"
     yield from poolnames.names(target.isa)
