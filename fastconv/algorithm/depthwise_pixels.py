@@ -24,9 +24,10 @@ from fastconv.target import Target
     OUTPUTS, MULTIPLIER, PLANES, BLOCKS, ROW_BLOCKS, ROW_BASE, ROW_LARGER, FRAMES, FRAME_BLOCKS, SLICES, FRAME_SLICES,
     H, W, STRIDE_H, TOP, LEFT, TAPS, OH, OW, CLASSES, APART, ITEM,
     X_N, X_C, X_H, Y_N, Y_CHANNEL, Y_FRAME,
-    KERNEL, ACTIVATION, FINISH, SLOPE, NO_ROW, STAGED, PIECE,  # STAGED: PIECE rows at a time go to y by way of scratch
+    KERNEL, KERNEL_RUN, LAST_KERNEL,                # KERNEL has the first KERNEL_RUN columns, LAST_KERNEL the rest
+    ACTIVATION, FINISH, SLOPE, NO_ROW, STAGED, PIECE,   # STAGED: PIECE rows at a time go to y by way of scratch
     PIXELS_FIELDS,
-) = range(36)  # fmt: skip
+) = range(38)  # fmt: skip
 X, WEIGHT, BIAS, RESIDUAL, Y = range(5)
 MOST_APART = 1 << 16  # columns that a window may span
 # Bytes of y beyond which it is written past the caches: half of L3, which x shares, and where other users of a machine
@@ -56,9 +57,9 @@ def depthwise_pixels(plan, call, scratch, task):
     together = planes if multiplier == 1 and not staged else 1
     for k in range(k0, k0 + planes, together):
         for frame in range(frames * frame_block // blocks, frames * (frame_block + 1) // blocks):
-            place = n * peek(plan, Y_N) + k * peek(plan, Y_CHANNEL) + frame * peek(plan, Y_FRAME)
+            image = n * peek(plan, Y_N) + k * peek(plan, Y_CHANNEL) + frame * peek(plan, Y_FRAME)
             for start in range(first, stop, piece):
-                end, at = min(start + piece, stop), place + start * classes * run * item
+                end, at = min(start + piece, stop), image + start * classes * run * item
                 y = scratch if staged else peek(call, Y) + at
                 for own in range(min(classes, oh)):
                     row = own + start * classes
@@ -68,18 +69,23 @@ def depthwise_pixels(plan, call, scratch, task):
                     window = row * stride - above
                     top = window // classes  # the same row, as its class counts
                     high = (h - (window - top * classes) + classes - 1) // classes
-                    to = own * run * item
-                    invoke(
-                        peek(plan, KERNEL),
-                        (
-                            together, x + k // multiplier * peek(plan, X_C) + window * x_h, peek(plan, X_C),
-                            x_h * classes, top, high, peek(plan, LEFT), peek(plan, W), peek(plan, NO_ROW),
-                            peek(call, WEIGHT) + k * taps * item, y + to, peek(plan, Y_CHANNEL), run * item * classes,
-                            run, runs, peek(call, BIAS) + k * item if peek(call, BIAS) != 0 else 0,
-                            peek(call, RESIDUAL) + at + to if peek(call, RESIDUAL) != 0 else 0, peek(plan, ACTIVATION),
-                            peek(plan, SLICES) + frame * peek(plan, FRAME_SLICES), peek(plan, APART),
-                        ),
-                    )  # fmt: skip
+                    source = x + k // multiplier * peek(plan, X_C) + window * x_h
+                    to, most = own * run * item, peek(plan, KERNEL_RUN)
+                    for column in range(0, run, most):
+                        place = to + column * item
+                        invoke(
+                            peek(plan, KERNEL if column == 0 else LAST_KERNEL),
+                            (
+                                together, source + column * stride * item, peek(plan, X_C), x_h * classes, top, high,
+                                peek(plan, LEFT) - column * stride, peek(plan, W), peek(plan, NO_ROW),
+                                peek(call, WEIGHT) + k * taps * item, y + place, peek(plan, Y_CHANNEL),
+                                run * item * classes, min(run - column, most), runs,
+                                peek(call, BIAS) + k * item if peek(call, BIAS) != 0 else 0,
+                                peek(call, RESIDUAL) + at + place if peek(call, RESIDUAL) != 0 else 0,
+                                peek(plan, ACTIVATION), peek(plan, SLICES) + frame * peek(plan, FRAME_SLICES),
+                                peek(plan, APART),
+                            ),
+                        )  # fmt: skip
                 if finish != 0:
                     count = (min(end * classes, oh) - start * classes) * run
                     for i in range(together):
@@ -130,9 +136,13 @@ def build(problem: Problem, x: Steps, target: Target, threads: int, packed: bool
     if depth > 1:  # the slices of so many planes stay in L1
         most = target.l1 // 2 // (depth * problem.h * problem.w * item)
     planes = max(1, min(most, problem.n * problem.k // (4 * threads)))
-    wide = max(count for count in range(1, MOST_VECTORS + 1) if across % count == 0)
     words = (_kind(problem),) if apart == 1 else (_kind(problem), "dilated")
-    kernel = microkernel(str(Name("stencil", computing, computing, 1, wide * lanes, target.isa, words)))
+    wide = min(MOST_VECTORS, across)
+    kernel, last_kernel = (
+        microkernel(str(Name("stencil", computing, computing, 1, count * lanes, target.isa, words)))
+        for count in (wide, across % wide or wide)
+    )
+    kernel_run = across // wide * wide * lanes  # or more than there are
     slope = np.full(1, problem.slope, np.float64 if computing == "f64" else np.float32)
     no_row = np.zeros(ZEROS + (problem.s - 1) * apart * item, np.uint8)
     row = ow * item
@@ -152,7 +162,8 @@ def build(problem: Problem, x: Steps, target: Target, threads: int, packed: bool
         (TOP, problem.padding[0][0]), (LEFT, problem.padding[1][0]), (TAPS, depth * problem.r * problem.s), (OH, oh),
         (OW, ow), (CLASSES, classes), (APART, apart), (ITEM, item), (X_N, x.n), (X_C, x.c), (X_H, x.h),
         (Y_N, image * item), (Y_CHANNEL, channel * item), (Y_FRAME, oh * ow * item),
-        (KERNEL, kernel.address), (SLOPE, slope.ctypes.data), (NO_ROW, no_row.ctypes.data),
+        (KERNEL, kernel.address), (KERNEL_RUN, kernel_run), (LAST_KERNEL, last_kernel.address),
+        (SLOPE, slope.ctypes.data), (NO_ROW, no_row.ctypes.data),
         (ACTIVATION, SIMPLE_ACTIVATIONS.get(problem.activation, slope.ctypes.data) if simple else 0),
         (FINISH, 0 if finish is None else finish.address), (STAGED, staged), (PIECE, piece if staged else oh),
     ):  # fmt: skip
