@@ -55,6 +55,8 @@ class Constants:
     winograd_far_weight: float = 0.09  # and more where they do not fit there
     winograd_far_tile: float = 0.5  # to read a byte of transformed tiles that L3 does not hold for all threads
     winograd_transform: float = 8.0  # to transform the weights of a vector of channels to a product
+    winograd_taps: float = 200.0  # to bring the taps of one channel and a panel of outputs together for it
+    winograd_start: float = 7_000.0  # to start a block, besides its lines and tiles
     winograd_shared_transform: float = 24.0  # the same where other cores hold the memory and will read it
     regroup_weight: float = 1.5  # to bring one weight to its place in the input gradient's convolutions
     join: float = 0.5  # to put one element of the input gradient together from phases
@@ -82,7 +84,7 @@ class Constants:
     depthwise_tap: float = 1.15  # a tap of one
     depthwise_block: float = 1_500.0  # to start a vector of channels
     task: float = 300.0  # to start a task
-    nest: float = 8_000.0  # to take scratch for a dense plan and read its numbers
+    nest: float = 1_000.0  # to take scratch for a dense plan and read its numbers
     volume: float = 550_000.0  # to gather slices of a volume, in Python
     launch: float = 10_000.0  # to launch a kernel on threads
 

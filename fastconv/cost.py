@@ -41,7 +41,8 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     step, tiles = 0.0, 0
     for size, count in blocking.counted(rows, shape.rows):
         for width, times in blocking.counted(vectors, shape.vectors):
-            near = shape.lanes == "pixels"  # in strips or a panel that were just packed
+            # In strips or a panel that were just packed; or weights that follow one another, for one pixel alone.
+            near = shape.lanes == "pixels" or n * pixels == 1
             step += count * times * blocking.tile_cycles(size, width, near)
             tiles += count * times
     chunks = blocking.chunk_of(channels, problem.r, problem.s).count(channels, problem.r, problem.s)
@@ -109,9 +110,11 @@ def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float
         + member.products * steps / cut.channel_blocks
         + weights * (weight_byte + far_weights * C.winograd_far_weight) / cut.channel_blocks
         + panels * tiles * far_tiles * C.winograd_far_tile / cut.channel_blocks
-        + member.products * channels * k_vectors * C.winograd_transform * cut.raw_weights / cut.channel_blocks
+        + channels * (member.products * k_vectors * C.winograd_transform + panels * C.winograd_taps)
+        * cut.raw_weights / cut.channel_blocks
         + C.task
         + C.nest
+        + C.winograd_start
     )
 
 
@@ -175,10 +178,10 @@ def depthwise_pixels_cycles(problem: Problem, target: Target) -> float:
 
 
 def matvec_cycles(problem: Problem, target: Target) -> float:
-    """A matrix times a vector: one load of weights a multiply-add, from L2 or farther."""
+    """A matrix times a vector: one load of weights a multiply-add, from L2 or farther; then the lanes are added up."""
     item = 8 if problem.dtype == "float64" else 4
-    load = 1.3 if problem.k * problem.c * item <= target.l2 else 3.3
-    return problem.n * problem.k * (-(-problem.c // target.lanes(item)) * load + 4) + C.task
+    load = 1.9 if problem.k * problem.c * item <= target.l2 else 5.0
+    return problem.n * problem.k * (-(-problem.c // target.lanes(item)) * load + 6.5) + C.task
 
 
 def weight_grad_task_cycles(cut) -> float:

@@ -18,7 +18,7 @@ PAGE, LINE = 4096, 64
 # Multiply-adds (an element moved counts as 32) below which one thread is faster with any kind of threads: a launch
 # costs 2-3 us with OpenMP, and a core does some 50 000 multiply-adds in a microsecond.
 LIGHT_FLOPS = 400_000
-SMALL_SCRATCH = 16 << 10  # bytes that a worker has on its stack: to find as many elsewhere takes a microsecond
+SMALL_SCRATCH = 64 << 10  # bytes that a worker has on its stack: to find as many elsewhere takes two microseconds
 
 # The words of a job, as launchers read them.
 KERNEL, PLAN, STEP, TASKS, JOB_WORDS = range(5)

@@ -195,7 +195,7 @@ class Cut:
         """
         if not self.panels:
             return 1
-        most = -(-self.block_run // self.lanes // max(1, self.shape.vectors - 1))
+        most = -(-self.block_run // (self.lanes * self.shape.vectors))
         room = self.target.l1
         if self.fetched_by_planes:
             room = self.target.l1 // 2 if self.near else self.target.l2 // 8

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import fastconv as fc
 from fastconv.bench import report, roofline
+from fastconv.bench.passes import PASSES
 from fastconv.bench.reference import Data
 from fastconv.bench.runner import dtype_of
 from fastconv.bench.timing import in_turns
@@ -63,18 +64,10 @@ def points(threads: int, kinds: Iterable[str] = tuple(KINDS), axes: Iterable[str
 
 
 def seconds(point: Point, layout: str, dtype: str, api: str, budget: float = BUDGET) -> float:
-    """The fastest run of one point, into an array that is there.
-
-    A new one of more than 32 MB is new to the process, too: glibc takes it from the kernel and gives it back.
-    """
+    """The fastest run of one point."""
     data = Data.random(point.layer, point.batch, layout, dtype_of(dtype))
-    options, out = {**point.layer.kwargs, "layout": layout}, data.dy
-    held = fc.Conv2d(data.w, None, **options) if api == "layer" else None
-
-    def call():
-        return held(data.x, out=out) if held else fc.conv2d(data.x, data.w, None, **options, out=out)
-
     with fc.num_threads(point.threads):
+        (call,) = PASSES["forward"].calls(data, api).values()
         call()
         return min(in_turns([call], budget)[0])
 
