@@ -85,7 +85,7 @@ class Constants:
     depthwise_block: float = 1_500.0  # to start a vector of channels
     task: float = 300.0  # to start a task
     nest: float = 1_000.0  # to take scratch for a dense plan and read its numbers
-    volume: float = 550_000.0  # to gather slices of a volume, in Python
+    volume: float = 100_000.0  # to gather slices of a volume, in Python
     launch: float = 10_000.0  # to launch a kernel on threads
 
     def __post_init__(self):

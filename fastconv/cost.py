@@ -110,8 +110,10 @@ def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float
         + member.products * steps / cut.channel_blocks
         + weights * (weight_byte + far_weights * C.winograd_far_weight) / cut.channel_blocks
         + panels * tiles * far_tiles * C.winograd_far_tile / cut.channel_blocks
-        + channels * (member.products * k_vectors * C.winograd_transform + panels * C.winograd_taps)
-        * cut.raw_weights / cut.channel_blocks
+        + channels
+        * (member.products * k_vectors * C.winograd_transform + panels * C.winograd_taps)
+        * cut.raw_weights
+        / cut.channel_blocks
         + C.task
         + C.nest
         + C.winograd_start

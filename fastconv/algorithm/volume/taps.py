@@ -48,14 +48,15 @@ class TapByTap:
             return self._best(*flat, target, packed).cost(*flat, target, packed)
         problem, x = _wide(problem, x)
         one, steps = _slices(problem, x)
-        taps, frames = forward_taps(problem), Counter()
+        taps, frames, launches = forward_taps(problem), Counter(), 0
         for run in runs(taps, problem.precision == "strict"):
             frames[run.tap] += run.band.count
+            launches += 1
         again = (frames.total() - taps.frames) * problem.n * problem.k * problem.oh * problem.ow * cost.C.join / 2
         best = self._best(one, steps, target, packed)
         each = (best.cost(replace(one, n=problem.n * some), steps, target, packed) for some in frames.values())
         # Measured: sums that come again, and weights for few frames, take a fifth more.
-        return 1.2 * sum(each) + again + 2 * len(frames) * cost.C.launch
+        return 1.2 * sum(each) + again + 2 * launches * cost.C.launch
 
     def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool):
         backward = problem.pass_ == "input_grad"
