@@ -48,7 +48,6 @@ def _words(floats: bool) -> Iterator[tuple[str, ...]]:
                     yield "poolpass", *words, index, f"r{rows}", f"t{taps}", f"s{stride}"
                 yield "poolglide", load, op, "keep"
                 yield "pooltaps", "plain", op, finish, "held"
-        yield "poolglide", "plain", op, "keep", "held"
         yield "pooltaps", "plain", op, "keep", "held"
         if words in GRADIENTS:
             yield "pooltaps", *words, "weights"
