@@ -237,6 +237,36 @@ def test_poolpass(rng, name):
         np.testing.assert_array_equal(indices, found)
 
 
+@needs_guard
+@pytest.mark.parametrize("name", some("poolpair", 7))
+def test_poolpair(rng, name):
+    """Each image of a pair is what `poolpass` makes of it; nothing is read or written beyond the arrays."""
+    model, (rows, taps, stride) = Model(name, rng), (word_of(name, kind) for kind in "rts")
+    lines, gap, first, step, item = 3, 2, 5, 1000, model.stored.itemsize
+    single = microkernel(name.replace("poolpair", "poolpass"))
+    for n in range(1, model.lanes // 2 + 1):
+        width = (n - 1) * stride + taps
+        if width > model.lanes:
+            continue
+        x = guarded(model.draw(2, lines * gap + rows - gap, width), True)
+        fixed = np.stack([np.arange(rows) * width * item, np.arange(rows) * 50], 1).astype(np.int64)
+        indexed, factors = model.number is not None, np.array([3, 1 / 3], model.held)
+        for apart in (1, 0):  # two images, or one twice
+            y, indices = (
+                guarded(np.full((2, lines, n), 77, model.stored), True),
+                guarded(np.full((2, lines, n), -7), True),
+            )
+            expected, numbers = y.copy(), indices.copy()
+            call(microkernel(name), x, fixed, lines, gap * width * item, y, n * item, n, factors,
+                 indices if indexed else 0, 8 * n, first, step, apart * x.strides[0], apart * y.strides[0],
+                 apart * indices.strides[0])  # fmt: skip
+            for i in range(1 + apart):
+                call(single, x[i], fixed, lines, gap * width * item, expected[i], n * item, n, factors,
+                     numbers[i] if indexed else 0, 8 * n, first, step)  # fmt: skip
+            np.testing.assert_array_equal(y, expected)
+            np.testing.assert_array_equal(indices, numbers)
+
+
 @pytest.mark.parametrize("name", some("poolglide"))
 def test_poolglide(rng, name):
     model = Model(name, rng)

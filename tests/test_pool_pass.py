@@ -73,6 +73,9 @@ def test_other_dimensions(rng, sizes):
 @pytest.mark.parametrize("step", [(1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 1, 2), (1, 1, -1), (-1, -1, -1)], ids=str)
 def test_views(rng, step):
     x = values(rng, (4, 6, 16, 14), "float32")
+    for view in (x[:: step[0], :: step[1], :: step[2]], x[:, : 5 * step[1] : step[1], :: step[2]], x[1:2, :3]):
+        y, at = (fc.max_pool2d(a, 2, return_indices=True) for a in (view, view.copy()))
+        np.testing.assert_array_equal(y, at)
     view = x[:: step[0], :: step[1], :: step[2]]
     for call in (fc.max_pool2d, fc.avg_pool2d):
         np.testing.assert_array_equal(call(view, 2), call(view.copy(), 2))
@@ -85,6 +88,7 @@ def test_threads_and_batches_change_no_bit(rng, shape):
     x = rng.standard_normal(shape, np.float32)
     with fc.num_threads(1):
         alone = fc.avg_pool2d(x, 3, 2), fc.max_pool2d(x, 2, return_indices=True)[1]
+    np.testing.assert_array_equal(fc.max_pool2d(x[-1], 2, return_indices=True)[1], alone[1][-1])
     for threads in (2, 3):
         with fc.num_threads(threads):
             np.testing.assert_array_equal(fc.avg_pool2d(x, 3, 2), alone[0])

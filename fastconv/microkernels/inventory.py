@@ -162,6 +162,7 @@ OPERANDS = {
     "pooltaps": _seventeen,
     "poolrow": _eighteen,
     "poolpass": _twelve,
+    "poolpair": _fifteen,
     "poolapart": _ten,
     "poolchoose": _seven,
     "poolglide": _ten,
