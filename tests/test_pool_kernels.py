@@ -214,9 +214,9 @@ def word_of(name, kind):
 def test_poolpass(rng, name):
     """Nothing is read or written beyond the arrays, which end where a page does."""
     model, (rows, taps, stride) = Model(name, rng), (word_of(name, kind) for kind in "rts")
-    lines, gap, first, step, item = 3, 2, 5, 1000, model.stored.itemsize
+    lines, gap, first, step, item, before = 3, 2, 5, 1000, model.stored.itemsize, int("p1" in parse(name).variants)
     for n in (1, 2, model.lanes - 1, model.lanes, model.lanes + 1, 2 * model.lanes + 3):
-        width = (n - 1) * stride + taps
+        width = (n - 1) * stride + taps - before
         x = guarded(model.draw(lines * gap + rows - gap, width), True)
         fixed = np.stack([np.arange(rows) * width * item, np.arange(rows) * 50], 1).astype(np.int64)
         indexed = model.number is not None
@@ -225,7 +225,8 @@ def test_poolpass(rng, name):
              indices if indexed else 0, 8 * n, first, step)  # fmt: skip
         expected, found = np.empty((lines, n)), np.full((lines, n), -7)
         for i, j in np.ndindex(lines, n):
-            window = x[i * gap : i * gap + rows, j * stride : j * stride + taps].ravel()
+            column = j * stride - before
+            window = x[i * gap : i * gap + rows, max(0, column) : column + taps].ravel()
             numbers = (np.arange(rows)[:, None] * 50 + np.arange(taps) + first + i * step + j * stride).ravel()
             value, number = model.reduced(model.loaded(window, window), numbers if indexed else None)
             expected[i, j] = model.finished(value, 3, 1 / 3, 0)

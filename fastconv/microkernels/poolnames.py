@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fastconv.microkernels.pool import STRIDES, UNROLLED
 from fastconv.microkernels.poolapart import TIMES
-from fastconv.microkernels.poolpass import ALONG, PAIRED, ROWS
+from fastconv.microkernels.poolpass import ALONG, PADDED, PADDED_ROWS, PAIRED, ROWS
 
 FLOATS = ("f32", "f64", "f16f32", "bf16f32")
 INTEGERS = ("i32", "i8i32", "u8i32")
@@ -47,6 +47,9 @@ def _words(floats: bool) -> Iterator[tuple[str, ...]]:
                 for rows, (taps, stride) in itertools.product(ROWS, ALONG):
                     for kernel in ("poolpass", "poolpair")[: 1 + ((taps, stride) in PAIRED)]:
                         yield kernel, *words, index, f"r{rows}", f"t{taps}", f"s{stride}"
+                if words in (MAX, AVERAGE, NORMS[1]):
+                    for rows, (taps, stride) in itertools.product(PADDED_ROWS, PADDED):
+                        yield "poolpass", *words, f"r{rows}", f"t{taps}", f"s{stride}", "p1"
                 yield "poolglide", load, op, "keep"
                 yield "pooltaps", "plain", op, finish, "held"
         yield "pooltaps", "plain", op, "keep", "held"

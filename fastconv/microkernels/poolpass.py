@@ -4,7 +4,8 @@ poolpass   dst[i, j] = finish( over f < rows, t < taps of load(src[i * line_step
 poolpair   the same for two images, each of which has half of a vector
 
 Whole vectors of the rows are reduced first, then the taps of every window are picked out of what is left. Words of the
-name besides those of `pool`: r1..r9 so many rows, t2.. so many taps of each, s2.. the stride along it.
+name besides those of `pool`: r1..r9 so many rows, t2.. so many taps of each, s2.. the stride along it; p1: the first
+window begins one element before src.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from fastconv.microkernels.reducer import Reducer
 ROWS = (1, 2, 3, 4, 8, 9)
 ALONG = ((1, 1), (2, 2), (3, 2), (3, 3), (4, 4))  # (taps, stride)
 PAIRED = ((2, 2), (3, 2))  # those that two images take together
+PADDED, PADDED_ROWS = ((3, 2),), (1, 2, 3)  # those that may begin before src
 
 
 @emitter("poolpass")
@@ -30,7 +32,7 @@ def poolpass(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     v = r.v
     src, fixed, lines, line_step, dst, dst_pitch, n, factors, index_dst, index_pitch, index, index_step = args
     rows, taps, stride = _numbers(r)
-    zero, width = integer(0), SIZE[r.source.source]
+    zero, width, before = integer(0), SIZE[r.source.source], int("p1" in r.words)
     offsets, numbers = _table(v, fixed, rows)
     most = -(-((v.lanes - 1) * stride + taps) // v.lanes)  # vectors that a vector of windows covers
 
@@ -38,7 +40,7 @@ def poolpass(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     left = v.opaque(b.sub(n, whole))
     seen = b.add(b.mul(b.sub(left, integer(1)), integer(stride)), integer(taps))  # elements of the last windows
     with each(v, zero, lines, 1) as i:
-        first = v.offset(v.pointer(src), b.mul(i, line_step))
+        first = v.offset(v.pointer(src), b.sub(b.mul(i, line_step), integer(before * width)))
         line, index_line = (v.offset(v.pointer(to), b.mul(i, step)) for to, step in
                             ((dst, dst_pitch), (index_dst, index_pitch)))  # fmt: skip
         begin = b.add(index, b.mul(i, index_step))
@@ -46,10 +48,13 @@ def poolpass(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         def block(j, covered, some, first=first, line=line, index_line=index_line, begin=begin):
             """The windows from j on, which cover so many elements; `some` of them, or a vector."""
             loaded = [[] for _ in range(rows)]
+            missing = b.select(b.icmp_signed("==", j, zero), integer(1), zero)
+            inside = b.not_(v.first_lanes(missing)) if before else None
             for f in range(rows):
                 at = v.offset(first, b.add(offsets[f], b.mul(j, integer(stride * width))))
                 for k in range(most):
-                    loaded[f].append(_vector(r, v.offset(at, k * v.lanes * width), covered, k))
+                    place = v.offset(at, k * v.lanes * width)
+                    loaded[f].append(_vector(r, place, covered, k, None if k else inside))
             state = None
             if r.indexed:
                 for f in range(rows):
@@ -151,8 +156,10 @@ def _factors(v: Vectors, factors):
     return v.broadcast(v.load_scalar(at)), v.broadcast(v.load_scalar(v.offset(at, v.size)))
 
 
-def _vector(r: Reducer, pointer, covered, k: int):
-    """Vector number k of a row of which so many elements are there: a number, or (a number, vectors that it takes)."""
+def _vector(r: Reducer, pointer, covered, k: int, inside=None):
+    """Vector number k of a row of which so many elements are there: a number, or (a number, vectors that it takes).
+
+    `inside` is nothing, or the mask of the elements that are there."""
     v, mask = r.v, None
     if isinstance(covered, int):
         here = covered - k * v.lanes
@@ -166,6 +173,10 @@ def _vector(r: Reducer, pointer, covered, k: int):
         return v.zero()
     elif k == covered[1] - 1:
         mask = v.first_lanes(r.b.sub(covered[0], integer(k * v.lanes)))
+    if inside is not None:
+        mask = inside if mask is None else r.b.and_(mask, inside)
+        x = r.transformed(r.load(pointer, mask), pointer, mask, None, None)
+        return r.b.select(mask, x, r.identity()[0]) if r.maximum else x
     return r.transformed(r.load(pointer, mask), pointer, mask, None, None)
 
 
