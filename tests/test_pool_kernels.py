@@ -268,6 +268,29 @@ def test_poolpair(rng, name):
             np.testing.assert_array_equal(indices, numbers)
 
 
+@needs_guard
+@pytest.mark.parametrize("name", some("poolslide", 3))
+def test_poolslide(rng, name):
+    """Nothing is read or written beyond the arrays, which end where a page does."""
+    model, rows, item = Model(name, rng), word_of(name, "r"), Model(name, rng).stored.itemsize
+    for n in (1, model.lanes, 5 * model.lanes - 1):
+        for size, first, cells in ((9, -1, 9), (9, 0, 7), (1, -1, 1), (2, -2, 4)):
+            x = guarded(model.draw(rows, size, n), True)
+            fixed = np.stack([np.arange(rows) * x.strides[0], np.zeros(rows)], 1).astype(np.int64)
+            y, factors = guarded(np.full((cells, n), 77, model.stored), True), np.tile([3, 1 / 3], (cells, 1))
+            call(microkernel(name), x, fixed, n * item, size, first, cells, y, n * item, n,
+                 np.ascontiguousarray(factors, model.held))  # fmt: skip
+            expected = np.empty((cells, n))
+            for i, c in np.ndindex(cells, n):
+                window = x[:, max(0, first + i) : first + i + 3, c].ravel()
+                value, _ = model.reduced(model.loaded(window, window), None)
+                expected[i, c] = model.finished(value, 3, 1 / 3, 0)
+            if model.maximum:
+                np.testing.assert_array_equal(y.astype(np.float64), expected)
+            else:
+                assert_close(y, expected, name)
+
+
 @pytest.mark.parametrize("name", some("poolglide"))
 def test_poolglide(rng, name):
     model = Model(name, rng)

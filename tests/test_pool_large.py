@@ -140,7 +140,7 @@ def test_large_windows_with_channels_in_the_lanes_share_their_sums():
         problem = gradient_of(replace(problem, op="avg_pool2d"))
         gradient = dispatch.choose(problem, contiguous_steps(problem), "auto", False, target.host()).name
         assert gradient == chosen[size]
-    assert chosen == {3: "windows", 31: "glide"}
+    assert chosen == {3: "slide", 31: "glide"}
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs mprotect")

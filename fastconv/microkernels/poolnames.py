@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from fastconv.microkernels.pool import STRIDES, UNROLLED
 from fastconv.microkernels.poolapart import TIMES
 from fastconv.microkernels.poolpass import ALONG, PADDED, PADDED_ROWS, PAIRED, ROWS
+from fastconv.microkernels.poolslide import ROWS as SLIDING_ROWS
 
 FLOATS = ("f32", "f64", "f16f32", "bf16f32")
 INTEGERS = ("i32", "i8i32", "u8i32")
@@ -51,6 +52,7 @@ def _words(floats: bool) -> Iterator[tuple[str, ...]]:
                     for rows, (taps, stride) in itertools.product(PADDED_ROWS, PADDED):
                         yield "poolpass", *words, f"r{rows}", f"t{taps}", f"s{stride}", "p1"
                 yield "poolglide", load, op, "keep"
+                yield from (("poolslide", *words, f"r{rows}") for rows in SLIDING_ROWS)
                 yield "pooltaps", "plain", op, finish, "held"
         yield "pooltaps", "plain", op, "keep", "held"
         if words in GRADIENTS:
