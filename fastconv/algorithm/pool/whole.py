@@ -146,6 +146,7 @@ class Whole:
             line, blocks = BLOCK_BYTES // problem.itemsize, -(-threads // max(1, problem.n))
             a_task = max(-(-problem.c // blocks // line) * line, -(-TASK_ELEMENTS // plane))
         elif backward:
+            # A task a thread where L2 holds what each writes: what another took would have to come back: 1 us of 20.
             extent, each = (plane, problem.c) if last else (problem.c, plane)
             share = -(-extent // -(-threads // max(1, problem.n)))
             fits = share * each * problem.itemsize <= target.l2
