@@ -22,7 +22,19 @@ from fastconv.algorithm.input_grad.exchanged import Exchanged
 from fastconv.algorithm.input_grad.merged import Merged
 from fastconv.algorithm.matvec import Matvec
 from fastconv.algorithm.pointwise import Pointwise
-from fastconv.algorithm.pool import Apart, Bands, Glide, OnePass, Rows, Scatter, Turned, WeightedRows, Whole, Windows
+from fastconv.algorithm.pool import (
+    Apart,
+    Bands,
+    Glide,
+    OnePass,
+    Rows,
+    Scatter,
+    Slide,
+    Turned,
+    WeightedRows,
+    Whole,
+    Windows,
+)
 from fastconv.algorithm.pool import reads as pool_reads  # noqa: F401
 from fastconv.algorithm.volume import Volume
 from fastconv.algorithm.volume.depthwise import DepthwiseVolume
@@ -71,7 +83,7 @@ for _axes, _whole in {1: _WHOLE, 2: _WHOLE, 3: (Volume(_WHOLE[0]), *_WHOLE[1:3])
     _own = {pass_: CANDIDATES[f"conv{_axes}d", pass_] for pass_ in OWN_PASS if (f"conv{_axes}d", pass_) in CANDIDATES}
     _own["input_grad"] = (*_whole, *_own["input_grad"])
     CANDIDATES |= {(f"conv_transpose{_axes}d", pass_): algorithms for pass_, algorithms in _own.items()}
-_SLIDING = (Whole(), OnePass(), Apart(), Turned(), Rows(), WeightedRows(), Glide(), Windows())
+_SLIDING = (Whole(), OnePass(), Apart(), Turned(), Rows(), WeightedRows(), Glide(), Slide(), Windows())
 CANDIDATES |= {(op, "forward"): _SLIDING for op in POOLS}
 CANDIDATES |= {(op, "backward"): (Whole(), Bands(), Scatter()) if "max" in op else _SLIDING for op in POOLS}
 

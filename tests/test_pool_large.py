@@ -1,6 +1,7 @@
 """Large windows: rows that share their sums, and rows in groups."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,13 +10,13 @@ from pools import assert_close, laid
 
 import fastconv as fc
 from fastconv import dispatch, target
-from fastconv.problem.pool import contiguous_steps, pool_problem
+from fastconv.problem.pool import contiguous_steps, gradient_of, pool_problem
 
 LAYOUTS = ("channels_first", "channels_last")
 CASES = [
     ((2, 3, 60, 70), (31, 31)), ((1, 2, 112, 112), (13, 13)), ((1, 2, 70, 33), (33, 8)), ((1, 1, 30, 2100), (9, 11)),
     ((1, 1, 200, 100), (101, 64)), ((1, 3, 20, 20), (13, 13)), ((2, 40, 13, 13), (13, 13)), ((1, 3, 48, 48), (3, 20)),
-    ((1, 70, 64, 17), (17, 17)), ((1, 2, 130, 1), (8, 1)),
+    ((1, 70, 64, 17), (17, 17)), ((1, 2, 130, 1), (8, 1)), ((1, 3, 1, 9000), (1, 31)), ((1, 20, 150, 9), (31, 4)),
 ]  # fmt: skip
 
 
@@ -71,19 +72,32 @@ def test_groups_of_taps_that_step_or_are_dilated(rng, stride, dilation, layout):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("kernel, stride", [((31, 31), 1), ((9, 20), 1), ((12, 9), 4)], ids=str)
-def test_gradient_of_an_average(rng, kernel, stride, layout):
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "kernel, stride, pads",
+    [((31, 31), 1, (0, 0)), ((9, 20), 1, (4, 9)), ((12, 9), 4, (0, 0)), ((70, 8), 1, (35, 3)), ((1, 30), 1, (0, 15))],
+    ids=str,
+)
+def test_gradient_of_an_average(rng, kernel, stride, pads, dtype, layout):
     shape = (2, 3, 70, 60)
-    outs = [(size - k) // stride + 1 for size, k in zip(shape[2:], kernel, strict=True)]
-    dy = rng.integers(-3, 4, (2, 3, *outs)).astype(np.float32)
-    expected = np.zeros(shape)
+    outs = [(size + 2 * p - k) // stride + 1 for size, k, p in zip(shape[2:], kernel, pads, strict=True)]
+    dy = rng.integers(-3, 4, (2, 3, *outs)).astype(DTYPES[dtype])
+    sums = np.zeros((2, 3, *(size + 2 * p for size, p in zip(shape[2:], pads, strict=True))))
     for i, j in np.ndindex(*outs):
         at = (..., slice(i * stride, i * stride + kernel[0]), slice(j * stride, j * stride + kernel[1]))
-        expected[at] += dy[:, :, i, j, None, None] / (kernel[0] * kernel[1])
-    there = shape if layout == "channels_first" else (2, 70, 60, 3)
-    assert_close(
-        first(fc.avg_pool2d_backward(laid(dy, layout), there, kernel, stride, layout=layout), layout), expected
-    )
+        sums[at] += dy[:, :, i, j, None, None]
+    sums = sums[..., pads[0] : pads[0] + 70, pads[1] : pads[1] + 60]
+    there, taps = shape if layout == "channels_first" else (2, 70, 60, 3), kernel[0] * kernel[1]
+    found = {}
+    for threads in (1, 2, 5):
+        with fc.num_threads(threads):
+            found[threads] = fc.avg_pool2d_backward(laid(dy, layout), there, kernel, stride, pads, layout=layout)
+        np.testing.assert_array_equal(found[threads], found[1])
+    expected = rounded(sums / taps if dtype == "float64" else sums.astype(np.float32) / np.float32(taps), dy.dtype)
+    if stride == 1:  # small integers add up exactly
+        np.testing.assert_array_equal(first(found[1], layout).astype(np.float64), expected.astype(np.float64))
+    else:
+        assert_close(first(found[1], layout), expected)
 
 
 def test_the_last_tap_of_three_dimensions_is_not_lost(rng):
@@ -123,7 +137,10 @@ def test_large_windows_with_channels_in_the_lanes_share_their_sums():
         problem = pool_problem("max_pool2d", (1, 112, 112, 64), size, 1, size // 2, dtype=np.dtype("f4"),
                                layout="channels_last")  # fmt: skip
         chosen[size] = dispatch.choose(problem, contiguous_steps(problem), "auto", False, target.host()).name
-    assert chosen == {3: "windows", 31: "glide"}
+        problem = gradient_of(replace(problem, op="avg_pool2d"))
+        gradient = dispatch.choose(problem, contiguous_steps(problem), "auto", False, target.host()).name
+        assert gradient == chosen[size]
+    assert chosen == {3: "slide", 31: "glide"}
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs mprotect")
@@ -139,6 +156,9 @@ def test_no_access_outside(rng, shape, kernel, layout, at_end):
         y = pool(x, kernel, 1, pads, layout=layout)
         out = guarded(np.zeros(y.shape, x.dtype), at_end)
         np.testing.assert_array_equal(pool(guarded(x, at_end), kernel, 1, pads, layout=layout, out=out), y)
+    dx = fc.avg_pool2d_backward(y, x.shape, kernel, 1, pads, layout=layout)
+    y, out = guarded(y, at_end), guarded(np.zeros(x.shape, x.dtype), at_end)
+    np.testing.assert_array_equal(fc.avg_pool2d_backward(y, x.shape, kernel, 1, pads, layout=layout, out=out), dx)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -15,6 +15,7 @@ from fastconv.algorithm.pool import (
     glide,
     one_pass,
     scatter,
+    slide,
     turned,
     weighted,
     whole,
@@ -61,7 +62,7 @@ def test_every_kernel_that_pools_ask_for_is_listed(monkeypatch, kind, isa):
         def __init__(self, name):
             asked.add(name)
 
-    for file in (apart, bands, channels_first, channels_last, glide, one_pass, scatter, turned, weighted, whole):
+    for file in (apart, bands, channels_first, channels_last, glide, one_pass, scatter, slide, turned, weighted, whole):
         monkeypatch.setattr(file, "microkernel", Asked)
     rng = np.random.default_rng(7)
     for _ in range(60):

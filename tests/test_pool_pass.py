@@ -8,6 +8,8 @@ import pytest
 from pools import ALL_DTYPES
 
 import fastconv as fc
+from fastconv import dispatch
+from fastconv.problem.pool import contiguous_steps, pool_problem
 
 WINDOWS = [(2, 2), (3, 2), (3, 3), (4, 4), ((4, 2), (1, 2)), ((1, 3), (5, 2)), ((9, 4), (2, 4))]
 
@@ -44,10 +46,38 @@ def test_averages_of_powers_of_two_and_of_others_round_as_divisions(rng):
         np.testing.assert_array_equal(fc.avg_pool2d(x, kernel), expected)
 
 
+@pytest.mark.parametrize("dtype", ALL_DTYPES)
+@pytest.mark.parametrize("kernel, padding", [(3, 1), ((3, 3), (0, 1)), ((2, 3), 1), ((1, 3), (0, 1)), (3, (1, 0))])
+def test_windows_that_begin_before_the_input(rng, kernel, padding, dtype):
+    for width in (*range(4, 14), 30, 32, 33, 34, 64, 72, 134):
+        for height in (3, 4, 8, 9):
+            x = values(rng, (2, 3, height, width), dtype)
+            x -= 20 * (dtype != "uint8")  # so that nothing in the border can be taken for a maximum
+            y, indices = pools.max_pool(x, kernel, 2, padding)
+            np.testing.assert_array_equal(fc.max_pool2d(x, kernel, 2, padding), y, err_msg=f"{height} {width}")
+            np.testing.assert_array_equal(fc.max_pool2d(x, kernel, 2, padding, return_indices=True)[1], indices)
+            np.testing.assert_array_equal(fc.max_pool2d(x[:, ::2], kernel, 2, padding), y[:, ::2])
+            if x.dtype.kind not in "iu":
+                for inside in (True, False):
+                    pools.assert_close(
+                        fc.avg_pool2d(x, kernel, 2, padding, False, inside),
+                        pools.avg_pool(x, kernel, 2, padding, include_pad=inside),
+                    )
+
+
+def test_padded_windows_are_taken_in_one_pass():
+    for shape, taken in (((1, 64, 112, 112), True), ((1, 64, 113, 112), False), ((1, 64, 112, 113), False)):
+        problem = pool_problem("max_pool2d", shape, 3, 2, 1, dtype=np.dtype("f4"))
+        name = dispatch.choose(problem, contiguous_steps(problem), "auto", False).name
+        assert (name == "pass") is taken
+
+
 def test_nan_and_infinity(rng):
     x = rng.integers(-3, 4, (2, 5, 18, 38)).astype(np.float32)
     x[rng.random(x.shape) < 0.1] = np.nan
     x[rng.random(x.shape) < 0.1] = -np.inf
+    y, _ = pools.max_pool(x, 3, 2, 1)
+    np.testing.assert_array_equal(fc.max_pool2d(x, 3, 2, 1), y)
     for kernel, stride in WINDOWS:
         y, indices = pools.max_pool(x, kernel, stride)
         found, at = fc.max_pool2d(x, kernel, stride, return_indices=True)
@@ -73,6 +103,9 @@ def test_other_dimensions(rng, sizes):
 @pytest.mark.parametrize("step", [(1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 1, 2), (1, 1, -1), (-1, -1, -1)], ids=str)
 def test_views(rng, step):
     x = values(rng, (4, 6, 16, 14), "float32")
+    for view in (x[:: step[0], :: step[1], :: step[2]], x[:, : 5 * step[1] : step[1], :: step[2]], x[1:2, :3]):
+        y, at = (fc.max_pool2d(a, 2, return_indices=True) for a in (view, view.copy()))
+        np.testing.assert_array_equal(y, at)
     view = x[:: step[0], :: step[1], :: step[2]]
     for call in (fc.max_pool2d, fc.avg_pool2d):
         np.testing.assert_array_equal(call(view, 2), call(view.copy(), 2))
@@ -85,6 +118,7 @@ def test_threads_and_batches_change_no_bit(rng, shape):
     x = rng.standard_normal(shape, np.float32)
     with fc.num_threads(1):
         alone = fc.avg_pool2d(x, 3, 2), fc.max_pool2d(x, 2, return_indices=True)[1]
+    np.testing.assert_array_equal(fc.max_pool2d(x[-1], 2, return_indices=True)[1], alone[1][-1])
     for threads in (2, 3):
         with fc.num_threads(threads):
             np.testing.assert_array_equal(fc.avg_pool2d(x, 3, 2), alone[0])
@@ -99,7 +133,7 @@ def test_threads_and_batches_change_no_bit(rng, shape):
 def test_no_access_outside(rng, window, dtype, at_end):
     from guard import guarded
 
-    for width in (4, 7, 32, 33, 70):
+    for width in (4, 7, 32, 33, 66, 70):
         x = values(rng, (1, 3, 9, width), dtype)
         held = guarded(x, at_end)
         y, indices = pools.max_pool(x, *window)
@@ -107,3 +141,7 @@ def test_no_access_outside(rng, window, dtype, at_end):
         np.testing.assert_array_equal(fc.max_pool2d(held, *window, out=out), y)
         found = fc.max_pool2d(held, *window, return_indices=True, out=out)
         np.testing.assert_array_equal(found[1], indices)
+        for height in (9, 8):
+            held, y = guarded(x[:, :, :height], at_end), pools.max_pool(x[:, :, :height], 3, 2, 1)[0]
+            out = guarded(np.zeros(y.shape, x.dtype), at_end)
+            np.testing.assert_array_equal(fc.max_pool2d(held, 3, 2, 1, out=out), y)

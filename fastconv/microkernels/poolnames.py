@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from fastconv.microkernels.pool import STRIDES, UNROLLED
 from fastconv.microkernels.poolapart import TIMES
-from fastconv.microkernels.poolpass import ALONG, ROWS
+from fastconv.microkernels.poolpass import ALONG, PADDED, PADDED_ROWS, PAIRED, ROWS
+from fastconv.microkernels.poolslide import ROWS as SLIDING_ROWS
 
 FLOATS = ("f32", "f64", "f16f32", "bf16f32")
 INTEGERS = ("i32", "i8i32", "u8i32")
@@ -45,10 +46,14 @@ def _words(floats: bool) -> Iterator[tuple[str, ...]]:
                 yield "poolpixels", *words, index
             if words not in GRADIENTS and load in PLAIN:
                 for rows, (taps, stride) in itertools.product(ROWS, ALONG):
-                    yield "poolpass", *words, index, f"r{rows}", f"t{taps}", f"s{stride}"
+                    for kernel in ("poolpass", "poolpair")[: 1 + ((taps, stride) in PAIRED)]:
+                        yield kernel, *words, index, f"r{rows}", f"t{taps}", f"s{stride}"
+                if words in (MAX, AVERAGE, NORMS[1]):
+                    for rows, (taps, stride) in itertools.product(PADDED_ROWS, PADDED):
+                        yield "poolpass", *words, f"r{rows}", f"t{taps}", f"s{stride}", "p1"
                 yield "poolglide", load, op, "keep"
+                yield from (("poolslide", *words, f"r{rows}") for rows in SLIDING_ROWS)
                 yield "pooltaps", "plain", op, finish, "held"
-        yield "poolglide", "plain", op, "keep", "held"
         yield "pooltaps", "plain", op, "keep", "held"
         if words in GRADIENTS:
             yield "pooltaps", *words, "weights"

@@ -1,9 +1,11 @@
 """Pools of few taps whose windows all lie inside x: one pass from x to y, nothing in scratch.
 
 poolpass   dst[i, j] = finish( over f < rows, t < taps of load(src[i * line_step + fixed[f] + j * stride + t]) )
+poolpair   the same for two images, each of which has half of a vector
 
 Whole vectors of the rows are reduced first, then the taps of every window are picked out of what is left. Words of the
-name besides those of `pool`: r1..r9 so many rows, t2.. so many taps of each, s2.. the stride along it.
+name besides those of `pool`: r1..r9 so many rows, t2.. so many taps of each, s2.. the stride along it; p1: the first
+window begins one element before src.
 """
 
 from __future__ import annotations
@@ -12,12 +14,14 @@ from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
 from fastconv.codegen.vector import I32, SIZE, Vectors, integer
-from fastconv.microkernels.pack import each
+from fastconv.microkernels.pack import each, narrow
 from fastconv.microkernels.pool import TAP
 from fastconv.microkernels.reducer import Reducer
 
 ROWS = (1, 2, 3, 4, 8, 9)
 ALONG = ((1, 1), (2, 2), (3, 2), (3, 3), (4, 4))  # (taps, stride)
+PAIRED = ((2, 2), (3, 2))  # those that two images take together
+PADDED, PADDED_ROWS = ((3, 2),), (1, 2, 3)  # those that may begin before src
 
 
 @emitter("poolpass")
@@ -27,22 +31,16 @@ def poolpass(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     r = Reducer(b, name)
     v = r.v
     src, fixed, lines, line_step, dst, dst_pitch, n, factors, index_dst, index_pitch, index, index_step = args
-    rows, taps, stride = (next(int(word[1:]) for word in r.spec.variants if word[0] == kind and word[1:].isdecimal())
-                          for kind in "rts")  # fmt: skip
-    zero, width = integer(0), SIZE[r.source.source]
-    table = v.pointer(fixed)
-    offsets, numbers = ([v.load_integer(v.offset(table, TAP * f + at)) for f in range(rows)] for at in (0, 8))
+    rows, taps, stride = _numbers(r)
+    zero, width, before = integer(0), SIZE[r.source.source], int("p1" in r.words)
+    offsets, numbers = _table(v, fixed, rows)
     most = -(-((v.lanes - 1) * stride + taps) // v.lanes)  # vectors that a vector of windows covers
-
-    def pair():
-        at = v.pointer(factors)
-        return v.broadcast(v.load_scalar(at)), v.broadcast(v.load_scalar(v.offset(at, v.size)))
 
     whole = b.sub(n, b.srem(n, integer(v.lanes)))
     left = v.opaque(b.sub(n, whole))
     seen = b.add(b.mul(b.sub(left, integer(1)), integer(stride)), integer(taps))  # elements of the last windows
     with each(v, zero, lines, 1) as i:
-        first = v.offset(v.pointer(src), b.mul(i, line_step))
+        first = v.offset(v.pointer(src), b.sub(b.mul(i, line_step), integer(before * width)))
         line, index_line = (v.offset(v.pointer(to), b.mul(i, step)) for to, step in
                             ((dst, dst_pitch), (index_dst, index_pitch)))  # fmt: skip
         begin = b.add(index, b.mul(i, index_step))
@@ -50,10 +48,13 @@ def poolpass(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         def block(j, covered, some, first=first, line=line, index_line=index_line, begin=begin):
             """The windows from j on, which cover so many elements; `some` of them, or a vector."""
             loaded = [[] for _ in range(rows)]
+            missing = b.select(b.icmp_signed("==", j, zero), integer(1), zero)
+            inside = b.not_(v.first_lanes(missing)) if before else None
             for f in range(rows):
                 at = v.offset(first, b.add(offsets[f], b.mul(j, integer(stride * width))))
                 for k in range(most):
-                    loaded[f].append(_vector(r, v.offset(at, k * v.lanes * width), covered, k))
+                    place = v.offset(at, k * v.lanes * width)
+                    loaded[f].append(_vector(r, place, covered, k, None if k else inside))
             state = None
             if r.indexed:
                 for f in range(rows):
@@ -69,7 +70,7 @@ def poolpass(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                     x = _picked(v, [column[0] for column in columns], stride, t)
                     state = r.absorb(state, x) if state else [x]
             mask = v.first_lanes(integer(v.lanes) if some is None else some)
-            result = r.finished(state[0], pair, None, None)
+            result = r.finished(state[0], lambda: _factors(v, factors), None, None)
             r.store(result, v.offset(line, b.mul(j, integer(r.width))), mask)
             if r.indexed:
                 r.store_index(state[1], v.offset(index_line, b.mul(j, integer(8))), mask)
@@ -83,8 +84,82 @@ def poolpass(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 block(whole, (seen, count), left)
 
 
-def _vector(r: Reducer, pointer, covered, k: int):
-    """Vector number k of a row of which so many elements are there: a number, or (a number, vectors that it takes)."""
+@emitter("poolpair")
+def poolpair(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: those of `poolpass`, then how many bytes the second image lies behind the first: apart, dst_apart,
+    index_apart. Rows of both have n windows, half a vector at most, whose elements fill no more than one."""
+    r = Reducer(b, name)
+    v = r.v
+    (src, fixed, lines, line_step, dst, dst_pitch, n, factors, index_dst, index_pitch, index, index_step, apart,
+     dst_apart, index_apart) = args  # fmt: skip
+    rows, taps, stride = _numbers(r)
+    half = v.lanes // 2
+    offsets, numbers = _table(v, fixed, rows)
+    seen = b.add(b.mul(b.sub(n, integer(1)), integer(stride)), integer(taps))
+    out, number = Vectors(b, r.stored, half), Vectors(b, "i64", half)
+    mask, halves = out.first_lanes(v.opaque(n)), (list(range(half)), list(range(half, v.lanes)))
+    # Lanes without a window take any element.
+    picks = [[side * v.lanes + min(lane * stride + t, v.lanes - 1) for side in (0, 1) for lane in range(half)]
+             for t in range(taps)]  # fmt: skip
+
+    def woven(pair, t):
+        """Tap t of every window of both."""
+        return v.shuffle(*pair, picks[t])
+
+    with each(v, integer(0), lines, 1) as i:
+        first, begin = v.offset(v.pointer(src), b.mul(i, line_step)), b.add(index, b.mul(i, index_step))
+        loaded = []
+        for f in range(rows):
+            at = v.offset(first, offsets[f])
+            loaded.append([_vector(r, place, (seen, 1), 0) for place in (at, v.offset(at, apart))])
+        state = None
+        if r.indexed:
+            for f in range(rows):
+                for t in range(taps):
+                    place = b.add(b.add(begin, numbers[f]), integer(t))
+                    x, position = woven(loaded[f], t), _counted(r.number, place, stride, half)
+                    state = r.absorb(state, x, position, ordered=True) if state else [x, position]
+        else:
+            columns = [[x] for x in loaded[0]]
+            for row in loaded[1:]:
+                columns = [r.absorb(column, x) for column, x in zip(columns, row, strict=True)]
+            for t in range(taps):
+                x = woven([column[0] for column in columns], t)
+                state = r.absorb(state, x) if state else [x]
+        result = narrow(v, r.finished(state[0], lambda: _factors(v, factors), None, None), r.stored)
+        line, index_line = (b.add(to, b.mul(i, step)) for to, step in ((dst, dst_pitch), (index_dst, index_pitch)))
+        for lanes, image in zip(halves, (integer(0), integer(1)), strict=True):
+            to = v.pointer(b.add(line, b.mul(image, dst_apart)))
+            out.store_masked(v.shuffle(result, None, lanes), to, mask)
+            if r.indexed:
+                found = v.shuffle(state[1], None, lanes)
+                found = b.sext(found, number.type) if r.number.size < 8 else found
+                number.store_masked(found, v.pointer(b.add(index_line, b.mul(image, index_apart))), mask)
+
+
+def _numbers(r: Reducer) -> list[int]:
+    """The rows, taps and stride in a name."""
+    return [
+        next(int(word[1:]) for word in r.spec.variants if word[0] == kind and word[1:].isdecimal()) for kind in "rts"
+    ]
+
+
+def _table(v: Vectors, fixed, rows: int):
+    """The byte offset and the index of each row."""
+    table = v.pointer(fixed)
+    return ([v.load_integer(v.offset(table, TAP * f + at)) for f in range(rows)] for at in (0, 8))
+
+
+def _factors(v: Vectors, factors):
+    """The divisor and its reciprocal."""
+    at = v.pointer(factors)
+    return v.broadcast(v.load_scalar(at)), v.broadcast(v.load_scalar(v.offset(at, v.size)))
+
+
+def _vector(r: Reducer, pointer, covered, k: int, inside=None):
+    """Vector number k of a row of which so many elements are there: a number, or (a number, vectors that it takes).
+
+    `inside` is nothing, or the mask of the elements that are there."""
     v, mask = r.v, None
     if isinstance(covered, int):
         here = covered - k * v.lanes
@@ -98,6 +173,10 @@ def _vector(r: Reducer, pointer, covered, k: int):
         return v.zero()
     elif k == covered[1] - 1:
         mask = v.first_lanes(r.b.sub(covered[0], integer(k * v.lanes)))
+    if inside is not None:
+        mask = inside if mask is None else r.b.and_(mask, inside)
+        x = r.transformed(r.load(pointer, mask), pointer, mask, None, None)
+        return r.b.select(mask, x, r.identity()[0]) if r.maximum else x
     return r.transformed(r.load(pointer, mask), pointer, mask, None, None)
 
 
@@ -116,9 +195,9 @@ def _picked(v: Vectors, vectors: list, stride: int, tap: int):
     return result
 
 
-def _counted(number: Vectors, first, stride: int):
-    """Integers from `first` on, `stride` apart."""
-    b = number.b
+def _counted(number: Vectors, first, stride: int, each_has: int | None = None):
+    """Integers from `first` on, `stride` apart; anew after every so many lanes."""
+    b, each_has = number.b, each_has or number.lanes
     first = b.trunc(first, number.scalar) if number.size < 8 else first
-    steps = ir.Constant(number.type, [lane * stride for lane in range(number.lanes)])
+    steps = ir.Constant(number.type, [lane % each_has * stride for lane in range(number.lanes)])
     return b.add(number.broadcast(first), steps)

@@ -10,6 +10,7 @@ from fastconv.algorithm.pool.glide import Glide
 from fastconv.algorithm.pool.one_pass import OnePass
 from fastconv.algorithm.pool.plan import LAST
 from fastconv.algorithm.pool.scatter import Scatter
+from fastconv.algorithm.pool.slide import Slide
 from fastconv.algorithm.pool.turned import Turned
 from fastconv.algorithm.pool.weighted import WeightedRows
 from fastconv.algorithm.pool.whole import Whole
@@ -22,6 +23,7 @@ __all__ = [
     "OnePass",
     "Rows",
     "Scatter",
+    "Slide",
     "Turned",
     "WeightedRows",
     "Whole",

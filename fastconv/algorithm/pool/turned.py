@@ -12,6 +12,7 @@ from fastconv.algorithm.common import Execution
 from fastconv.algorithm.pool.channels_last import Windows
 from fastconv.algorithm.pool.plan import LAST, Plan, planes_contiguous
 from fastconv.algorithm.pool.recipe import dtypes, recipe
+from fastconv.algorithm.pool.slide import Slide
 from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import native
 from fastconv.cost import pool_turned_cycles
@@ -83,7 +84,10 @@ class Turned:
         return None
 
     def cost(self, problem: PoolProblem, x: PoolSteps, target: Target, packed: bool) -> float:
-        return pool_turned_cycles(problem, target)
+        inner = replace(problem, n=1, layout=LAST)
+        # Measured: where columns are shared.
+        shared = isinstance(_inner(inner, target), Slide)
+        return pool_turned_cycles(problem, target) * (0.78 if shared else 1)
 
     def _bytes(self, problem: PoolProblem, channels: int) -> int:
         """Scratch for planes of so many channels, and for their indices."""
@@ -106,7 +110,7 @@ class Turned:
         jobs = []
         for channels in (block, last):
             inner = replace(problem, n=1, c=channels, layout=LAST)
-            jobs += Windows().build(inner, contiguous_steps(inner), target, 1, packed).parts
+            jobs += _inner(inner, target).build(inner, contiguous_steps(inner), target, 1, packed).parts
 
         def after(at: int, size: int) -> int:
             return at + -(-size // 64) * 64
@@ -128,3 +132,8 @@ class Turned:
         moved = 8 * problem.n * problem.c * (problem.plane + problem.outputs + 2 * problem.outputs * problem.indices)
         moved += problem.flops
         return Execution([Job(pool_turned.address, plan, problem.n * blocks, scratch, moved, [jobs])], None, 0, ())
+
+
+def _inner(problem: PoolProblem, target: Target) -> Slide | Windows:
+    """What pools the turned planes."""
+    return Windows() if Slide().supports(problem, contiguous_steps(problem), target) else Slide()

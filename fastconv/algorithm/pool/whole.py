@@ -145,8 +145,12 @@ class Whole:
             # A pixel's channels are cut only where there are too few images: lines side by side come faster.
             line, blocks = BLOCK_BYTES // problem.itemsize, -(-threads // max(1, problem.n))
             a_task = max(-(-problem.c // blocks // line) * line, -(-TASK_ELEMENTS // plane))
-        elif kernel is pool_repeat:
-            a_task, extent = max(1, TASK_ELEMENTS // problem.c), plane
+        elif backward:
+            # A task a thread where L2 holds what each writes: what another took would have to come back: 1 us of 20.
+            extent, each = (plane, problem.c) if last else (problem.c, plane)
+            share = -(-extent // -(-threads // max(1, problem.n)))
+            fits = share * each * problem.itemsize <= target.l2
+            a_task = max(share if fits else 1, TASK_ELEMENTS // each)
         a_task = min(extent, a_task)
         lines, span = each_alone(a_task, x.c), np.array([0, plane], np.int64)
         factors = None
