@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, replace
 
 from fastconv import cost
 from fastconv import target as targets
 from fastconv.algorithm.bias_grad import bias_grad
+from fastconv.algorithm.column import Column, as_row
 from fastconv.algorithm.common import Algorithm, Execution, Steps, contiguous_steps  # noqa: F401
 from fastconv.algorithm.depthwise import Depthwise
 from fastconv.algorithm.depthwise_input import DepthwiseInput
@@ -123,12 +125,13 @@ def names(op: str) -> tuple[str, ...]:
 def consider(problem: Problem, x: Steps, packed: bool, target: Target | None = None) -> list[Candidate]:
     """Every candidate in order, with its cost or the reason against it."""
     target = target or targets.host()
+    algorithms, (problem, x, _) = CANDIDATES[problem.op, problem.pass_], as_row(problem.flat, x)
     # Costs are those of one image: the choice fixes the order of sums, which must not depend on how a batch is split.
     # Gradients are computed for a whole batch, over which that of the weight even adds up.
-    image = replace(problem.flat, n=1 if problem.own_pass == "forward" else max(1, problem.n))
+    image = replace(problem, n=1 if problem.own_pass == "forward" else max(1, problem.n))
     found = []
-    for algorithm in CANDIDATES[problem.op, problem.pass_]:
-        reason = algorithm.supports(problem.flat, x, target)
+    for algorithm in algorithms:
+        reason = algorithm.supports(problem, x, target)
         cycles = None if reason else algorithm.cost(image, x, target, packed)
         found.append(Candidate(algorithm, cycles, reason))
     return found
@@ -140,7 +143,8 @@ def choose(problem: Problem, x: Steps, algorithm: str, packed: bool, target: Tar
         able = [c for c in consider(problem, x, packed, target) if c.reason is None]
         return min(able, key=lambda c: c.cycles).algorithm
     target = target or targets.host()
-    reasons = {a: a.supports(problem.flat, x, target) for a in CANDIDATES[problem.op, problem.pass_]}
+    flat, x, _ = as_row(problem.flat, x)
+    reasons = {a: a.supports(flat, x, target) for a in CANDIDATES[problem.op, problem.pass_]}
     for candidate, reason in reasons.items():
         if candidate.name == algorithm:
             if reason is None:
@@ -157,7 +161,11 @@ def execution(problem: Problem, x: Steps, algorithm: str, threads: int, packed: 
     if problem.pass_ != "forward":
         problem = replace(problem, n=max(1, problem.n))  # nothing runs on an empty batch, but it can be explained
     chosen = choose(problem, x, algorithm, packed)
-    return chosen.name, chosen.build(problem.flat, x, targets.host(), threads, packed)
+    flat, x, column = as_row(problem.flat, x)
+    made = chosen.build(flat, x, targets.host(), threads, packed)
+    if column is not None:
+        made = Column(made, column, math.prod(flat.weight_shape) * problem.itemsize)
+    return chosen.name, made
 
 
 @functools.lru_cache(maxsize=512)
