@@ -125,7 +125,10 @@ def consider(problem: Problem, x: Steps, packed: bool, target: Target | None = N
 def choose(problem: Problem, x: Steps, algorithm: str, packed: bool, target: Target | None = None) -> Algorithm:
     """The named algorithm, or for "auto" the cheapest; the number of threads has no say."""
     if algorithm == "auto":
-        able = [c for c in consider(problem, x, packed, target) if c.reason is None]
+        found = consider(problem, x, packed, target)
+        able = [c for c in found if c.reason is None]
+        if not able:
+            raise ValueError(f"{problem.label} is beyond every algorithm; the last one says: {found[-1].reason}")
         return min(able, key=lambda c: c.cycles).algorithm
     target = target or targets.host()
     reasons = {a: a.supports(problem.flat, x, target) for a in CANDIDATES[problem.op, problem.pass_]}
