@@ -28,10 +28,10 @@ MOST_IMAGE, MOST_PHASES = 4 << 30, 1 << 20  # bytes of one with its border; a ph
 
 
 class InputGrad:
-    """Every phase by the cheapest of some algorithms that can do it."""
+    """Every phase by the algorithm, of those that can do it, that is the cheapest for so many images."""
 
-    def __init__(self, name: str, algorithms: Sequence[Algorithm]):
-        self.name, self._algorithms = name, algorithms
+    def __init__(self, name: str, algorithms: Sequence[Algorithm], images: int = 1):
+        self.name, self._algorithms, self._images = name, algorithms, images
 
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
         if len(self._algorithms) > 1 and problem.stride == (1, 1):
@@ -77,7 +77,7 @@ class InputGrad:
         )  # fmt: skip
 
     def _best(self, problem: Problem, x: Steps, target: Target, packed: bool) -> Algorithm:
-        return cheapest(self._algorithms, replace(problem, n=1), x, target, packed)
+        return cheapest(self._algorithms, replace(problem, n=self._images), x, target, packed)
 
     def _phased(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool) -> Phased:
         """The convolutions of a problem with zero padding, cut so that little waits to be put together."""
