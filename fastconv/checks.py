@@ -216,3 +216,15 @@ def check_out(out: object, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarra
     if array.size and any(step == 0 and size > 1 for step, size in zip(array.strides, shape, strict=True)):
         raise ValueError(f"out must not repeat its elements, but its strides are {array.strides}")
     return array
+
+
+def shape_of(name: str) -> str:
+    """A shape in messages: an array's attribute, or an argument that is one."""
+    return name if name.endswith("_shape") else f"{name}.shape"
+
+
+def check_not_empty(name: str, axes: dict[str, int], shape: tuple[int, ...]) -> None:
+    """No axis but the batch may be empty."""
+    for axis, size in axes.items():
+        if size == 0:
+            raise ValueError(f"{name} has no {axis} (shape {shape}); only the batch axis may be empty")

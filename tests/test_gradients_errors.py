@@ -88,6 +88,22 @@ OPTIONS = [
     )
 ]  # fmt: skip
 
+# A pass that is given a shape in place of an array speaks of the shape, and of nothing that its caller has not.
+GIVEN_SHAPES = [
+    ("input", {"input_shape": value}, ValueError, rf"^(?!.*\bx\b).*{message}")
+    for value, message in (
+        ((2, 5, 8, 8), r"input_shape has 5 channels .*\(input_shape \(2, 5, 8, 8\)"),
+        ((2, 4, 2, 8), "input_shape has only 2"), ((2, 4, 0, 8), "input_shape has no height"),
+        ((2, 0, 8, 8), "input_shape has no channels"), ((2, 4, 2**40, 2**40), r"input_shape \(2, 4, 1099511627776"),
+    )
+] + [
+    ("weight", {"weight_shape": value}, ValueError, message)
+    for value, message in (
+        ((6, 3, 3, 3), r"weight_shape has 3 input channels a group \(weight_shape\[1\]\), but x has 4"),
+        ((6, 4, 9, 3), "weight_shape spans 9"), ((6, 4, 0, 3), "weight_shape has no height"),
+    )
+]  # fmt: skip
+
 NEEDS = [
     ("backward", {"needs": value}, error, r"\bneeds\b")
     for value, error in (
@@ -122,7 +138,7 @@ def case_id(case):
     )
 
 
-CASES = [pytest.param(*case, id=case_id(case)) for case in ARRAYS + SHAPES + OPTIONS + NEEDS + OUT]
+CASES = [pytest.param(*case, id=case_id(case)) for case in ARRAYS + SHAPES + GIVEN_SHAPES + OPTIONS + NEEDS + OUT]
 
 
 @pytest.mark.parametrize(("function", "arguments", "error", "message"), CASES)
@@ -174,3 +190,34 @@ def test_plain_subclasses_are_arrays():
         for one, other in zip(got, plain, strict=True) if isinstance(got, tuple) else ((got, plain),):
             assert type(one) is np.ndarray
             np.testing.assert_array_equal(one, other)
+
+
+def test_options_that_do_not_go_with_a_shape():
+    for options, message in (
+        ({"groups": 3}, "groups=3 must divide input_shape's 4 channels"),
+        ({"padding": 8, "padding_mode": "reflect"}, "less than input_shape's height 8"),
+        ({"padding": 9, "padding_mode": "circular"}, "at most input_shape's height 8"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fc.conv2d_input_grad(DY, W, X.shape, **options)
+    with pytest.raises(ValueError, match=r"groups=4 must divide weight_shape's 6 .* \(weight_shape\[0\]\)"):
+        fc.conv2d_weight_grad(DY, X, (6, 1, 3, 3), groups=4)
+
+
+def test_transposed_gradients_speak_of_the_shapes_that_they_are_given():
+    with pytest.raises(ValueError, match=r"but input_shape has 5 \(input_shape \(2, 5, 8, 8\)"):
+        fc.conv_transpose2d_input_grad(np.ones((2, 4, 10, 10), np.float32), W, (2, 5, 8, 8))
+    with pytest.raises(ValueError, match=r"weight_shape has 5 input channels \(weight_shape\[0\]\), but x has 4"):
+        fc.conv_transpose2d_weight_grad(DY, X, (5, 6, 3, 3))
+
+
+@pytest.mark.parametrize("before", [2**31, 2**53, 2**62])
+@pytest.mark.parametrize("algorithm", ["auto", "direct"])
+def test_a_border_that_no_memory_holds(before, algorithm):
+    """The gradient of a replicated border is folded back from an image with that border; zeros are cut off."""
+    one = np.ones((1, 1, 1, 1), np.float32)
+    options = {"padding": ((before, 0), (0, 0)), "stride": (before + 1, 1)}
+    with pytest.raises(ValueError, match=r"stride and padding make \d+ phases|padding makes an image of \d+ bytes"):
+        fc.conv2d_input_grad(one, one, one.shape, **options, padding_mode="replicate", algorithm=algorithm)
+    assert fc.conv2d_input_grad(one, one, one.shape, **options) == 0
+    assert fc.conv2d_weight_grad(one, one, one.shape, **options, padding_mode="replicate") == 1

@@ -347,7 +347,7 @@ WRONG = {
     "x empty, last": (
         {"x_shape": (2, 9, 7, 0), "layout": "channels_last"},
         ValueError,
-        "x has no channels .*only x's batch axis may be empty",
+        "x has no channels .*only the batch axis may be empty",
     ),
     "weight empty": ({"weight_shape": (0, 4, 3, 3)}, ValueError, "weight has no output channels"),
     "weight empty window": ({"weight_shape": (6, 4, 3, 0)}, ValueError, "weight has no width"),

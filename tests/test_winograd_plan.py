@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastconv import blocking, dispatch
+from fastconv.algorithm.input_grad import InputGrad
 from fastconv.algorithm.winograd import Winograd, plan
 from fastconv.job import Job
 from fastconv.problem.conv import conv2d_problem
@@ -119,3 +120,25 @@ def test_layers_share_packed_weights_of_one_form():
             assert isinstance(made.weights, Job)
             words = tuple(made.weights.plan), made.weight_bytes
             assert forms.setdefault(made.packing, words) == words
+
+
+@pytest.mark.parametrize("n", [1, 2, 8, 64])
+def test_the_member_is_that_of_a_nominal_batch(n):
+    """Gradients transform weights once for a batch, and larger members have more of them; n itself has no say."""
+    problem = conv2d_problem((n, 256, 14, 14), (256, 256, 3, 3), padding=1, dtype="float32")
+    target = Target("avx512", 48 << 10, 2 << 20, 64 << 20)
+    made = {images: Winograd(images=images)._member(problem, target, False) for images in (1, 8)}
+    assert made[8].mh * made[8].mw > made[1].mh * made[1].mw
+    # Held weights are transformed by nobody who waits.
+    assert Winograd(images=1)._member(problem, target, True).mh >= 3
+
+
+def test_gradients_choose_for_a_batch():
+    def images(op):  # depthwise ones have no choice
+        there = dispatch.CANDIDATES[op, "input_grad"]
+        return {a._images for a in there if isinstance(a, InputGrad) and a.name != "depthwise"}
+
+    assert images("conv1d") == images("conv2d") == {dispatch.BATCH}
+    assert images("conv_transpose2d") == {1}  # which are forward passes
+    forward = next(a for a in dispatch.CANDIDATES["conv2d", "forward"] if a.name == "winograd")
+    assert forward.images == 1

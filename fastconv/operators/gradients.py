@@ -12,7 +12,7 @@ from fastconv.call import Call, Calls, plain
 from fastconv.checks import as_shape, check_array, check_same_dtype
 from fastconv.codegen.lock import setup
 from fastconv.operators.conv import planned, typed
-from fastconv.problem.conv import Problem
+from fastconv.problem.conv import NAMES, Problem
 
 
 class ConvGradients(NamedTuple):
@@ -79,7 +79,8 @@ class Gradients:
             name, other = "x", check_array("x", arrays[1], (axes - 1, axes))
             x_shape, weight_shape = other.shape, as_shape("weight_shape", shape, axes, 0)
         check_same_dtype(grad_output, other, names=("grad_output", name))
-        problem = self._problem(pass_, grad_output, x_shape, weight_shape, order)
+        names = ("input_shape", name) if pass_ == "input_grad" else (name, "weight_shape")
+        problem = self._problem(pass_, grad_output, x_shape, weight_shape, order, names)
         return planned(f"{op}_{pass_}", problem, (*self.reading(pass_, grad_output, other), None, None), algorithm,
                        packed)  # fmt: skip
 
@@ -103,12 +104,15 @@ class Gradients:
             db = _bias_grad(grad_output, self.for_bias(problem))
         return ConvGradients(dx, dw, db)
 
-    def _problem(self, pass_: str, grad_output: np.ndarray, x_shape: tuple, weight_shape: tuple, order: tuple):
-        """The problem of a pass of these shapes, for whose result grad_output must be a gradient."""
+    def _problem(self, pass_: str, grad_output: np.ndarray, x_shape: tuple, weight_shape: tuple, order: tuple,
+                 names: tuple[str, str] = NAMES) -> Problem:  # fmt: skip
+        """The problem of a pass of these shapes, for whose result grad_output must be a gradient; `names` of what the
+        shapes came from."""
         op, *values = order
         batch = () if len(x_shape) == int(op[-2]) + 2 else (1,)
         named = dict(zip(self.OPTIONS, values, strict=True))
-        problem = self.problem(op, (*batch, *x_shape), weight_shape, pass_, dtype=grad_output.dtype, **named)
+        problem = self.problem(op, (*batch, *x_shape), weight_shape, pass_, dtype=grad_output.dtype, names=names,
+                               **named)  # fmt: skip
         expected = self.result_shape(problem)[len(batch) :]
         if grad_output.shape != expected:
             raise ValueError(

@@ -16,7 +16,9 @@ from fastconv.checks import (
     as_size,
     as_sizes,
     check_choice,
+    check_not_empty,
     dtype_name,
+    shape_of,
     shown,
 )
 
@@ -28,6 +30,7 @@ PASSES = ("forward", "input_grad", "weight_grad")
 # A transposed convolution's passes by those of the convolution behind it, and the other way round.
 OWN_PASS = {"forward": "input_grad", "input_grad": "forward", "weight_grad": "weight_grad"}
 
+NAMES = "x", "weight"  # what shapes came from, as errors name it
 # The spatial axes by their number, as errors name them.
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
@@ -267,8 +270,10 @@ def conv_problem(
     layout: str = "channels_first",
     activation: Any = None,
     precision: str = "default",
+    names: tuple[str, str] = NAMES,
 ) -> Problem:
-    """The Problem of a call of conv1d, conv2d or conv3d; x_shape and residual_shape have their batch axis."""
+    """The Problem of a call of conv1d, conv2d or conv3d; x_shape, which came from the first of `names`, and
+    residual_shape have their batch axis."""
     check_choice(f"{op}: layout", layout, LAYOUTS)
     check_choice(f"{op}: padding_mode", padding_mode, PADDING_MODES)
     check_choice(f"{op}: precision", precision, PRECISIONS)
@@ -279,19 +284,20 @@ def conv_problem(
     x_shape = as_shape(f"{op}: x_shape", x_shape, count + 2, 0)
     n, c, *sizes = x_shape if layout == "channels_first" else (x_shape[0], x_shape[-1], *x_shape[1:-1])
     k, group_c, *kernel = weight_shape = as_shape(f"{op}: weight_shape", weight_shape, count + 2, 0)
-    check_not_empty(f"{op}: x", {"channels": c, **dict(zip(axes, sizes, strict=True))}, x_shape)
+    x, weight = names
+    check_not_empty(f"{op}: {x}", {"channels": c, **dict(zip(axes, sizes, strict=True))}, x_shape)
     named = {"output channels": k, "channels": group_c, **dict(zip(axes, kernel, strict=True))}
-    check_not_empty(f"{op}: weight", named, weight_shape)
+    check_not_empty(f"{op}: {weight}", named, weight_shape)
 
     groups = as_size(f"{op}: groups", groups, 1)
     if c % groups:
-        raise ValueError(f"{op}: groups={groups} must divide x's {c} channels (shape {x_shape}, {layout})")
+        raise ValueError(f"{op}: groups={groups} must divide {x}'s {c} channels (shape {x_shape}, {layout})")
     if k % groups:
-        raise ValueError(f"{op}: groups={groups} must divide weight's {k} output channels (weight.shape[0])")
+        raise ValueError(f"{op}: groups={groups} must divide {weight}'s {k} output channels ({shape_of(weight)}[0])")
     if group_c != c // groups:
         raise ValueError(
-            f"{op}: weight has {group_c} input channels a group (weight.shape[1]), but x has {c} channels "
-            f"and groups={groups}, so it must have {c // groups} (x.shape {x_shape}, {layout})"
+            f"{op}: {weight} has {group_c} input channels a group ({shape_of(weight)}[1]), but {x} has {c} channels "
+            f"and groups={groups}, so it must have {c // groups} ({shape_of(x)} {x_shape}, {layout})"
         )
 
     stride = as_sizes(f"{op}: stride", stride, count, 1)
@@ -300,7 +306,7 @@ def conv_problem(
     if not any(map(any, padding)):
         padding_mode = "zeros"  # with nothing to pad the modes are one problem
     for axis in zip(axes, sizes, kernel, dilation, padding, strict=True):
-        _check_axis(op, *axis, padding_mode)
+        _check_axis(op, names, *axis, padding_mode)
     # Where they make no difference, strides and dilations may be any number: keep them small enough to compute with.
     stride = tuple(min(step, size + sum(pads)) for step, size, pads in zip(stride, sizes, padding, strict=True))
     dilation = tuple(step if taps > 1 else 1 for step, taps in zip(dilation, kernel, strict=True))
@@ -330,7 +336,7 @@ def conv_problem(
     # An empty batch counts as one image, as it does when NumPy makes the array.
     if max(n, 1) * k * problem.od * problem.oh * problem.ow * ITEMSIZE[problem.dtype] > sys.maxsize:
         raise ValueError(
-            f"{op}: x of shape {x_shape} with padding {padding} gives an output of shape {y_shape}, "
+            f"{op}: {shape_of(x)} {x_shape} with padding {padding} gives an output of shape {y_shape}, "
             "which is too large to address"
         )
     if bias_shape is not None and tuple(bias_shape) != (k,):
@@ -343,13 +349,6 @@ def conv_problem(
 
 
 conv2d_problem = functools.partial(conv_problem, "conv2d")
-
-
-def check_not_empty(name: str, axes: dict[str, int], shape: tuple[int, ...]) -> None:
-    """No axis but the batch may be empty."""
-    for axis, size in axes.items():
-        if size == 0:
-            raise ValueError(f"{name} has no {axis} (shape {shape}); only x's batch axis may be empty")
 
 
 def resolve_padding(
@@ -384,17 +383,18 @@ def _same(size: int, kernel: int, stride: int, dilation: int, *, at_end: bool) -
     return (less, more) if at_end else (more, less)
 
 
-def _check_axis(op: str, axis: str, size: int, kernel: int, dilation: int, pads: Pair, padding_mode: str) -> None:
+def _check_axis(op: str, names: tuple, axis: str, size: int, kernel: int, dilation: int, pads: Pair, mode: str) -> None:
     """One spatial axis's padding must be one that its mode can make, and its kernel must fit."""
-    if padding_mode == "reflect" and max(pads) >= size:
-        raise ValueError(f"{op}: padding {pads} must be less than x's {axis} {size} with padding_mode='reflect'")
-    if padding_mode == "circular" and max(pads) > size:
-        raise ValueError(f"{op}: padding {pads} must be at most x's {axis} {size} with padding_mode='circular'")
+    x, weight = names
+    if mode == "reflect" and max(pads) >= size:
+        raise ValueError(f"{op}: padding {pads} must be less than {x}'s {axis} {size} with padding_mode='reflect'")
+    if mode == "circular" and max(pads) > size:
+        raise ValueError(f"{op}: padding {pads} must be at most {x}'s {axis} {size} with padding_mode='circular'")
     padded, span = size + sum(pads), dilation * (kernel - 1) + 1
     if padded > sys.maxsize:
-        raise ValueError(f"{op}: padding {pads} makes x's {axis} {padded}, which is too large to address")
+        raise ValueError(f"{op}: padding {pads} makes {x}'s {axis} {padded}, which is too large to address")
     if span > padded:
         raise ValueError(
-            f"{op}: weight spans {span} of the {axis} (kernel {kernel}, dilation {dilation}), "
-            f"but x has only {padded} ({size} and padding {pads})"
+            f"{op}: {weight} spans {span} of the {axis} (kernel {kernel}, dilation {dilation}), "
+            f"but {x} has only {padded} ({size} and padding {pads})"
         )

@@ -10,16 +10,26 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from fastconv.checks import ITEMSIZE, as_activation, as_shape, as_size, as_sizes, check_choice, dtype_name
+from fastconv.checks import (
+    ITEMSIZE,
+    as_activation,
+    as_shape,
+    as_size,
+    as_sizes,
+    check_choice,
+    check_not_empty,
+    dtype_name,
+    shape_of,
+)
 from fastconv.problem.conv import (
     AXES,
     LAYOUTS,
+    NAMES,
     OWN_PASS,
     PRECISIONS,
     Depth,
     Pair,
     Problem,
-    check_not_empty,
     resolve_padding,
 )
 
@@ -41,10 +51,11 @@ def transposed_problem(
     precision: str = "default",
     pass_: str = "forward",
     addressable: bool = True,
+    names: tuple[str, str] = NAMES,
 ) -> Problem:
     """The Problem of a call of conv_transpose1d, 2d or 3d; x_shape has its batch axis, `pass_` is the operator's.
 
-    Not `addressable`: only the options are checked, on an image of any size.
+    Not `addressable`: only the options are checked, on an image of any size. `names` as for `conv_problem`.
     """
     check_choice(f"{op}: layout", layout, LAYOUTS)
     check_choice(f"{op}: precision", precision, PRECISIONS)
@@ -53,17 +64,18 @@ def transposed_problem(
     x_shape = as_shape(f"{op}: x_shape", x_shape, count + 2, 0)
     weight_shape = as_shape(f"{op}: weight_shape", weight_shape, count + 2, 0)
     n, c, *sizes = x_shape if layout == "channels_first" else (x_shape[0], x_shape[-1], *x_shape[1:-1])
-    check_not_empty(f"{op}: x", dict(zip(("channels", *AXES[count]), (c, *sizes), strict=True)), x_shape)
+    x, weight = names
+    check_not_empty(f"{op}: {x}", dict(zip(("channels", *AXES[count]), (c, *sizes), strict=True)), x_shape)
     named = zip(("input channels", "output channels", *AXES[count]), weight_shape, strict=True)
-    check_not_empty(f"{op}: weight", dict(named), weight_shape)
+    check_not_empty(f"{op}: {weight}", dict(named), weight_shape)
     groups = as_size(f"{op}: groups", groups, 1)
     if c != weight_shape[0]:
         raise ValueError(
-            f"{op}: weight has {weight_shape[0]} input channels (weight.shape[0]), but x has {c} (x.shape {x_shape}, "
-            f"{layout}): weight must have shape (C, K / groups, {', '.join(AXES[count])})"
+            f"{op}: {weight} has {weight_shape[0]} input channels ({shape_of(weight)}[0]), but {x} has {c} "
+            f"({shape_of(x)} {x_shape}, {layout}): {weight} must have shape (C, K / groups, {', '.join(AXES[count])})"
         )
     if c % groups:
-        raise ValueError(f"{op}: groups={groups} must divide x's {c} channels (shape {x_shape}, {layout})")
+        raise ValueError(f"{op}: groups={groups} must divide {x}'s {c} channels (shape {x_shape}, {layout})")
     k, kernel = weight_shape[1] * groups, weight_shape[2:]
 
     stride = as_sizes(f"{op}: stride", stride, count, 1)
@@ -100,7 +112,7 @@ def transposed_problem(
     )
     y_shape = (n, k, *outputs) if layout == "channels_first" else (n, *outputs, k)
     if addressable:
-        _check_addressable(op, x_shape, y_shape, ITEMSIZE[dtype_name(dtype)])
+        _check_addressable(op, x, x_shape, y_shape, ITEMSIZE[dtype_name(dtype)])
     if bias_shape is not None and tuple(bias_shape) != (k,):
         raise ValueError(f"{op}: bias must have shape {(k,)}, one value an output channel, got {tuple(bias_shape)}")
     return _problem(
@@ -134,14 +146,14 @@ def _after(size: int, before: int, reach: int, stride: int) -> int:
     return max(least, min(0, least + stride - 1))
 
 
-def _check_addressable(op: str, x_shape: tuple, y_shape: tuple, itemsize: int) -> None:
+def _check_addressable(op: str, x: str, x_shape: tuple, y_shape: tuple, itemsize: int) -> None:
     """NumPy must be able to make the result; an empty batch counts as one image, as it does there."""
     size = itemsize
     for extent in y_shape:
         size *= max(extent, 1)
     if size > sys.maxsize:
         raise ValueError(
-            f"{op}: x of shape {x_shape} gives an output of shape {y_shape}, which is too large to address"
+            f"{op}: {shape_of(x)} {x_shape} gives an output of shape {y_shape}, which is too large to address"
         )
 
 

@@ -8,6 +8,7 @@ back: their gradient is added to that of the pixels whose values they had.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -23,18 +24,22 @@ from fastconv.problem.conv import Borrowed, Pair, Problem
 from fastconv.target import Target
 
 MOST_RESULTS = 24 << 20  # bytes of results that wait to be put together; more images, or rows, wait their turn
+MOST_IMAGE, MOST_PHASES = 4 << 30, 1 << 20  # bytes of one with its border; a phase takes 25 us to plan
 
 
 class InputGrad:
-    """Every phase by the cheapest of some algorithms that can do it."""
+    """Every phase by the algorithm, of those that can do it, that is the cheapest for so many images."""
 
-    def __init__(self, name: str, algorithms: Sequence[Algorithm]):
-        self.name, self._algorithms = name, algorithms
+    def __init__(self, name: str, algorithms: Sequence[Algorithm], images: int = 1):
+        self.name, self._algorithms, self._images = name, algorithms, images
 
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
         if len(self._algorithms) > 1 and problem.stride == (1, 1):
             return "stride 1 has one phase"
-        problem, x = _unpadded(problem, x)
+        if problem.padding_mode != "zeros":
+            problem, x = _unpadded(problem, x)
+            if (reason := _too_large(problem)) is not None:
+                return reason
         for phase in _convolutions(problem):
             reasons = [a.supports(phase.problem, x, target) for a in self._algorithms]
             if all(reasons):
@@ -72,7 +77,7 @@ class InputGrad:
         )  # fmt: skip
 
     def _best(self, problem: Problem, x: Steps, target: Target, packed: bool) -> Algorithm:
-        return cheapest(self._algorithms, replace(problem, n=1), x, target, packed)
+        return cheapest(self._algorithms, replace(problem, n=self._images), x, target, packed)
 
     def _phased(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool) -> Phased:
         """The convolutions of a problem with zero padding, cut so that little waits to be put together."""
@@ -128,6 +133,15 @@ def borrows(algorithm: Algorithm, problem: Problem, phase: Phase, x: Steps, targ
 def _convolutions(problem: Problem) -> list[Phase]:
     """The phases that are not zero."""
     return [phase for phase in phases_of(problem) if phase.problem is not None]
+
+
+def _too_large(problem: Problem) -> str | None:
+    """Why the gradient of an image with its border, on which nothing is cut off, cannot be computed."""
+    sizes, item = (problem.h, problem.w), names_of(problem)[2]
+    size, phases = problem.c * math.prod(sizes) * item, math.prod(map(min, problem.stride, sizes))
+    if size > MOST_IMAGE:
+        return f"padding makes an image of {size} bytes, which are more than {MOST_IMAGE >> 30} GiB"
+    return f"stride and padding make {phases} phases, more than {MOST_PHASES}" if phases > MOST_PHASES else None
 
 
 def _unpadded(problem: Problem, x: Steps) -> tuple[Problem, Steps]:

@@ -22,8 +22,10 @@ class Winograd:
 
     name = "winograd"
 
-    def __init__(self, only: Member | None = None):
+    def __init__(self, only: Member | None = None, images: int = 1):
         self.only = only  # for tests and the table of errors: this member, whatever the precision
+        # The member decides the bits, which must not depend on how a batch is split: it is that of so many images.
+        self.images = images
 
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
         if problem.stride != (1, 1):
@@ -41,13 +43,15 @@ class Winograd:
         return None
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
-        return min(_cycles(problem, member, target, packed) for member in self._members(problem, target))
+        return _cycles(problem, self._member(problem, target, packed), target, packed)
 
     def build(self, problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
-        # The member decides the bits, which must not depend on how a batch is split.
-        image = replace(problem, n=1)
-        member = min(self._members(problem, target), key=lambda member: _cycles(image, member, target, packed))
-        return plan.execution(problem, x, member, target, threads, packed)
+        return plan.execution(problem, x, self._member(problem, target, packed), target, threads, packed)
+
+    def _member(self, problem: Problem, target: Target, packed: bool) -> Member:
+        """The member to compute with."""
+        batch = replace(problem, n=self.images)
+        return min(self._members(problem, target), key=lambda member: _cycles(batch, member, target, packed))
 
     def _family(self, problem: Problem) -> tuple[Member, ...]:
         return (self.only,) if self.only else family(problem.r, problem.s, problem.precision)
