@@ -10,9 +10,11 @@ from arrays import DTYPES, assert_near, integers, layout_of, rounded
 from guard import guarded
 
 import fastconv as fc
-from fastconv import dispatch, workspace
+from fastconv import cost, dispatch, workspace
+from fastconv.algorithm.common import contiguous_steps
 from fastconv.algorithm.volume.frames import MOST_SLICES, bands, forward_taps, input_grad_taps, runs
 from fastconv.problem.conv import conv_problem
+from fastconv.target import host
 
 LAYOUTS = ("channels_first", "channels_last")
 TIMES = {"strict": 1, "default": 16, "fast": 64}
@@ -339,3 +341,11 @@ def test_errors(call, message):
     x, w = np.zeros((1, 3, 5, 6, 7), np.float32), np.zeros((4, 3, 3, 3, 3), np.float32)
     with pytest.raises(ValueError, match=message):
         call(x, w)
+
+
+def test_taps_are_charged_for_regrouping():
+    """Weights of a call are brought to the order of their taps first; packed ones are not."""
+    problem = conv_problem("conv3d", (1, 48, 4, 9, 9), (64, 48, 3, 3, 3), dtype=np.float32)
+    (taps,) = (a for a in dispatch.CANDIDATES["conv3d", "forward"] if a.name == "taps")
+    raw, packed = (taps.cost(problem, contiguous_steps(problem), host(), held) for held in (False, True))
+    assert raw - packed >= np.prod(problem.weight_shape) * cost.C.regroup_weight

@@ -41,7 +41,8 @@ class TapByTap:
         return reasons[-1] if all(reasons) else None
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
-        if problem.pass_ == "input_grad":
+        backward = problem.pass_ == "input_grad"
+        if backward:
             problem = convolution(problem)
         flat = planes(problem, x)
         if flat:
@@ -55,8 +56,11 @@ class TapByTap:
         again = (frames.total() - taps.frames) * problem.n * problem.k * problem.oh * problem.ow * cost.C.join / 2
         best = self._best(one, steps, target, packed)
         each = (best.cost(replace(one, n=problem.n * some), steps, target, packed) for some in frames.values())
+        regrouped = 0.0
+        if not packed and (backward or taps.count > 1):
+            regrouped = int(np.prod(problem.weight_shape)) * cost.C.regroup_weight
         # Measured: sums that come again, and weights for few frames, take a fifth more.
-        return 1.2 * sum(each) + again + 2 * launches * cost.C.launch
+        return 1.2 * sum(each) + again + regrouped + 2 * launches * cost.C.launch
 
     def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool):
         backward = problem.pass_ == "input_grad"
