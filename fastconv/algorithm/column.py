@@ -17,10 +17,11 @@ from fastconv.problem.conv import Problem
 def as_row(problem: Problem, x: Steps) -> tuple[Problem, Steps, int | None]:
     """A convolution of images of height 1 with the same result, and the column of kernels that is their row of taps;
     None and the problem as it is if that is all of them, or if there is no such convolution."""
-    (top, (before, _)), (down, across) = problem.padding, problem.dilation
-    known = problem.pass_ == "forward" and problem.depth is None and problem.frames is None and problem.borrowed is None
+    known = isinstance(problem, Problem) and problem.pass_ == "forward"  # neither a pool nor a gradient
+    known = known and problem.depth is None and problem.frames is None and problem.borrowed is None
     if not known or (problem.w, problem.ow) != (1, 1) or problem.h == 1:
         return problem, x, None
+    (top, (before, _)), (down, across) = problem.padding, problem.dilation
     column, rest = divmod(before, across)
     # Of other borders the padding is not zeros; and infinity times zero is NaN, where sums are to be strict.
     plain = problem.padding_mode == "zeros" and problem.precision != "strict"
