@@ -60,6 +60,8 @@ class Constants:
     winograd_shared_transform: float = 24.0  # the same where other cores hold the memory and will read it
     regroup_weight: float = 1.5  # to bring one weight to its place in the input gradient's convolutions
     join: float = 0.5  # to put one element of the input gradient together from phases
+    join_row: float = 20.0  # to start a piece of a row of it, where strides are not 2
+    columns_weight: float = 0.3  # to read a byte of weights from memory as the image of a product
     fold_row: float = 100.0  # to start one row of it that is added up from columns
     fold_phase: float = 50.0  # and each phase of that row
     gradient_tile: float = 120.0  # to enter and leave a register tile of a weight gradient

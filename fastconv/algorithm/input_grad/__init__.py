@@ -60,7 +60,10 @@ class InputGrad:
                 cycles += problem.k * (problem.c // problem.groups) * each
         if problem.stride != (1, 1):
             cycles += len(phases_of(inner)) * cost.C.launch
-            cycles += problem.n * problem.c * problem.h * problem.w * cost.C.join
+            pieces = (
+                0 if problem.stride[1] == 2 else min(problem.stride[1], problem.s) + (problem.stride[1] > problem.s)
+            )
+            cycles += problem.n * problem.c * problem.h * (problem.w * cost.C.join + pieces * cost.C.join_row)
         return cycles
 
     def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool) -> Phased | Folded:

@@ -137,6 +137,9 @@ class Columns:
         rows = problem.c * problem.h * (problem.depth.size if problem.depth else 1)
         added = rows * (cost.C.fold_row + cost.C.fold_phase * problem.stride[1])
         held = packed and not exchanged
+        if packed and exchanged:  # others read their weights packed, in a row
+            size = problem.k * _columns(problem) * problem.itemsize
+            added += cost.C.columns_weight * max(0, size - target.l2)
         return self._pointwise.cost(inner, contiguous_steps(inner), target, held) + moved * cost.C.join + added
 
     def _batch(self, problem: Problem, exchanged: bool, target: Target, count: int) -> Batch:
