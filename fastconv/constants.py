@@ -15,7 +15,7 @@ from pathlib import Path
 from fastconv import winners
 from fastconv.target import Target
 
-FORMAT, VERSION = "fastconv cost model", 2
+FORMAT, VERSION = "fastconv cost model", 3
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,6 @@ SPECIAL: dict[str, dict[str, float]] = {
         "line": 8.0,
         "pack_panel": 0.5,
         "packing": 6_000.0,
-        "nest": 3_000.0,
         "panel": 2.0,
         "in_place_strided": 0.15,
         "in_place_apart": 0.0,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from dataclasses import dataclass, replace
 
 from fastconv import cost
@@ -139,13 +138,19 @@ def names(op: str) -> tuple[str, ...]:
     return tuple(a.name for a in CANDIDATES[operator(op)])
 
 
+def _computed(problem: Problem, x: Steps) -> tuple[Problem, Steps, int | None]:
+    """What algorithms see: signals are images of height 1, and so are images of one column (`as_row`)."""
+    return as_row(problem.flat, x) if isinstance(problem, Problem) else (problem.flat, x, None)
+
+
 def consider(problem: Problem, x: Steps, packed: bool, target: Target | None = None) -> list[Candidate]:
     """Every candidate in order, with its cost or the reason against it."""
     target = target or targets.host()
-    algorithms, (problem, x, _) = CANDIDATES[problem.op, problem.pass_], as_row(problem.flat, x)
-    # Costs are those of one image: the choice fixes the order of sums, which must not depend on how a batch is split.
-    # Gradients are computed for a whole batch, over which that of the weight even adds up.
-    image = replace(problem, n=1 if problem.own_pass == "forward" else max(1, problem.n))
+    algorithms, (problem, x, _) = CANDIDATES[problem.op, problem.pass_], _computed(problem, x)
+    # The choice fixes the order of sums, which must not depend on how a batch is split: but for gradients of weights,
+    # which are sums over the batch, it is made for a number of images that is always the same.
+    images = {"forward": 1, "input_grad": BATCH}.get(problem.own_pass, max(1, problem.n))
+    image = replace(problem, n=images)
     found = []
     for algorithm in algorithms:
         reason = algorithm.supports(problem, x, target)
@@ -163,7 +168,7 @@ def choose(problem: Problem, x: Steps, algorithm: str, packed: bool, target: Tar
             raise ValueError(f"{problem.label} is beyond every algorithm; the last one says: {found[-1].reason}")
         return min(able, key=lambda c: c.cycles).algorithm
     target = target or targets.host()
-    flat, x, _ = as_row(problem.flat, x)
+    flat, x, _ = _computed(problem, x)
     reasons = {a: a.supports(flat, x, target) for a in CANDIDATES[problem.op, problem.pass_]}
     for candidate, reason in reasons.items():
         if candidate.name == algorithm:
@@ -181,11 +186,9 @@ def execution(problem: Problem, x: Steps, algorithm: str, threads: int, packed: 
     if problem.pass_ != "forward":
         problem = replace(problem, n=max(1, problem.n))  # nothing runs on an empty batch, but it can be explained
     chosen = choose(problem, x, algorithm, packed)
-    flat, x, column = as_row(problem.flat, x)
+    flat, x, column = _computed(problem, x)
     made = chosen.build(flat, x, targets.host(), threads, packed)
-    if column is not None:
-        made = Column(made, column, math.prod(flat.weight_shape) * problem.itemsize)
-    return chosen.name, made
+    return chosen.name, made if column is None else Column(made, flat, column)
 
 
 @functools.lru_cache(maxsize=512)

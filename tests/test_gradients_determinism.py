@@ -31,7 +31,7 @@ def test_threads(rng, case):
 @pytest.mark.parametrize("case", ALL[::2], ids=ALL_IDS[::2])
 def test_input_gradient_of_a_part_of_the_batch(rng, case):
     dy, x, w, options = normal_case(rng, case, LAYOUTS[ALL.index(case) // 2 % 2], np.float32, batch=5)
-    for algorithm in able(INPUT, x, w, "default", **options):
+    for algorithm in ("auto", *able(INPUT, x, w, "default", **options)):
         options["algorithm"] = algorithm
         whole = run(INPUT, dy, x, w, **options)
         pieces = [run(INPUT, dy[i : i + 2], x[i : i + 2], w, **options) for i in range(0, 5, 2)]

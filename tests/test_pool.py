@@ -148,6 +148,8 @@ def test_any_strides(rng, kind, layout):
 def test_without_batch_and_empty_batch(rng, layout):
     x = laid(rng.standard_normal((1, 5, 8, 9)).astype(np.float32), layout)
     for call in (lambda x: fc.max_pool2d(x, 2, return_indices=True, layout=layout)[1],
+                 lambda x: fc.max_pool2d(x, 2, layout=layout), lambda x: fc.avg_pool2d(x, (2, 3), layout=layout),
+                 lambda x: fc.max_pool2d(x, 1, layout=layout), lambda x: fc.max_pool2d(x, 3, 2, 1, layout=layout),
                  lambda x: fc.avg_pool2d(x, 3, 1, 1, layout=layout)):  # fmt: skip
         y = call(x)
         np.testing.assert_array_equal(call(x[0]), y[0])

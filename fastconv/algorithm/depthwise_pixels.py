@@ -30,10 +30,7 @@ from fastconv.target import Target
 ) = range(38)  # fmt: skip
 X, WEIGHT, BIAS, RESIDUAL, Y = range(5)
 MOST_APART = 1 << 16  # columns that a window may span
-# Bytes of y beyond which it is written past the caches: half of L3, which x shares, and where other users of a machine
-# have most of its L3, this. Of 480 MB, x and y of 38 MB each passed through it at 34 GB/s, of 51 MB at 27, of 66 at 13;
-# past it 33, 33 and 30.
-PAST_CACHES = 40 << 20
+PAST_CACHES = 40 << 20  # bytes of y that are written past the caches, if they are not half of L3: decision 18
 TASK_VECTORS = 512  # output vectors that make a task worth its start, about 3000 cycles
 
 
@@ -142,7 +139,7 @@ def build(problem: Problem, x: Steps, target: Target, threads: int, packed: bool
         microkernel(str(Name("stencil", computing, computing, 1, count * lanes, target.isa, words)))
         for count in (wide, across % wide or wide)
     )
-    kernel_run = across // wide * wide * lanes  # or more than there are
+    kernel_run = across // wide * wide * lanes  # or all, if that is more than there are
     slope = np.full(1, problem.slope, np.float64 if computing == "f64" else np.float32)
     no_row = np.zeros(ZEROS + (problem.s - 1) * apart * item, np.uint8)
     row = ow * item

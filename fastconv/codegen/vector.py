@@ -92,7 +92,10 @@ class Vectors:
         stored.set_metadata("nontemporal", self.b.module.add_metadata([ir.Constant(I32, 1)]))
 
     def fence(self) -> None:
-        """What was stored before is in memory before what is stored after."""
+        """What was stored before is in memory before what is stored after.
+
+        On x86 it becomes a locked instruction, which empties the buffers of stores past the caches, too.
+        """
         self.b.fence("seq_cst")
 
     def _suffix(self) -> str:

@@ -59,8 +59,9 @@ poolspans_, poolplanes_, poolpicks_, poolpixels_, poolfill_, poolrepeat_<dtype>_
 total_<dtype>_<isa>_<across|down>                  sums of a row, of columns; <source><dtype> also widens
 finish_<dtype>_<isa>_<activation>[_past]           dst = round(act(src + residual)); <stored><dtype> also narrows
 pooltaps_, poolrow_<dtype>_<isa>_<load>_<op>_<finish>...   windows of pools (`pool`, `reducer`)
-poolpass_, poolpair_<dtype>_<isa>_<load>_<op>_<finish>...    those inside x, in one pass (`poolpass`)
-poolslide_<dtype>_<isa>_<load>_<op>_<finish>_<rows> three pixels wide, a column for three windows (`poolslide`)
+poolpass_, poolpair_<dtype>_<isa>_<load>_<op>_<finish>...    those inside x, or from one element before it on (p1), in
+    one pass (`poolpass`)
+poolslide_<dtype>_<isa>_<load>_<op>_<finish>_r<rows> three pixels wide, a column for three windows (`poolslide`)
 poolglide_<dtype>_<isa>_<load>_<op>_keep            many rows at the cost of three (`poolglide`)
 poolspread_, poolscatter_, poolzero_, poolchoose_, poolselect_<dtype>_<isa>, poolscatter_<dtype>_<isa>_apart,
     poolapart_<dtype>_<isa>_<finish>_<times>

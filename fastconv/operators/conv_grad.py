@@ -78,8 +78,7 @@ def _input_grad(op: str):
         Returns
         -------
         ndarray, shape `input_shape`
-            Bitwise the same for any number of threads. "auto" chooses for the whole batch: only a named algorithm gives
-            the same bits however a batch is split.
+            Bitwise the same for any number of threads and however a batch is split.
 
         Raises
         ------

@@ -24,7 +24,8 @@ from fastconv.problem.conv import Borrowed, Pair, Problem
 from fastconv.target import Target
 
 MOST_RESULTS = 24 << 20  # bytes of results that wait to be put together; more images, or rows, wait their turn
-MOST_IMAGE, MOST_PHASES = 4 << 30, 1 << 20  # bytes of one with its border; a phase takes 25 us to plan
+MOST_BORDER = 4 << 30  # bytes of an image with its border, if these are more than twice its own
+MOST_PHASES = 1 << 20  # a phase takes 25 us to plan
 
 
 class InputGrad:
@@ -37,8 +38,9 @@ class InputGrad:
         if len(self._algorithms) > 1 and problem.stride == (1, 1):
             return "stride 1 has one phase"
         if problem.padding_mode != "zeros":
+            own = problem.h * problem.w
             problem, x = _unpadded(problem, x)
-            if (reason := _too_large(problem)) is not None:
+            if (reason := _too_large(problem, own)) is not None:
                 return reason
         for phase in _convolutions(problem):
             reasons = [a.supports(phase.problem, x, target) for a in self._algorithms]
@@ -138,12 +140,13 @@ def _convolutions(problem: Problem) -> list[Phase]:
     return [phase for phase in phases_of(problem) if phase.problem is not None]
 
 
-def _too_large(problem: Problem) -> str | None:
-    """Why the gradient of an image with its border, on which nothing is cut off, cannot be computed."""
+def _too_large(problem: Problem, own: int) -> str | None:
+    """Why the gradient of an image with its border, on which nothing is cut off, cannot be computed; `own` of its
+    pixels are not border."""
     sizes, item = (problem.h, problem.w), names_of(problem)[2]
     size, phases = problem.c * math.prod(sizes) * item, math.prod(map(min, problem.stride, sizes))
-    if size > MOST_IMAGE:
-        return f"padding makes an image of {size} bytes, which are more than {MOST_IMAGE >> 30} GiB"
+    if size > MOST_BORDER and math.prod(sizes) > 2 * own:
+        return f"padding makes an image of {size} bytes, which are more than {MOST_BORDER >> 30} GiB"
     return f"stride and padding make {phases} phases, more than {MOST_PHASES}" if phases > MOST_PHASES else None
 
 

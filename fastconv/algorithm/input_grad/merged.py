@@ -60,7 +60,7 @@ class Merged:
             # A kernel of the stride's size is but transposed, in half the time.
             each = cost.C.regroup_weight * (0.5 if (problem.r, problem.s) == problem.stride else 1.0)
             cycles += problem.k * (problem.c // problem.groups) * problem.r * problem.s * each
-        pieces = 0 if problem.stride[1] == 2 else 4
+        pieces = 0 if problem.stride[1] == 2 else problem.stride[1]
         cycles += problem.n * problem.c * problem.h * (problem.w * cost.C.join + pieces * cost.C.join_row)
         return cycles + 2 * cost.C.launch
 

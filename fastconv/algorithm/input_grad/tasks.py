@@ -132,12 +132,12 @@ def join_phases(plan, call, scratch, task):
         end = min(top + stretch, stop)
         for i in range(top, min(top + sh, end)):
             line, count, even, even_row, woven = dx + i * dx_h, (end - i + sh - 1) // sh, 0, 0, sw == columns_of == 2
-            hollow = False
+            empty = False  # whether no tap reaches some of its columns
             for b in range(columns_of):
-                hollow = hollow or peek(peek(plan, PLACES) + 24 * (i % sh * columns_of + b), 0) < 0
-            woven = woven and (rest == 0 or not hollow)
-            hollow = hollow and not woven and not channels_last
-            if hollow:  # what no tap reaches is written first, whole rows of it
+                empty = empty or peek(peek(plan, PLACES) + 24 * (i % sh * columns_of + b), 0) < 0
+            woven = woven and (rest == 0 or not empty)
+            cleared = empty and not woven and not channels_last
+            if cleared:  # whole rows, before the columns that taps reach
                 for t in range(count):
                     source, step = (0, item) if rest == 0 else (rest + part * item, 0)
                     invoke(peek(plan, COMB), (source, step, line + t * to_row, item, width))
@@ -145,7 +145,7 @@ def join_phases(plan, call, scratch, task):
                 # A place holds where a phase's results start (-1: all zero), how many rows and columns they have.
                 place = peek(plan, PLACES) + 24 * (i % sh * columns_of + b)
                 source, rows, columns, step, row = peek(place, 0), peek(place, 1), peek(place, 2), item, 0
-                if hollow and source < 0:
+                if cleared and source < 0:
                     continue
                 if source >= 0:
                     row = columns * item * (channels if channels_last else 1)

@@ -155,9 +155,9 @@ class OnePass:
         read = d.kernel * h.kernel * w.size
         # A task is some planes, or some lines of one.
         lines = max(1, min(-(-planes * depths * rows // (4 * threads)), -(-TASK_ELEMENTS // read)))
-        batch = min(rows, lines)
+        batch = max(1, min(rows, lines))  # there may be no image, and then no row
         batches = -(-rows // batch)
-        units, a_task = planes * depths * batches, max(1, lines // rows)
+        units, a_task = planes * depths * batches, max(1, lines // max(1, rows))
         fixed = np.array(
             [(a * x.d + b * x.h, a * indices[0] + b * indices[1]) for a in range(d.kernel) for b in range(h.kernel)],
             np.int64,
