@@ -194,10 +194,11 @@ class Columns:
     places: tuple[int, ...]
 
 
-def columns_of(run: int, taps: int, stride: int, dilation: int, *, contiguous: bool) -> Columns:
+def columns_of(run: int, taps: int, stride: int, dilation: int, *, contiguous: bool, apart: bool = False) -> Columns:
     """Columns such that each tap reads `run` of them: as x has them, or with those side by side that a tap reads.
 
-    Where taps lie so far apart that most columns between them would be packed for nothing, each has its own.
+    Where taps lie so far apart that most columns between them would be packed for nothing, or it is asked for, each has
+    its own.
     """
     across = [j * dilation for j in range(taps)]
     if contiguous:
@@ -208,7 +209,7 @@ def columns_of(run: int, taps: int, stride: int, dilation: int, *, contiguous: b
         parts = tuple(firsts.index(a % stride) for a in across)
         width = run + across[-1] // stride
         found, limit = Columns(tuple(firsts), width, stride, parts, tuple(a // stride for a in across)), taps * run
-    if len(found.firsts) * width <= limit:
+    if len(found.firsts) * width <= limit and not apart:
         return found
     return Columns(tuple(across), run, stride, tuple(range(taps)), (0,) * taps)
 

@@ -80,6 +80,34 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     return cycles
 
 
+def matrix_cycles(problem: Problem, shape, target: Target, packed: bool) -> float:
+    """A dense plan on matrix tiles: products of parts, cutting pixels into them, output."""
+    groups, n = problem.groups, problem.n
+    outputs, channels = problem.k // groups, problem.c // groups
+    depth, pixels = channels * problem.r * problem.s, problem.oh * problem.ow
+    steps, vectors, tiles = -(-depth // 32), -(-pixels // 16), -(-outputs // 16)
+    # Sums of a block of fewer than four tiles wait for one another.
+    blocks = sum(
+        count * times * max(16 * high * wide, 52)
+        for high, count in blocking.counted(tiles, 2)
+        for wide, times in blocking.counted(vectors, 2)
+    )
+    chunks = blocking.chunk_of(channels, problem.r, problem.s).count(channels, problem.r, problem.s)
+    cycles = blocks * steps * shape.products * C.matrix_step + tiles * vectors * chunks * C.matrix_tile
+    cycles += vectors * depth * C.matrix_cut
+    if not shape.in_place:
+        if problem.layout == "channels_last":
+            cycles += pixels * channels * C.move
+        else:
+            cycles += channels * problem.s * (C.plane + vectors * problem.stride[1] * C.line)
+    cycles += outputs * pixels * C.store * (1 + 0.5 * (chunks - 1) / chunks)
+    cycles += outputs * depth * 6 * _weight_byte(problem.k * depth * 6, target) * max(1, pixels / 128)
+    cycles = n * groups * (cycles + C.task) + C.nest
+    if not packed:
+        cycles += problem.k * depth * C.pack_weight + C.packing
+    return cycles
+
+
 def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float:
     """One task of a fused Winograd convolution: its strip, its tiles in and out, its share of the products."""
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)

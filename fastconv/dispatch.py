@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from fastconv import cost
 from fastconv import target as targets
+from fastconv.algorithm.amx import Amx
 from fastconv.algorithm.bias_grad import bias_grad
 from fastconv.algorithm.column import Column, as_row
 from fastconv.algorithm.common import Algorithm, Execution, Steps, contiguous_steps  # noqa: F401
@@ -58,7 +59,7 @@ BATCH = 8
 
 def _algorithms(images: int) -> tuple[Algorithm, ...]:
     """Those of a convolution, which choose as for so many images."""
-    return Depthwise(), Matvec(), Pointwise(), Winograd(images=images), Direct(), Im2col()
+    return Depthwise(), Matvec(), Pointwise(), Winograd(images=images), Amx(), Direct(), Im2col()
 
 
 def _input_grads(images: int) -> tuple[Algorithm, ...]:

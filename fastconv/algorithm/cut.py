@@ -9,8 +9,11 @@ from fastconv import blocking, job
 from fastconv.algorithm import output
 from fastconv.algorithm.common import Steps, names_of
 from fastconv.blocking import Chunk
+from fastconv.microkernels.amx import PARTS, STEP
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
+
+RAGGED = 1.15  # shares of blocks of 32 pixels that rows of pixels by themselves may take
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,13 @@ class Shape:
     raw_weights: bool
     rows: int
     vectors: int
+    products: int = 0  # of bfloat16 parts, on matrix tiles; 0: multiply-adds of vectors
+
+    def channel_tiles(self, lanes: int) -> tuple[int, int]:
+        """Units of output channels that are not divided, and how many of them a tile has at most."""
+        if self.lanes == "channels" or self.products:
+            return lanes, self.vectors
+        return 1, self.rows
 
 
 @dataclass(frozen=True)
@@ -80,11 +90,15 @@ class Cut:
     @property
     def joined(self) -> bool:
         """Whether the runs of a block are one for its tiles."""
-        return (
-            blocking.joined(self.problem, self.shape.in_place)
-            and self.run == self.problem.ow
-            and self.column_blocks == 1
-        )
+        whole = self.run == self.problem.ow and self.column_blocks == 1
+        return whole and (blocking.joined(self.problem, self.shape.in_place) or self.apart)
+
+    @property
+    def apart(self) -> bool:
+        """Whether every column of taps has strips of its own, so that blocks of matrix tiles go on over rows' ends."""
+        pieces = self.shape.products and self.shape.lanes == "pixels" and not self.shape.in_place
+        ragged = -(-self.run // self.shape.rows) * self.shape.rows > RAGGED * self.run
+        return pieces and self.block_runs > 1 and ragged and self.column_blocks == 1 and self.run == self.problem.ow
 
     @property
     def tiled(self) -> set[int]:
@@ -109,7 +123,9 @@ class Cut:
         """Input columns of a block's strips."""
         stride, dilation = self.problem.stride[1], self.problem.dilation[1]
         last = self.problem.layout == "channels_last"
-        return blocking.columns_of(self.block_run, self.chunk.columns, stride, dilation, contiguous=last)
+        return blocking.columns_of(
+            self.block_run, self.chunk.columns, stride, dilation, contiguous=last, apart=self.apart
+        )
 
     @property
     def line(self) -> int:
@@ -117,7 +133,15 @@ class Cut:
         if self.problem.layout == "channels_first":
             return self.item
         line = self.chunk.channels * self.item
+        if self.shape.products:
+            return line  # matrix tiles read each pixel's channels once
         return line + 64 if line % 1024 == 0 else line  # keeps a tile's pixels out of one another's cache sets
+
+    @property
+    def piece(self) -> int:
+        """Taps whose channels lie side by side in a strip: a row of them or one, the same in every chunk."""
+        near = self.problem.dilation[1] == 1 and not self.shape.in_place and len(self.columns.firsts) == 1
+        return self.chunk.columns if near and self.chunks == 1 else 1
 
     @property
     def strip(self) -> int:
@@ -165,7 +189,7 @@ class Cut:
     def _most_outputs(self) -> int:
         """The most output channels that one task's tiles cover."""
         along_pixels = self.shape.lanes == "pixels"
-        unit, most = (1, self.shape.rows) if along_pixels else (self.lanes, self.shape.vectors)
+        unit, most = self.shape.channel_tiles(self.lanes)
         _parts, base, larger = blocking.split(-(-self.outputs // unit), most)
         covered = self.tiles_a_block * (base + (larger > 0)) * unit
         return min(self.outputs, covered) if along_pixels else covered
@@ -178,12 +202,12 @@ class Cut:
     @property
     def panels(self) -> bool:
         """Whether the pixels of some tiles are packed just before their use."""
-        return self.shape.in_place and self.shape.lanes == "pixels"
+        return bool(self.shape.products) or (self.shape.in_place and self.shape.lanes == "pixels")
 
     @property
     def fetched_by_planes(self) -> bool:
         """Whether panels are fetched plane by plane, in runs: with several taps panels share their lines."""
-        return self.panels and (self.problem.r, self.problem.s) == (1, 1)
+        return self.panels and (self.problem.r, self.problem.s) == (1, 1) and not self.shape.products
 
     @property
     def block_tiles(self) -> int:
@@ -197,13 +221,18 @@ class Cut:
             return 1
         most = -(-self.block_run // (self.lanes * self.shape.vectors))
         room = self.target.l1
-        if self.fetched_by_planes:
+        if self.shape.products:
+            far = self.outputs * self._panel // self.shape.rows > self.target.l2 // 2
+            room, most = self.target.l2 // (2 if far else 8), -(-self.block_run * self.block_runs // self.shape.rows)
+        elif self.fetched_by_planes:
             room = self.target.l1 // 2 if self.near else self.target.l2 // 8
         return max(1, min(most, room // self._panel))
 
     @property
     def _panel(self) -> int:
         """Bytes of one panel, of pixels or weights."""
+        if self.shape.products:
+            return self.shape.rows * -(-self.chunk.products // STEP) * STEP * 2 * PARTS[self.shape.products]
         return self.shape.vectors * self.lanes * self.chunk.products * self.item
 
     @property
@@ -226,15 +255,17 @@ class Cut:
         outputs, channels = problem.k // problem.groups, problem.c // problem.groups
         chunk = blocking.chunk_of(channels, problem.r, problem.s)
         along_pixels = shape.lanes == "pixels"
-        extent = outputs if along_pixels else -(-outputs // lanes)
-        tiles = blocking.split(extent, shape.rows if along_pixels else shape.vectors)[0]
+        smallest, most = shape.channel_tiles(lanes)
+        tiles = blocking.split(-(-outputs // smallest), most)[0]
         point = (problem.r, problem.s) == (1, 1) and problem.stride == (1, 1) and problem.padding_zero
         flat = point and x.h == problem.w * x.w
         runs, run = (1, part.pixels) if flat else (part.bottom - part.top, part.right - part.left)
         transposes = not along_pixels and problem.layout == "channels_first"
         stages = transposes or stored != computing
-        panels = along_pixels and shape.in_place
+        panels = shape.in_place and (along_pixels or shape.products)
         beside = min(problem.stride[1], chunk.columns) if problem.layout == "channels_first" else problem.stride[1]
+        if shape.products and runs > 1:
+            beside = chunk.columns
         per_pixel = 0 if panels else chunk.channels * beside * min(problem.stride[0], chunk.rows) * item
         unit = shape.vectors * lanes if along_pixels else shape.rows
         planes, weights = problem.n * problem.groups, problem.k * channels * problem.r * problem.s

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastconv import blocking
+from fastconv.algorithm import matrix as m_
+from fastconv.algorithm import matrix_plan, output
 from fastconv.algorithm import nest as n_
-from fastconv.algorithm import output
 from fastconv.algorithm import strips as s_
 from fastconv.algorithm import weights as w_
 from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Steps, finish_name, move_name, names_of, sum_part
@@ -36,6 +37,8 @@ class Handed:
 def packed_bytes(problem: Problem, shape: Shape, target: Target) -> int:
     """The size of all weights, packed for `shape`."""
     _, _, item = names_of(problem)
+    if shape.products:
+        return matrix_plan.packed_bytes(problem, shape.products)
     unit = 1 if shape.lanes == "pixels" else target.lanes(item)
     held = -(-problem.k // problem.groups // unit) * unit
     return held * problem.c * problem.r * problem.s * item
@@ -43,6 +46,8 @@ def packed_bytes(problem: Problem, shape: Shape, target: Target) -> int:
 
 def dense_weights(problem: Problem, shape: Shape, target: Target) -> tuple[Job, int]:
     """The launch that packs the weights for `shape`, and the packed size in bytes."""
+    if shape.products:
+        return matrix_plan.weights(problem, shape, target)
     _, computing, item = names_of(problem)
     stored_item = 2 if problem.dtype in ("float16", "bfloat16") else item
     lanes = target.lanes(item)
@@ -87,7 +92,8 @@ def dense(
             plan[getattr(n_, name)] = value
 
     _put_tasks(put, problem, cut, part)
-    _put_tiles(put, problem, shape, cut, target, keep)
+    put_tiles = matrix_plan.put_tiles if shape.products else _put_tiles
+    put_tiles(put, problem, shape, cut, target, keep)
     _put_input(put, problem, x, shape, cut, target, keep)
     _put_output(put, problem, cut, shape, target, keep, handed)
     if cut.fetched_by_planes:
@@ -95,7 +101,8 @@ def dense(
     put(PANEL_AT=cut.strip_bytes + cut.stage_bytes + cut.line_bytes)
     # A group starts its own task: 183 groups of one product, 33 x 27 pixels, take 0.2 ms but 0.3 million multiply-adds.
     flops = problem.flops * part.pixels // (problem.oh * problem.ow) + GROUP_FLOPS * problem.n * problem.groups
-    return Job(n_.nest.address, plan, cut.tasks, cut.scratch, flops, keep)
+    kernel = m_.matrix if shape.products else n_.nest
+    return Job(kernel.address, plan, cut.tasks, cut.scratch, flops, keep)
 
 
 def _put_tasks(put, problem, cut, part):
@@ -142,6 +149,7 @@ def _put_tiles(put, problem, shape, cut, target, keep):
         PIXELS_ARE_LANES=along_pixels, LANES=cut.lanes, ITEM=item, SUM_PART=part,
         ROW_MOST=shape.rows, VECTOR_MOST=shape.vectors, CHANNEL_TILES=cut.tiles, TILES_A_BLOCK=cut.tiles_a_block,
         GROUP_CHANNELS=cut.outputs, KERNELS=kernels.ctypes.data,
+        UNIT=shape.channel_tiles(cut.lanes)[0],
         LANES_OUTER=not along_pixels or shape.in_place or (vectors_fit and small_y),
     )  # fmt: skip
     if shape.raw_weights:
@@ -172,6 +180,8 @@ def _put_input(put, problem, x, shape, cut, target, keep):
         put(X_ROW=x.h, X_COLUMN=x.w)
     else:
         table, run, pixel = _put_strips(put, problem, x, cut, target, keep, c, r, s)
+    if shape.products and shape.lanes == "channels":  # pieces of a pixel's channels
+        table = table.reshape(cut.chunk.channels, -1)[0, :: cut.piece]
     table = np.ascontiguousarray(table, np.int64)
     keep.append(table)
     put(TABLE=table.ctypes.data, X_RUN=run, X_PIXEL=pixel, STRIDE_H=sh, STRIDE_W=sw, TOP=top, LEFT=left, DH=dh, DW=dw)

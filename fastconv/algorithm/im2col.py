@@ -59,7 +59,7 @@ def execution(
         return Execution(main, None, 0, ())
     weights, size = dense_weights(problem, shape, target)
     most = shape.rows if shape.lanes == "pixels" else shape.vectors
-    return Execution(main, weights, size, ("dense", shape.lanes, most))
+    return Execution(main, weights, size, ("dense", shape.lanes, most, shape.products))
 
 
 class Im2col:

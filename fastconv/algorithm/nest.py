@@ -22,7 +22,8 @@ from fastconv.codegen.jit import helper, native
     CHANNELS, CHUNK, R, CHUNK_R, S, CHUNK_S, CHUNKS,    # reduction: channels of a group, of a chunk; taps
     SUM_PART,                                       # products that are added up before the rest, see `sum_part`
     PIXELS_ARE_LANES, LANES, ITEM, JOINED,              # JOINED: the runs of a block are one for its tiles
-    ROW_MOST, VECTOR_MOST, CHANNEL_TILES, TILES_A_BLOCK,    # tiles; channels are cut for all blocks at once
+    ROW_MOST, VECTOR_MOST, CHANNEL_TILES, TILES_A_BLOCK,    # tiles; channels are cut for all blocks at once,
+    UNIT,                                               # in units of so many
     GROUP_CHANNELS, KERNELS, LANES_OUTER,
     TABLE, PITCH, AHEAD, AHEAD_STEP,                        # AHEAD = 0: tiles ask for what TABLE says
     PACK, PACK_PLAN, STRIPS_AT, STRIP_CHUNK, STRIP_BYTES,   # PACK = 0: x is read in place
@@ -33,12 +34,14 @@ from fastconv.codegen.jit import helper, native
     W_G, W_PRODUCT, W_TILE_CHANNEL,                 # W_TILE_CHANNEL = 0: packed, a tile's channels step by its depth
     W_PACK, X_PACK, BLOCK_TILES, PANEL_AT,          # panels, of weights or pixels, are packed just before their use
     W_LINES,                                        # where a product's weights lie, if they are another convolution's
+    PIECE, W_CHUNK,                                 # of matrix tiles: taps of a piece of x; a chunk's weights
+    STATE,                                          # their kernel that takes and gives back registers
     Y_N, Y_G, Y_RUN, Y_PIXEL, Y_CHANNEL,
     ACTIVATION, SLOPE,
     STAGED, STAGE_PIXEL, STAGE_CHANNEL, STAGE_BYTES,    # tiles go to scratch, not to y
     AFTER, FINISH, TRANSPOSE,
     NEST_FIELDS,
-) = range(74)  # fmt: skip
+) = range(78)  # fmt: skip
 
 VECTORS_TABLED = 9  # the kernel table has rows of 2 * 9 addresses: 0 to 8 vectors, whole or with a masked tail
 # The arrays of one call, as the launcher lays them out.
@@ -70,9 +73,10 @@ def corner_of(plan, row_block, column_block):
 
 
 @helper
-def run_tiles(plan, depth, x, w, w_channel, y, y_run, y_pixel, y_channel, first, bias, residual, act,
+def run_tiles(plan, depth, some, x, w, w_channel, y, y_run, y_pixel, y_channel, first, bias, residual, act,
               tile0, tile1, runs, run, panel, x_after):  # fmt: skip
-    """All tiles of one task over one chunk: channel tiles tile0..tile1, `runs` runs of `run` output pixels.
+    """All tiles of one task over one chunk, `depth` products of `some` input channels: channel tiles tile0..tile1,
+    `runs` runs of `run` output pixels.
 
     `x_after` is where the pixels start that this worker packs next.
     """
@@ -156,9 +160,9 @@ def run_tiles(plan, depth, x, w, w_channel, y, y_run, y_pixel, y_channel, first,
                         )  # fmt: skip
 
 
-@native("nest", 4)
-def nest(plan, call, scratch, task):
-    """One task of a dense convolution.
+@helper
+def dense_task(plan, call, scratch, task, run_chunk):
+    """One task of a dense convolution, whose tiles go over a chunk as `run_chunk` says (`run_tiles`, for one).
 
     `scratch` holds the number of the pixel block whose strips it holds (-1 when a worker starts), the strips, the
     stage, and room for a few finished lines.
@@ -172,8 +176,7 @@ def nest(plan, call, scratch, task):
 
     tile0 = channel_block * peek(plan, TILES_A_BLOCK)
     tile1 = min(tile0 + peek(plan, TILES_A_BLOCK), peek(plan, CHANNEL_TILES))
-    item, group_channels, lanes = peek(plan, ITEM), peek(plan, GROUP_CHANNELS), peek(plan, LANES)
-    unit = 1 if peek(plan, PIXELS_ARE_LANES) != 0 else lanes
+    item, group_channels, unit = peek(plan, ITEM), peek(plan, GROUP_CHANNELS), peek(plan, UNIT)
     extent, tiles = (group_channels + unit - 1) // unit, peek(plan, CHANNEL_TILES)
     k0 = tile_start(tile0, extent // tiles, extent % tiles) * unit
     k1 = min(tile_start(tile1, extent // tiles, extent % tiles) * unit, group_channels)
@@ -219,9 +222,10 @@ def nest(plan, call, scratch, task):
             source = strips
         else:
             source += above * peek(plan, X_ROW) + before * peek(plan, X_COLUMN)
-        w_channel = peek(plan, W_TILE_CHANNEL)
-        run_tiles(
-            plan, depth, source, w + ((c0 * r + r0) * s + s0) * peek(plan, W_PRODUCT),
+        w_channel, w_chunk = peek(plan, W_TILE_CHANNEL), peek(plan, W_CHUNK)
+        run_chunk(
+            plan, depth, some, source,
+            w + (index * w_chunk if w_chunk != 0 else ((c0 * r + r0) * s + s0) * peek(plan, W_PRODUCT)),
             w_channel if w_channel != 0 else depth * item,
             sums, sums_run, sums_pixel, sums_channel, 1 if index == 0 and not adds else 0,
             bias if last else 0, residual if last and not staged and not adds else 0,
@@ -248,3 +252,9 @@ def nest(plan, call, scratch, task):
                 item, lines, sums + i * sums_run, sums_pixel, sums_channel, y + i * y_run, y_pixel, y_channel,
                 residual + i * y_run if staged and residual != 0 else 0, k0, k1, run,
             )  # fmt: skip
+
+
+@native("nest", 4)
+def nest(plan, call, scratch, task):
+    """One task whose tiles are registers of vectors."""
+    dense_task(plan, call, scratch, task, run_tiles)

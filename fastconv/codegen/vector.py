@@ -171,6 +171,11 @@ class Vectors:
 
     # Masks and loops ----------------------------------------------------------------------------------------
 
+    def some(self, mask: ir.Value) -> ir.Value:
+        """Whether a mask has any lane."""
+        bits = ir.IntType(self.lanes)
+        return self.b.icmp_unsigned("!=", self.b.bitcast(mask, bits), ir.Constant(bits, 0))
+
     def first_lanes(self, count: ir.Value) -> ir.Value:
         """The mask of lanes below a run-time count."""
         wide = ir.VectorType(I32, self.lanes)

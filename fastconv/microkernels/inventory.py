@@ -10,6 +10,7 @@ from fastconv.blocking import most_vectors
 from fastconv.codegen.emit import emit
 from fastconv.codegen.jit import Native, native
 from fastconv.microkernels import (  # noqa: F401  each registers its emitter
+    amx,
     depthwise,
     dot,
     finish,
@@ -35,6 +36,13 @@ from fastconv.microkernels import (  # noqa: F401  each registers its emitter
 )
 from fastconv.microkernels.names import VECTOR_BYTES, Name, parse
 from fastconv.target import Target
+
+
+def _one(name):
+    def kernel(a):
+        emit(name, (a,))
+
+    return native(name, 1)(kernel)
 
 
 def _four(name):
@@ -131,6 +139,10 @@ def _twenty(name):
 # Compiled functions have a fixed number of operands, so there is one of these for each number.
 OPERANDS = {
     "gemm": _fifteen,
+    "amx": _fourteen,
+    "amxlanes": _seven,
+    "amxrows": _eight,
+    "amxstate": _one,
     "depthwise": _seventeen,
     "stencil": _twenty,
     "stencilinput": _seventeen,

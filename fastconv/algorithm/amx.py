@@ -1,0 +1,48 @@
+"""Implicit GEMM on matrix tiles (Intel AMX): float32 as three bfloat16 parts, no less exact than multiply-adds."""
+
+from __future__ import annotations
+
+from fastconv import workspace
+from fastconv.algorithm.common import Execution, Steps, names_of
+from fastconv.algorithm.cut import Shape
+from fastconv.algorithm.im2col import execution
+from fastconv.algorithm.matrix import BLOCK
+from fastconv.algorithm.matrix_plan import PRODUCTS, packed_bytes
+from fastconv.cost import matrix_cycles
+from fastconv.problem.conv import Problem
+from fastconv.target import Target
+
+
+class Amx:
+    """Any dense convolution of 16 and 32-bit numbers, for those who do not ask for plain sums."""
+
+    name = "amx"
+
+    def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
+        if not target.amx:
+            return "this processor has no matrix tiles (Intel AMX)"
+        if problem.dtype not in PRODUCTS:
+            return "float64 numbers are not sums of bfloat16 ones"
+        if problem.precision == "strict":
+            return 'products of parts are not a plain sum (precision="strict")'
+        if problem.borrowed:
+            return "the weights are another convolution's"
+        if packed_bytes(problem, PRODUCTS[problem.dtype]) > workspace.MOST_WEIGHT_BYTES:
+            return "the weights in parts take too much memory"
+        return None
+
+    def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
+        return matrix_cycles(problem, shape_of(problem, x), target, packed)
+
+    def build(self, problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
+        return execution(problem, x, shape_of(problem, x), target, threads)
+
+
+def shape_of(problem: Problem, x: Steps) -> Shape:
+    """Lanes are what lies side by side in y; 1x1 kernels read x in place where it does in x, too."""
+    _, _, item = names_of(problem)
+    first = problem.layout == "channels_first"
+    in_place = (problem.r, problem.s) == (1, 1) and problem.padding_zero and problem.itemsize == item
+    in_place = in_place and (x.w == item and problem.stride[1] == 1 if first else x.c == item)
+    lanes = "pixels" if first else "channels"
+    return Shape(lanes, in_place, False, BLOCK, 2, PRODUCTS[problem.dtype])
