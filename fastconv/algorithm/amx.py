@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastconv import workspace
+from fastconv import blocking, workspace
 from fastconv.algorithm.common import Execution, Steps, names_of
 from fastconv.algorithm.cut import Shape
 from fastconv.algorithm.im2col import execution
@@ -25,8 +25,8 @@ class Amx:
             return "float64 numbers are not sums of bfloat16 ones"
         if problem.precision == "strict":
             return 'products of parts are not a plain sum (precision="strict")'
-        if problem.borrowed:
-            return "the weights are another convolution's"
+        if problem.borrowed and (reason := _lies_apart(problem)) is not None:
+            return reason
         if packed_bytes(problem, PRODUCTS[problem.dtype]) > workspace.MOST_WEIGHT_BYTES:
             return "the weights in parts take too much memory"
         return None
@@ -36,6 +36,18 @@ class Amx:
 
     def build(self, problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
         return execution(problem, x, shape_of(problem, x), target, threads)
+
+
+def _lies_apart(problem: Problem) -> str | None:
+    """Why weights that are another convolution's cannot be packed."""
+    if problem.itemsize == 2:
+        return "another convolution's weights are not widened"
+    if (problem.borrowed.r, problem.borrowed.s) != (problem.r, problem.s):
+        return "some taps of another convolution's kernels"
+    chunk = blocking.chunk_of(problem.c // problem.groups, problem.r, problem.s)
+    if (chunk.rows, chunk.columns) != (problem.r, problem.s):
+        return "parts of another convolution's kernels"
+    return None
 
 
 def shape_of(problem: Problem, x: Steps) -> Shape:

@@ -180,8 +180,14 @@ def _put_input(put, problem, x, shape, cut, target, keep):
         put(X_ROW=x.h, X_COLUMN=x.w)
     else:
         table, run, pixel = _put_strips(put, problem, x, cut, target, keep, c, r, s)
-    if shape.products and shape.lanes == "channels":  # pieces of a pixel's channels
-        table = table.reshape(cut.chunk.channels, -1)[0, :: cut.piece]
+    if shape.products:
+        table = table.reshape(cut.chunk.channels, -1)
+        if shape.lanes == "channels":  # pieces of a pixel's channels
+            table = table[0, :: cut.piece]
+        elif problem.borrowed:  # weights stay as they lie
+            table = table[:, ::-1].ravel()
+        else:
+            table = table.ravel()
     table = np.ascontiguousarray(table, np.int64)
     keep.append(table)
     put(TABLE=table.ctypes.data, X_RUN=run, X_PIXEL=pixel, STRIDE_H=sh, STRIDE_W=sw, TOP=top, LEFT=left, DH=dh, DW=dw)

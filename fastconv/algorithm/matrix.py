@@ -99,17 +99,44 @@ def matrix(plan, call, scratch, task):
     invoke(peek(plan, n_.STATE), (0,))
 
 
+@helper
+def pack_borrowed(plan, source, table, lines, panel, outputs, wide, held, some, taps):
+    """Another convolution's weights, (C, K/groups, taps): their taps are read backwards, for rows by the pixels."""
+    move, pack, line = peek(plan, MOVE), peek(plan, PACK), outputs * taps * 4
+    if peek(plan, LANES) != 0:
+        for c in range(some):
+            poke(table, c, c * line)
+        if taps > 1:
+            for c in range(some):
+                invoke(move, (source + c * line, taps * 4, lines + c * taps * wide * 4, wide * 4, held, taps))
+                for tap in range(taps):
+                    poke(table, tap * some + c, (c * taps + taps - 1 - tap) * wide * 4)
+            source, held = lines, wide
+        invoke(pack, (source, table, some * taps, panel, wide // TILE, held, 0))
+    elif taps > 1:
+        for c in range(some):
+            poke(table, c, c * line)
+        invoke(pack, (source, taps * 4, table, some, taps, panel, 0, held))
+    else:
+        poke(table, 0, 0)
+        invoke(move, (source, line, lines, some * 4, some, held))
+        invoke(pack, (lines, some * 4, table, 1, some, panel, 0, held))
+
+
 # The plan that packs weights.
 (
     CHANNELS, CHUNK, R, CHUNK_R, S, CHUNK_S, OUTPUTS, TILES, TILE_BASE, TILE_LARGER, SOURCE_ITEM, PRODUCT_BYTES,
     GROUP_BYTES, CHUNKS, CHUNK_BYTES, MOVE, WIDE, PACK, LANES,      # MOVE: to float32; LANES: outputs become lanes
-    FIELDS,
-) = range(20)  # fmt: skip
+    BORROWED, FIELDS,
+) = range(21)  # fmt: skip
 
 
 @native("matrix_weights", 4)
 def pack_weights(plan, call, scratch, task):
-    """Pack the panel of one block of outputs, of one chunk of one group, from call[0] to call[4]."""
+    """Pack the panel of one block of outputs, of one chunk of one group, from call[0] to call[4].
+
+    Products come as (channel, tap) where outputs are rows, as (tap, channel) where they are lanes, as pixels have them.
+    """
     channels, r, s, outputs = peek(plan, CHANNELS), peek(plan, R), peek(plan, S), peek(plan, OUTPUTS)
     tile, task = task % peek(plan, TILES), task // peek(plan, TILES)
     chunk = task % peek(plan, CHUNKS)
@@ -122,13 +149,15 @@ def pack_weights(plan, call, scratch, task):
     source = peek(call, 0) + (g * outputs + k) * length + ((c0 * r + r0) * s + s0) * peek(plan, SOURCE_ITEM)
     panel = peek(call, 4) + g * peek(plan, GROUP_BYTES) + chunk * peek(plan, CHUNK_BYTES)
     panel += k * ((depth + STEP - 1) // STEP * STEP) * peek(plan, PRODUCT_BYTES)
-    table, lines = scratch + 64, scratch + 64 + (depth + 7) // 8 * 64
-    if peek(plan, LANES) != 0:
-        # Products become (tap, channel), as pixels have them.
+    table, lines, taps = scratch + 64, scratch + 64 + (depth + 7) // 8 * 64, rows * columns
+    if peek(plan, BORROWED) != 0:
+        source = peek(call, 0) + ((g * channels + c0) * outputs + k) * taps * 4
+        pack_borrowed(plan, source, table, lines, panel, outputs, wide, held, some, taps)
+    elif peek(plan, LANES) != 0:
         invoke(peek(plan, MOVE), (source, length, lines, wide * 4, held, depth))
-        for tap in range(rows * columns):
+        for tap in range(taps):
             for c in range(some):
-                poke(table, tap * some + c, (c * rows * columns + tap) * wide * 4)
+                poke(table, tap * some + c, (c * taps + tap) * wide * 4)
         invoke(peek(plan, PACK), (lines, table, depth, panel, wide // TILE, wide, 0))
     else:
         poke(table, 0, 0)

@@ -46,7 +46,8 @@ def weights(problem: Problem, shape: Shape, target: Target) -> tuple[Job, int]:
     channels, outputs = problem.c // problem.groups, problem.k // problem.groups
     tiles, base, larger = blocking.split(-(-outputs // m_.TILE), shape.vectors)
     lanes = shape.lanes == "channels"
-    move = move_name("transpose", problem, target, "rows") if lanes else move_name("row", problem, target)
+    turned = lanes or problem.borrowed
+    move = move_name("transpose", problem, target, "rows") if turned else move_name("row", problem, target)
     pack = f"amx{'lanes' if lanes else 'rows'}_f32_{target.isa}_x{shape.products}"
     plan = np.zeros(m_.FIELDS, np.int64)
     for name, value in {
@@ -55,6 +56,7 @@ def weights(problem: Problem, shape: Shape, target: Target) -> tuple[Job, int]:
         "SOURCE_ITEM": problem.itemsize, "PRODUCT_BYTES": product, "GROUP_BYTES": chunks * chunk_bytes,
         "CHUNKS": chunks, "CHUNK_BYTES": chunk_bytes, "MOVE": microkernel(move).address,
         "WIDE": problem.dtype == "float32", "PACK": microkernel(pack).address, "LANES": lanes,
+        "BORROWED": problem.borrowed is not None,
     }.items():  # fmt: skip
         plan[getattr(m_, name)] = value
     size = problem.groups * chunks * chunk_bytes
