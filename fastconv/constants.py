@@ -85,9 +85,12 @@ class Constants:
     depthwise_row: float = 45.0  # to start one row of pixels, as for Winograd
     depthwise_tap: float = 1.15  # a tap of one
     depthwise_block: float = 1_500.0  # to start a vector of channels
-    matrix_step: float = 1.2  # share of the cycles of a product of matrix tiles
-    matrix_tile: float = 60.0  # to enter and leave one of its tiles, and bring its sums to y
-    matrix_cut: float = 4.5  # to cut a vector of pixels into parts
+    matrix_step: float = 1.6  # share of the cycles of a product of matrix tiles
+    matrix_cut: float = 9.0  # to cut a vector of pixels into bfloat16 parts
+    matrix_line: float = 9.0  # to pack one vector of a strip for that, for each vector that is read
+    matrix_store: float = 0.4  # to write one output element
+    matrix_weight: float = 0.11  # to read the parts of one weight from L3
+    matrix_start: float = 8_000.0  # to start a plan of matrix tiles, which are asleep
     task: float = 300.0  # to start a task
     nest: float = 1_000.0  # to take scratch for a dense plan and read its numbers
     volume: float = 100_000.0  # to gather slices of a volume, in Python

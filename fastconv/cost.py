@@ -21,9 +21,14 @@ def use(chosen: Constants | None = None) -> None:
     C = chosen or constants.load(host())
 
 
+def _far(total: float, target: Target) -> float:
+    """How far away `total` bytes of packed weights are: not at all if they take half of L2, in L3 if they fill it."""
+    return min(1.0, max(0.0, 2 * total / target.l2 - 1))
+
+
 def _weight_byte(total: float, target: Target) -> float:
-    """To read a byte of `total` packed weights: nothing if they take half of L2, all that L3 costs if they fill it."""
-    return C.weight_byte * min(1.0, max(0.0, 2 * total / target.l2 - 1))
+    """To read a byte of `total` packed weights."""
+    return C.weight_byte * _far(total, target)
 
 
 def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float:
@@ -82,27 +87,25 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
 
 def matrix_cycles(problem: Problem, shape, target: Target, packed: bool) -> float:
     """A dense plan on matrix tiles: products of parts, cutting pixels into them, output."""
-    groups, n = problem.groups, problem.n
+    groups, n, step = problem.groups, problem.n, 32
     outputs, channels = problem.k // groups, problem.c // groups
     depth, pixels = channels * problem.r * problem.s, problem.oh * problem.ow
-    steps, vectors, tiles = -(-depth // 32), -(-pixels // 16), -(-outputs // 16)
+    steps, vectors = -(-depth // step), -(-pixels // 16)
     # Sums of a block of fewer than four tiles wait for one another.
-    blocks = sum(
+    tiles = sum(
         count * times * max(16 * high * wide, 52)
-        for high, count in blocking.counted(tiles, 2)
+        for high, count in blocking.counted(-(-outputs // 16), 2)
         for wide, times in blocking.counted(vectors, 2)
     )
-    chunks = blocking.chunk_of(channels, problem.r, problem.s).count(channels, problem.r, problem.s)
-    cycles = blocks * steps * shape.products * C.matrix_step + tiles * vectors * chunks * C.matrix_tile
-    cycles += vectors * depth * C.matrix_cut
+    cycles = tiles * steps * shape.products * C.matrix_step + vectors * steps * step * C.matrix_cut
     if not shape.in_place:
         if problem.layout == "channels_last":
             cycles += pixels * channels * C.move
         else:
-            cycles += channels * problem.s * (C.plane + vectors * problem.stride[1] * C.line)
-    cycles += outputs * pixels * C.store * (1 + 0.5 * (chunks - 1) / chunks)
-    cycles += outputs * depth * 6 * _weight_byte(problem.k * depth * 6, target) * max(1, pixels / 128)
-    cycles = n * groups * (cycles + C.task) + C.nest
+            cycles += channels * problem.s * vectors * problem.stride[1] * C.matrix_line
+    cycles += outputs * pixels * C.matrix_store
+    cycles += outputs * depth * C.matrix_weight * _far(6 * problem.k * depth, target)
+    cycles = n * groups * (cycles + C.task) + C.matrix_start
     if not packed:
         cycles += problem.k * depth * C.pack_weight + C.packing
     return cycles
