@@ -22,6 +22,7 @@ USUAL = (
     "stencil_f32_01x1_5x5s1",
     "stencil_f32_01x1_3x3s2",
     "dot_f32_04x1",
+    "amx_f32_32x2_px_x6",
 )
 
 

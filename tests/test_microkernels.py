@@ -67,10 +67,14 @@ def aligned(shape, dtype):
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
-@pytest.mark.parametrize("isa", ["avx512", "avx2", "neon", "generic"])
-def test_names_round_trip(isa):
-    found = list(names(Target(isa)))
+TARGETS = [*(Target(isa) for isa in ("avx512", "avx2", "neon", "generic")), Target("avx512", amx=True)]
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.isa + "_amx" * target.amx)
+def test_names_round_trip(target):
+    found, isa = list(names(target)), target.isa
     assert len(set(found)) == len(found) > 100
+    assert sum(name.startswith("amx") for name in found) == (31 if target.amx else 0)
     for name in found:
         assert str(parse(name)) == name and parse(name).isa == isa
 

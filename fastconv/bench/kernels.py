@@ -105,4 +105,29 @@ def _dot(name: str, spec: Name):
     return w.size, calls, (w, x, y)
 
 
-OPS: dict[str, Callable] = {"gemm": _gemm, "depthwise": _depthwise, "stencil": _stencil, "dot": _dot}
+def _amx(name: str, spec: Name):
+    """As _gemm, on panels whose numbers are ones: of their parts the first is one and the others are zero."""
+    from fastconv.microkernels import amx  # here, as older commits are measured that have none
+
+    parts, depth = amx.PARTS[amx.products_of(spec.variants)], 2 * DEPTH
+    x, w = (_array(spec, depth // amx.STEP, parts, amx.PART_BYTES // 4) for _ in range(2))
+    for panel in (x, w):
+        panel[:] = 0
+        panel[:, 0].view(np.uint16)[:] = 0x3F80  # one, in bfloat16
+    y, state = _array(spec, spec.rows, spec.columns), f"amxstate_f32_{spec.isa}"
+    take, give = _call(state, 1), _call(state, 0)
+
+    def timed(depth):
+        block = _call(name, depth, x, w, y, y.strides[0], 1, 0, 0, 0, 0, spec.rows, spec.lanes, x, w)
+
+        def run():
+            take()
+            block()
+            give()
+
+        return run
+
+    return 2 * DEPTH * y.size, [timed(DEPTH), timed(depth)], (x, w, y)
+
+
+OPS: dict[str, Callable] = {"gemm": _gemm, "amx": _amx, "depthwise": _depthwise, "stencil": _stencil, "dot": _dot}

@@ -31,6 +31,25 @@ gemm_<dtype>_<rows>x<columns>_<isa>_<px|ch>[_strided][_pairs][_panel|_far|_near]
     bias is one element a row (px) or a lane (ch); residual has y's shape with its own pitch; 0 means absent.
     activation: 0 none, 1 relu, 2 relu6, else the address of leaky_relu's slope.
 
+amx_<dtype>_<rows>x<columns>_<isa>_<px|ch>_<x1|x4|x6>
+
+    The same sum on matrix tiles (`amx`), of panels that `amxlanes_` and `amxrows_` cut into bfloat16 parts: 1, 2 or 3
+    of a number, whose 1, 4 or 6 largest products are added in float32, pairs of q first, smaller parts' in between.
+    px: lanes are pixels, w has rows and x lanes         ch: lanes are output channels, x has rows and w lanes
+
+        panel, rows:  [step of 32 products][part][tile of 16 rows][row][32 products]
+        panel, lanes: [step of 32 products][part][tile of 16 lanes][16 pairs of products][lane][2]
+
+    A step's part has two tiles in memory, whatever the block reads of it; products beyond `depth` are zeros.
+    `rows` rows and `last` lanes of the last vector are valid; the others are neither read from y, bias, residual nor
+    written. first, bias, residual, activation are as above. next_x, next_w: the panels of the block that follows.
+    Sums that are not finite are formed anew if an operand is infinite, by multiply-adds of whole numbers.
+    The thread has taken the tile registers with amxstate_<dtype>_<isa>, and gives them back with it.
+
+amxlanes_, amxrows_<dtype>_<isa>_<x1|x4|x6>        numbers, cut off after eight bits, and what is left of them likewise
+    amxlanes: lanes side by side, products where a table says; zeros complete the last step
+    amxrows: products in pieces, side by side, where a table says; rows a pitch apart, of any part of the panel
+
 dot_<dtype>_<rows>x<lanes>_<isa>                   rows of weights against one vector, lanes along the reduction
     sixteen sums or more of a row are formed apart
 
@@ -72,5 +91,6 @@ Alignment: packed panels start on 64 bytes; every other operand needs no more th
 Out of bounds: nothing is read or written outside the arrays; a masked-off lane touches no memory. Strips have one
 vector of slack that a whole-vector load may read; its lanes are not stored.
 Edges: the caller cuts extents into near-equal parts, and every part size has its own kernel: no scalar epilogue.
-Floating point: no fast-math flags; NaN, Inf, denormals and signed zeros as IEEE 754 says.
+Floating point: no fast-math flags; NaN, Inf, denormals and signed zeros as IEEE 754 says, but matrix tiles take
+denormals for zeros, in parts, products and sums.
 """

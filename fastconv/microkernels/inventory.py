@@ -259,4 +259,11 @@ def names(target: Target) -> Iterator[str]:
             yield f"finish_{kinds}_{target.isa}_{act}"
             if kinds in ("f32", "f64") and target.isa in ("avx512", "avx2") and act not in ("relu", "relu6", "leaky"):
                 yield f"finish_{kinds}_{target.isa}_{act}_past"
+    if target.amx:
+        for rows, columns, way in itertools.product((16, 32), (16, 32), ("px", "ch")):
+            for count in amx.PRODUCTS:
+                yield str(Name("amx", "f32", "f32", rows, columns, target.isa, (way, f"x{count}")))
+        for op, count in itertools.product(("amxlanes", "amxrows"), amx.PRODUCTS):
+            yield f"{op}_f32_{target.isa}_x{count}"
+        yield f"amxstate_f32_{target.isa}"
     yield from poolnames.names(target.isa)
