@@ -91,6 +91,9 @@ def test_error_is_that_of_a_dot_product(rng, case, layout, dtype):
         y = run(algorithm, x, w, bias, residual, options)
         if y is not None:
             assert np.all(np.abs(y - exact) <= bound), algorithm
+    options["precision"] = "default"
+    y = run("amx", x, w, bias, residual, options)
+    assert y is None or np.all(np.abs(y - exact) <= bound), "parts are no less exact"
     for precision, times in (("default", 16), ("fast", 64)):
         options["precision"] = precision
         y = fc.conv2d(x, w, bias, residual=residual, **options)

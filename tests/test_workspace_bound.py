@@ -11,6 +11,7 @@ import fastconv as fc
 from fastconv import dispatch, workspace
 from fastconv.algorithm.column import as_row
 from fastconv.problem.conv import conv2d_problem
+from fastconv.target import host
 
 MOST = 64 << 20  # what conv2d promises
 
@@ -95,7 +96,7 @@ def test_any_size(problem, threads, packed):
     check(problem, threads, packed)
 
 
-@pytest.mark.parametrize("algorithm", ["winograd", "im2col", "direct"])
+@pytest.mark.parametrize("algorithm", ["winograd", "im2col", "direct", *["amx"] * host().amx])
 def test_a_large_image(rng, algorithm, monkeypatch):
     """4096 x 4096, for real: the memory taken, and some of the outputs."""
     taken = []
