@@ -219,6 +219,8 @@ class Parts:
     def cut(self, *values: ir.Value):
         """For each part in turn, its bits in the upper halves of `values`, the lower ones anything."""
         b, values = self.v.b, list(values)
+        if self.parts > 2:  # adding zero makes a signalling NaN quiet: without its low bits it would be an infinity
+            values = [b.fadd(value, self.v.zero()) for value in values]
         for part in range(self.parts):
             bits = [b.bitcast(value, self.bits) for value in values]
             yield bits
