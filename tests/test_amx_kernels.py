@@ -45,6 +45,9 @@ def run(caller, *words):
 def cut(values, parts):
     """The bfloat16 parts of float32 numbers, as bits: each the upper half of what the ones before have left."""
     found = []
+    if parts > 2:
+        with np.errstate(invalid="ignore"):
+            values = values + np.float32(0)  # signalling NaN become quiet, and so keep their upper half
     for _ in range(parts):
         high = values.view(np.uint32) & np.uint32(0xFFFF0000)
         found.append((high >> 16).astype(np.uint16))
