@@ -227,7 +227,7 @@ def problem_of(op, x_shape, weight_shape, bias, residual, dtype, options) -> Pro
 
 
 def show_config() -> None:
-    """Print versions, the CPU and vector width in use, threads, and where compiled code and tuning are kept.
+    """Print versions, the CPU, its vectors and tiles in use, threads, and where compiled code and tuning are kept.
 
     Examples
     --------
@@ -246,7 +246,8 @@ def show_config() -> None:
     print(f"fastconv {__version__}")
     print(f"python   {platform.python_version()}, numpy {np.__version__}, numba {numba.__version__}, "
           f"llvmlite {llvmlite.__version__}")  # fmt: skip
-    print(f"cpu      {host.name}, {host.isa}, {host.vector_bytes * 8}-bit vectors, "
+    tiles = "AMX tiles, " if host.amx else ""
+    print(f"cpu      {host.name}, {host.isa}, {host.vector_bytes * 8}-bit vectors, {tiles}"
           f"L1 {host.l1 >> 10} KiB, L2 {host.l2 >> 10} KiB")  # fmt: skip
     print(f"threads  {threads.get_num_threads()}, layer {threads.layer()}")
     print(f"cache    {cache.folder() or 'none: compiled code is not kept'}")

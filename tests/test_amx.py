@@ -138,6 +138,7 @@ def test_denormals(layout):
     assert result(2.0**-103 * (1 + 2.0**-23), 1) == 2.0**-103 * (1 + 2.0**-23)
     assert result(2.0**-104 * (1 + 2.0**-23), 1) == 2.0**-104, "the part of its last bit alone is below 2^-126"
     assert result(2.0**-63, 2.0**-63) == 2.0**-126 and result(2.0**-63, 2.0**-64) == 0
+    assert result(2.0**-60 * (1 + 2.0**-20), 2.0**-55) == 2.0**-115, "products of small parts are lost likewise"
     small = np.full(3, 1e-40, np.float32)
     assert result(0, 1, small) == small[0]
 

@@ -225,6 +225,18 @@ def test_all_products_count(rng, name):
 
 
 @pytest.mark.parametrize("name", blocks())
+def test_sums_of_a_step_are_apart(name):
+    """2^24 swallows a one that is added to it, but not the sum of 32 of them."""
+    kernel, spec = microkernel(name), parse(name)
+    left, right = np.ones((spec.rows, 64), np.float32), np.ones((64, spec.columns), np.float32)
+    left[:, 0], left[:, 1:32] = 2.0**24, 0
+    x, w = operands(spec, PARTS[int(spec.variants[1][1:])], left, right)
+    y = np.empty((spec.rows, spec.columns), np.float32)
+    call(kernel, 64, x, w, y, rows=spec.rows, last=TILE)
+    assert (y == 2**24 + 32).all()
+
+
+@pytest.mark.parametrize("name", blocks())
 def test_infinities(rng, name):
     """Sums with infinite and NaN operands are those of plain multiply-adds, and the others of the block are as ever."""
     kernel, spec = microkernel(name), parse(name)

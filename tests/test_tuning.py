@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastconv as fc
-from fastconv import tuning, winners
+from fastconv import target, tuning, winners
 from fastconv.__main__ import main
 from fastconv.networks import network
 from fastconv.operators import conv
@@ -324,7 +324,8 @@ def test_explain_shows_it(rng, file, measured):
 
 def test_show_config(file, capsys):
     fc.show_config()
-    assert str(file) in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert str(file) in shown and ("AMX tiles" in shown) == target.host().amx
 
 
 def test_command_line(file, measured, capsys, tmp_path):
