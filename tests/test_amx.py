@@ -97,11 +97,27 @@ def test_infinities_and_nan(drawn, specials, share):
 
 @needs_tiles
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_nan_that_has_only_low_bits(layout):
+def test_signalling_nan(layout):
+    """One that has only low bits, besides those of an infinity."""
     x = np.ones((1, 3, 6, 40), np.float32)
     x.view(np.uint32)[0, 1, 2, 20] = 0x7F800001
     y = fc.conv2d(layout_of(x, layout), np.ones((5, 3, 1, 1), np.float32), layout=layout, algorithm="amx")
     assert np.isnan(y).sum() == 5
+
+
+@needs_tiles
+@pytest.mark.xfail(strict=True, reason="sums that overflow are repaired only if an operand of their block is infinite")
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_overflow_hangs_on_its_own_operands(layout):
+    """Products that overflow with both signs: the same bits, whatever lies in other pixels of the block."""
+    x, w = np.full((1, 2, 1, 32), 3e38, np.float32), np.full((5, 2, 1, 1), 2, np.float32)
+    w[:, 1] = -2
+    found = []
+    for last in (1, np.inf):
+        x[..., -1] = last
+        y = fc.conv2d(layout_of(x, layout), w, layout=layout, algorithm="amx")
+        found.append(y[..., :-1] if layout == "channels_first" else y[:, :, :-1])
+    np.testing.assert_array_equal(*found)
 
 
 @needs_tiles
