@@ -34,7 +34,8 @@ gemm_<dtype>_<rows>x<columns>_<isa>_<px|ch>[_strided][_pairs][_panel|_far|_near]
 amx_<dtype>_<rows>x<columns>_<isa>_<px|ch>_<x1|x4|x6>
 
     The same sum on matrix tiles (`amx`), of panels that `amxlanes_` and `amxrows_` cut into bfloat16 parts: 1, 2 or 3
-    of a number, whose 1, 4 or 6 largest products are added in float32, pairs of q first, smaller parts' in between.
+    of a number, of whose products the 1, 4 or 6 largest are added in float32. Those of a step and a pair of parts are
+    added up from zero, even and odd q apart, then to the block's sums, whatever the block's shape.
     px: lanes are pixels, w has rows and x lanes         ch: lanes are output channels, x has rows and w lanes
 
         panel, rows:  [step of 32 products][part][tile of 16 rows][row][32 products]
@@ -43,7 +44,7 @@ amx_<dtype>_<rows>x<columns>_<isa>_<px|ch>_<x1|x4|x6>
     A step's part has two tiles in memory, whatever the block reads of it; products beyond `depth` are zeros.
     `rows` rows and `last` lanes of the last vector are valid; the others are neither read from y, bias, residual nor
     written. first, bias, residual, activation are as above. next_x, next_w: the panels of the block that follows.
-    Sums that are not finite are formed anew if an operand is infinite, by multiply-adds of whole numbers.
+    Sums that are not finite are formed anew if an operand is infinite, by multiply-adds of the numbers cut into parts.
     The thread has taken the tile registers with amxstate_<dtype>_<isa>, and gives them back with it.
 
 amxlanes_, amxrows_<dtype>_<isa>_<x1|x4|x6>        numbers, cut off after eight bits, and what is left of them likewise
