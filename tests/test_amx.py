@@ -106,7 +106,6 @@ def test_signalling_nan(layout):
 
 
 @needs_tiles
-@pytest.mark.xfail(strict=True, reason="sums that overflow are repaired only if an operand of their block is infinite")
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_overflow_hangs_on_its_own_operands(layout):
     """Products that overflow with both signs: the same bits, whatever lies in other pixels of the block."""

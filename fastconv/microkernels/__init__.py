@@ -44,7 +44,7 @@ amx_<dtype>_<rows>x<columns>_<isa>_<px|ch>_<x1|x4|x6>
     A step's part has two tiles in memory, whatever the block reads of it; products beyond `depth` are zeros.
     `rows` rows and `last` lanes of the last vector are valid; the others are neither read from y, bias, residual nor
     written. first, bias, residual, activation are as above. next_x, next_w: the panels of the block that follows.
-    Sums that are not finite are formed anew if an operand is infinite, by multiply-adds of the numbers cut into parts.
+    Sums that are not finite are formed anew by multiply-adds of the numbers cut into parts, unless an operand is NaN.
     The thread has taken the tile registers with amxstate_<dtype>_<isa>, and gives them back with it.
 
 amxlanes_, amxrows_<dtype>_<isa>_<x1|x4|x6>        numbers, cut off after eight bits, and what is left of them likewise

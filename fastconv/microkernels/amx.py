@@ -15,14 +15,12 @@ lanes   [step][part][tile][16 pairs of products][16 lanes][2]   the right one
 from __future__ import annotations
 
 import functools
-import math
 
 from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
 from fastconv.codegen.tiles import ROW_BYTES, ROWS, TILE_BYTES, Tiles
 from fastconv.codegen.vector import I16, I32, Vectors, integer
-from fastconv.codegen.vmath import absolute
 from fastconv.microkernels.gemm import finish_tile
 from fastconv.microkernels.names import parse
 from fastconv.microkernels.pack import each
@@ -145,7 +143,7 @@ def _finish(v: Vectors, wide: int, pixels: bool, args: dict[str, ir.Value], sums
 
 
 def _as_ieee_says(v: Vectors, parts: int, wide: int, args, panels, steps: ir.Value, sums: ir.Value) -> None:
-    """Sums that are not finite, formed anew by plain multiply-adds where an operand is infinite.
+    """Sums that are not finite, formed anew by plain multiply-adds unless an operand of theirs is NaN.
 
     An infinity has no further parts: its products with those of another number, which may be zero, make a NaN of it.
     """
@@ -159,17 +157,18 @@ def _as_ieee_says(v: Vectors, parts: int, wide: int, args, panels, steps: ir.Val
         at, *odd = following
     odd = v.some(b.fcmp_unordered("uno", functools.reduce(b.fadd, odd), v.zero()))
     with b.if_then(odd, likely=False):
-        infinite = ir.Constant(v.mask_type, [0] * v.lanes)
-        for panel in panels:
-            with v.loop(steps, panel, infinite) as (_, (at, infinite), following):
-                for line in range(0, PART_BYTES, ROW_BYTES):
-                    both = v.load(v.offset(at, line), align=v.bytes)
-                    for half in Parts.halves(v, both):
-                        infinite = b.or_(infinite, b.fcmp_ordered("==", absolute(v, half), v.constant(math.inf)))
-                following += [v.offset(at, parts * PART_BYTES), infinite]
-            infinite = following[1]
-        with b.if_then(v.some(infinite)):
-            _plain(v, parts, wide, args, panels, steps, sums)
+        _plain(v, parts, wide, args, panels, steps, sums)
+
+
+def _nan(v: Vectors, panel: ir.Value, steps: ir.Value, parts: int, lines: range) -> ir.Value:
+    """Where NaN are in some lines of each step of a panel: lanes of the mask."""
+    b, none = v.b, ir.Constant(v.mask_type, [0] * v.lanes)
+    with v.loop(steps, panel, none) as (_, (at, found), following):
+        for line in lines:
+            for half in Parts.halves(v, v.load(v.offset(at, line), align=v.bytes)):
+                found = b.or_(found, b.fcmp_unordered("uno", half, half))
+        following += [v.offset(at, parts * PART_BYTES), found]
+    return following[1]
 
 
 def _plain(v: Vectors, parts: int, wide: int, args, panels, steps: ir.Value, sums: ir.Value) -> None:
@@ -177,35 +176,44 @@ def _plain(v: Vectors, parts: int, wide: int, args, panels, steps: ir.Value, sum
     b = v.b
     left, right = panels
 
+    def infinite(vector):
+        return b.fcmp_unordered("uno", b.fmul(vector, v.zero()), v.zero())
+
     def whole(load):
         """The two numbers of a pair."""
-        found = None
-        for part in range(parts):
-            halves = Parts.halves(v, load(part))
-            if found is None:
-                found = first = halves
-            else:
-                found = [b.fadd(a, c) for a, c in zip(found, halves, strict=True)]
-        finite = [b.fcmp_ordered("ord", b.fmul(a, v.zero()), v.zero()) for a in first]
-        return [b.select(*three) for three in zip(finite, found, first, strict=True)]
+        first, *rest = (Parts.halves(v, load(part)) for part in range(parts))
+        found = first
+        for halves in rest:
+            found = [b.fadd(a, c) for a, c in zip(found, halves, strict=True)]
+        return [b.select(infinite(a), a, c) for a, c in zip(first, found, strict=True)]
 
+    lanes = [
+        _nan(v, v.offset(right, j * TILE_BYTES), steps, parts, range(0, TILE_BYTES, ROW_BYTES)) for j in range(wide)
+    ]
     with each(v, integer(0), args["rows"], 1) as i:
-        place = b.add(b.mul(b.lshr(i, integer(4)), integer(TILE_BYTES)), b.mul(b.and_(i, integer(15)), integer(64)))
-        for j in range(wide):
-            with v.loop(b.mul(steps, integer(ROWS)), v.zero()) as (pair, (total,), following):
-                step = b.mul(b.lshr(pair, integer(4)), integer(parts * PART_BYTES))
-                r = b.and_(pair, integer(15))
-                here = v.offset(left, b.add(b.add(step, place), b.mul(r, integer(4))))
-                there = v.offset(right, b.add(step, b.add(b.mul(r, integer(ROW_BYTES)), integer(j * TILE_BYTES))))
-                scalars = whole(lambda part, here=here: v.broadcast(v.load_scalar(v.offset(here, part * PART_BYTES))))
-                vectors = whole(lambda part, there=there: v.load(v.offset(there, part * PART_BYTES), align=v.bytes))
-                for scalar, vector in zip(scalars, vectors, strict=True):
-                    total = v.fma(scalar, vector, total)
-                following += [total]
-            at = v.offset(sums, b.add(b.mul(i, integer(wide * v.bytes)), integer(j * v.bytes)))
-            before = v.load(at, align=v.bytes)
-            finite = b.fcmp_ordered("ord", b.fmul(before, v.zero()), v.zero())
-            v.store(b.select(finite, before, following[0]), at, align=v.bytes)
+        row = v.offset(left, b.add(b.mul(b.lshr(i, integer(4)), integer(TILE_BYTES)),
+                                   b.mul(b.and_(i, integer(ROWS - 1)), integer(ROW_BYTES))))  # fmt: skip
+        places = [
+            v.offset(sums, b.mul(b.add(b.mul(i, integer(wide)), integer(j)), integer(v.bytes))) for j in range(wide)
+        ]
+        before = [v.load(at, align=v.bytes) for at in places]
+        wanted = [b.and_(infinite(total), b.not_(nan)) for total, nan in zip(before, lanes, strict=True)]
+        with b.if_then(v.some(functools.reduce(b.or_, wanted))):
+            sound = b.not_(v.some(_nan(v, row, steps, parts, range(1))))
+            for j in range(wide):
+                with b.if_then(b.and_(sound, v.some(wanted[j]))):
+                    tile = v.offset(right, j * TILE_BYTES)
+                    with v.loop(b.mul(steps, integer(ROWS)), v.zero()) as (pair, (total,), following):
+                        step = b.mul(b.lshr(pair, integer(4)), integer(parts * PART_BYTES))
+                        r = b.and_(pair, integer(ROWS - 1))
+                        here = v.offset(row, b.add(step, b.mul(r, integer(v.size))))
+                        there = v.offset(tile, b.add(step, b.mul(r, integer(ROW_BYTES))))
+                        scalars = whole(lambda p, here=here: v.broadcast(v.load_scalar(v.offset(here, p * PART_BYTES))))
+                        vectors = whole(lambda p, there=there: v.load(v.offset(there, p * PART_BYTES), align=v.bytes))
+                        for scalar, vector in zip(scalars, vectors, strict=True):
+                            total = v.fma(scalar, vector, total)
+                        following += [total]
+                    v.store(b.select(wanted[j], following[0], before[j]), places[j], align=v.bytes)
 
 
 class Parts:
