@@ -91,6 +91,11 @@ class Constants:
     matrix_store: float = 0.4  # to write one output element
     matrix_weight: float = 0.11  # to read the parts of one weight from L3
     matrix_start: float = 8_000.0  # to start a plan of matrix tiles, which are asleep
+    matrix_gradient_step: float = 1.5  # of a weight gradient, where panels come from L2: as `matrix_step`
+    matrix_cut_row: float = 15.0  # to cut a vector that comes from farther away: of rows
+    matrix_cut_plane: float = 19.0  # of rows that become lanes
+    matrix_cut_lane: float = 11.0  # of lanes
+    matrix_sum: float = 1_600.0  # to enter and leave a block of tiles, and add its sums to others
     task: float = 300.0  # to start a task
     nest: float = 1_000.0  # to take scratch for a dense plan and read its numbers
     volume: float = 100_000.0  # to gather slices of a volume, in Python

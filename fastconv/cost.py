@@ -217,8 +217,39 @@ def matvec_cycles(problem: Problem, target: Target) -> float:
     return problem.n * problem.k * (-(-problem.c // target.lanes(item)) * load + 6.5) + C.task
 
 
+def matrix_weight_grad_task_cycles(cut) -> float:
+    """One task of a weight gradient on matrix tiles: products of parts, cutting both operands into them, its sums."""
+    problem, lanes = cut.problem, cut.lanes
+    tiles = cut.lane_tiles_a_block, cut.row_tiles_a_block
+    vectors = min(cut.vectors, tiles[0] * -(-cut.vectors // cut.lane_tiles))
+    heights = -(-cut.row_extent // cut.row_tiles // 16) * tiles[1]
+    blocks = sum(
+        count * times * max(16 * high * wide, 52)
+        for high, count in blocking.counted(heights, 2)
+        for wide, times in blocking.counted(vectors, 2)
+    )
+    chunks = cut.chunks / cut.segments
+    pixels = problem.n * problem.oh * problem.ow / cut.chunks
+    steps = -(-cut.depth // 32)
+    last = problem.layout == "channels_last"
+    each = blocks * steps * cut.products * C.matrix_gradient_step + tiles[0] * tiles[1] * C.matrix_sum
+    each += vectors * pixels * (C.matrix_cut_plane if cut.planes else C.matrix_cut_lane)
+    each *= cut.taps
+    if not cut.lanes_in_place:
+        down, across = cut.axes
+        each += vectors * cut.images * down.total * (across.total * (C.spread_lanes if last else C.gather_lanes))
+        each += vectors * cut.images * down.total * C.lane_row
+    each += cut.block_rows * pixels / lanes * (C.matrix_cut_row + (0.0 if cut.in_place else C.gather_lanes))
+    if cut.direct:
+        return chunks * each + C.task
+    sums = vectors * cut.lines * cut.taps
+    return chunks * each + sums * (C.gradient_sum if cut.segments == 1 else C.gradient_shared_sum) + C.task
+
+
 def weight_grad_task_cycles(cut) -> float:
     """One task of a weight gradient: its tiles' steps, packing of both operands, its sums."""
+    if cut.form.panels:
+        return matrix_weight_grad_task_cycles(cut)
     rows, vectors = cut.block_rows, min(cut.vectors, cut.lane_tiles_a_block * -(-cut.vectors // cut.lane_tiles))
     tiles = cut.lane_tiles_a_block * cut.row_tiles_a_block
     chunks = cut.chunks / cut.segments

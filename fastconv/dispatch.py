@@ -74,7 +74,11 @@ def _of_volumes(algorithms: tuple[Algorithm, ...]) -> tuple[Algorithm, ...]:
 
 
 _FORWARD, _INPUT_GRAD = _algorithms(1), _input_grads(BATCH)
-_WEIGHT_GRAD = (DepthwiseWeight(), WinogradWeightGrad(), *(WeightGrad(name) for name in ("taps", "outputs", "inputs")))
+_WEIGHT_GRAD = (
+    DepthwiseWeight(),
+    WinogradWeightGrad(),
+    *(WeightGrad(name) for name in ("amx", "taps", "outputs", "inputs")),
+)
 # Read from top to bottom; the last accepts everything. Signals are images of height 1.
 CANDIDATES: dict[tuple[str, str], tuple[Algorithm, ...]] = {
     (op, pass_): algorithms

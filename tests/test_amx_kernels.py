@@ -9,7 +9,7 @@ from fastconv import threads
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
 from fastconv.job import Job
-from fastconv.microkernels.amx import MOST_LINE, MOST_VECTORS, PARTS, PRODUCTS
+from fastconv.microkernels.amxparts import MOST_LINE, MOST_VECTORS, PARTS, PRODUCTS
 from fastconv.microkernels.inventory import microkernel, names
 from fastconv.microkernels.names import parse
 from fastconv.target import host
@@ -62,12 +62,14 @@ def widened(bits):
 
 
 def rows_panel(values, parts):
-    """[step][part][row][32 products] of (rows, depth), with zeros for what is missing to 32 rows and whole steps."""
+    """[step][part][row][16 pairs of products][2] of (rows, depth), with zeros for what is missing to 32 rows and whole
+    steps; a pair is 16 products apart."""
     rows, depth = values.shape
     steps = -(-depth // STEP)
     whole = np.zeros((2 * TILE, steps * STEP), np.float32)
     whole[:rows, :depth] = values
-    return cut(whole, parts).reshape(parts, 2 * TILE, steps, STEP).transpose(2, 0, 1, 3)
+    pairs = cut(whole, parts).reshape(parts, 2 * TILE, steps, 2, STEP // 2).swapaxes(3, 4)
+    return pairs.reshape(parts, 2 * TILE, steps, STEP).transpose(2, 0, 1, 3)
 
 
 def lanes_panel(values, parts):

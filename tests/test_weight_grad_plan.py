@@ -9,6 +9,7 @@ from fastconv import job, workspace
 from fastconv.algorithm.common import contiguous_steps
 from fastconv.algorithm.weight_grad import FORMS
 from fastconv.algorithm.weight_grad.cut import MOST_SUMS, Cut, axis_of, flattened
+from fastconv.microkernels.amxparts import MOST_LINE
 from fastconv.problem.conv import conv2d_problem
 from fastconv.target import Target
 
@@ -59,7 +60,9 @@ def test_the_order_of_sums_does_not_depend_on_threads():
 
 def test_chunks_are_short_sums():
     for found in every_cut():
-        assert found.depth <= 1000
+        assert found.depth <= 1000 or found.form.panels
+        # What is put together of pieces has to fit the memory that packs it.
+        assert found.depth <= MOST_LINE or found.images == 1
         assert found.chunks * found.depth >= found.problem.n * found.problem.oh * found.problem.ow
         # A chunk that is cut short is the first part of a whole one.
         assert found.images == 1 or (found.rows, found.columns) == (found.problem.oh, found.problem.ow)

@@ -19,12 +19,8 @@ class Amx:
     name = "amx"
 
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
-        if not target.amx:
-            return "this processor has no matrix tiles (Intel AMX)"
-        if problem.dtype not in PRODUCTS:
-            return "float64 numbers are not sums of bfloat16 ones"
-        if problem.precision == "strict":
-            return 'products of parts are not a plain sum (precision="strict")'
+        if (reason := refusal(problem, target)) is not None:
+            return reason
         if problem.borrowed and (reason := _lies_apart(problem)) is not None:
             return reason
         if packed_bytes(problem, PRODUCTS[problem.dtype]) > workspace.MOST_WEIGHT_BYTES:
@@ -36,6 +32,17 @@ class Amx:
 
     def build(self, problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
         return execution(problem, x, shape_of(problem, x), target, threads)
+
+
+def refusal(problem: Problem, target: Target) -> str | None:
+    """Why products of parts are out, or None."""
+    if not target.amx:
+        return "this processor has no matrix tiles (Intel AMX)"
+    if problem.dtype not in PRODUCTS:
+        return "float64 numbers are not sums of bfloat16 ones"
+    if problem.precision == "strict":
+        return 'products of parts are not a plain sum (precision="strict")'
+    return None
 
 
 def _lies_apart(problem: Problem) -> str | None:

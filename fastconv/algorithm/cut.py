@@ -9,7 +9,7 @@ from fastconv import blocking, job
 from fastconv.algorithm import output
 from fastconv.algorithm.common import Steps, names_of
 from fastconv.blocking import Chunk
-from fastconv.microkernels.amx import PARTS, STEP
+from fastconv.microkernels.amxparts import PARTS, STEP
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
 

@@ -12,7 +12,7 @@ from fastconv.algorithm.common import move_name
 from fastconv.algorithm.cut import Cut, Shape
 from fastconv.blocking import Chunk
 from fastconv.job import Job
-from fastconv.microkernels.amx import PARTS, STEP
+from fastconv.microkernels.amxparts import PARTS, STEP
 from fastconv.microkernels.inventory import microkernel
 from fastconv.problem.conv import Problem
 from fastconv.target import Target

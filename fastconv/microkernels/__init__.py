@@ -33,13 +33,13 @@ gemm_<dtype>_<rows>x<columns>_<isa>_<px|ch>[_strided][_pairs][_panel|_far|_near]
 
 amx_<dtype>_<rows>x<columns>_<isa>_<px|ch>_<x1|x4|x6>
 
-    The same sum on matrix tiles (`amx`), of panels that `amxlanes_` and `amxrows_` cut into bfloat16 parts: 1, 2 or 3
+    The same sum on matrix tiles (`amx`), of panels that `amxlanes_` and others cut into bfloat16 parts: 1, 2 or 3
     of a number, of whose products the 1, 4 or 6 largest are added in float32. Those of a step and a pair of parts are
-    added up from zero, even and odd q apart, then to the block's sums, whatever the block's shape.
+    added up from zero, the first and last 16 apart, then to the block's sums, whatever the block's shape.
     px: lanes are pixels, w has rows and x lanes         ch: lanes are output channels, x has rows and w lanes
 
-        panel, rows:  [step of 32 products][part][tile of 16 rows][row][32 products]
-        panel, lanes: [step of 32 products][part][tile of 16 lanes][16 pairs of products][lane][2]
+        panel, rows:  [step of 32 products][part][tile of 16 rows][row][16 pairs of products, 16 apart][2]
+        panel, lanes: [step of 32 products][part][tile of 16 lanes][16 such pairs][lane][2]
 
     A step's part has two tiles in memory, whatever the block reads of it; products beyond `depth` are zeros.
     `rows` rows and `last` lanes of the last vector are valid; the others are neither read from y, bias, residual nor
@@ -47,9 +47,11 @@ amx_<dtype>_<rows>x<columns>_<isa>_<px|ch>_<x1|x4|x6>
     Sums that are not finite are formed anew by multiply-adds of the numbers cut into parts, unless an operand is NaN.
     The thread has taken the tile registers with amxstate_<dtype>_<isa>, and gives them back with it.
 
-amxlanes_, amxrows_<dtype>_<isa>_<x1|x4|x6>        numbers, cut off after eight bits, and what is left of them likewise
+amxlanes_, amxrows_, amxcolumns_<dtype>_<isa>_<x1|x4|x6>
+    numbers, cut off after eight bits, and what is left of them likewise (`amxparts`)
     amxlanes: lanes side by side, products where a table says; zeros complete the last step
     amxrows: products in pieces, side by side, where a table says; rows a pitch apart, of any part of the panel
+    amxcolumns: the same, but rows become lanes
 
 dot_<dtype>_<rows>x<lanes>_<isa>                   rows of weights against one vector, lanes along the reduction
     sixteen sums or more of a row are formed apart

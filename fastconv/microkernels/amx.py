@@ -1,15 +1,10 @@
 """Matrix products on Intel's tiles: float32 as sums of bfloat16 parts, exact ones, whose products are added in float32.
 
 A float32 number has 24 significant bits; cut off after eight, it is the sum of three bfloat16 numbers. Of the nine
-products of their parts the three smallest are below 2^-24 of the whole and left out: six remain, 2.7 times as fast as
-float32 multiply-adds where the tiles do 16 times as many. bfloat16 needs one product, float16 (two exact parts) four.
-See G. Henry, P. T. P. Tang, A. Heinecke, "Leveraging the
-bfloat16 Artificial Intelligence Datatype For Higher-Precision Computations", ARITH 2019, arXiv:1904.06376.
-
-A panel holds for each step of 32 products its parts, and of each part the tiles:
-
-rows    [step][part][tile][16 rows][32 products]               the left operand
-lanes   [step][part][tile][16 pairs of products][16 lanes][2]   the right one
+products of their parts the three smallest, each 2^-22 of the whole at most and 2^-25 on average, are left out: six
+remain, 2.7 times as fast as float32 multiply-adds where the tiles do 16 times as many. bfloat16 needs one product,
+float16 (two exact parts) four. See G. Henry, P. T. P. Tang, A. Heinecke, "Leveraging the bfloat16 Artificial
+Intelligence Datatype For Higher-Precision Computations", ARITH 2019, arXiv:1904.06376.
 """
 
 from __future__ import annotations
@@ -20,30 +15,15 @@ from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
 from fastconv.codegen.tiles import ROW_BYTES, ROWS, TILE_BYTES, Tiles
-from fastconv.codegen.vector import I16, I32, Vectors, integer
+from fastconv.codegen.vector import Vectors, integer
+from fastconv.microkernels.amxparts import PART_BYTES, PARTS, PRODUCTS, STEP, Parts, products_of
 from fastconv.microkernels.gemm import finish_tile
 from fastconv.microkernels.names import parse
 from fastconv.microkernels.pack import each
 
-# The products of parts, by their number: (left, right), such that few tiles are loaded twice.
-PRODUCTS = {
-    1: ((0, 0),),
-    4: ((1, 1), (1, 0), (0, 0), (0, 1)),
-    6: ((0, 2), (0, 0), (0, 1), (1, 1), (1, 0), (2, 0)),
-}
-PARTS = {products: 1 + max(left for left, _ in pairs) for products, pairs in PRODUCTS.items()}
-STEP = 32  # products of a step
-PART_BYTES = 2 * TILE_BYTES  # of one step; half of it is not used where a block is one tile wide or high
-MOST_VECTORS = 8  # that are packed at a time
-MOST_LINE = 1536  # products of a row that is brought together before it is cut
 ARGUMENTS = ("depth", "x", "w", "y", "y_pitch", "first", "bias", "residual", "residual_pitch", "activation", "rows",
              "last", "next_x", "next_w")  # fmt: skip
 LEFT, RIGHT = 4, 6  # tile registers; the first four are sums
-
-
-def products_of(variants: tuple[str, ...]) -> int:
-    """The number of products that a name asks for: x6."""
-    return next(int(word[1:]) for word in variants if word[0] == "x")
 
 
 @emitter("amxstate")
@@ -214,152 +194,3 @@ def _plain(v: Vectors, parts: int, wide: int, args, panels, steps: ir.Value, sum
                             total = v.fma(scalar, vector, total)
                         following += [total]
                     v.store(b.select(wanted[j], following[0], before[j]), places[j], align=v.bytes)
-
-
-class Parts:
-    """Cuts float32 vectors into bfloat16 parts."""
-
-    def __init__(self, v: Vectors, parts: int):
-        self.v, self.parts = v, parts
-        self.bits = ir.VectorType(I32, v.lanes)
-        self.high = ir.Constant(self.bits, [0xFFFF0000] * v.lanes)
-
-    def cut(self, *values: ir.Value):
-        """For each part in turn, its bits in the upper halves of `values`, the lower ones anything."""
-        b, values = self.v.b, list(values)
-        if self.parts > 2:  # adding zero makes a signalling NaN quiet: without its low bits it would be an infinity
-            values = [b.fadd(value, self.v.zero()) for value in values]
-        for part in range(self.parts):
-            bits = [b.bitcast(value, self.bits) for value in values]
-            yield bits
-            if part < self.parts - 1:
-                kept = [b.bitcast(b.and_(word, self.high), self.v.type) for word in bits]
-                values = [b.fsub(value, high) for value, high in zip(values, kept, strict=True)]
-
-    @staticmethod
-    def halves(v: Vectors, both: ir.Value) -> list[ir.Value]:
-        """The parts of a pair of products, as float32."""
-        b, kind = v.b, ir.VectorType(I32, v.lanes)
-        bits = b.bitcast(both, kind)
-        low = b.shl(bits, ir.Constant(kind, [16] * v.lanes))
-        high = b.and_(bits, ir.Constant(kind, [0xFFFF0000] * v.lanes))
-        return [b.bitcast(word, v.type) for word in (low, high)]
-
-    def paired(self, first: ir.Value, second: ir.Value) -> ir.Value:
-        """Lanes of (first, second)."""
-        b = self.v.b
-        low = b.lshr(first, ir.Constant(self.bits, [16] * self.v.lanes))
-        return b.bitcast(b.or_(low, b.and_(second, self.high)), self.v.type)
-
-    def joined(self, first: ir.Value, second: ir.Value) -> ir.Value:
-        """All lanes of the first, then of the second."""
-        v, halves = self.v, ir.VectorType(I16, 2 * self.v.lanes)
-        picks = [2 * i + 1 for i in range(2 * v.lanes)]
-        return v.b.bitcast(v.shuffle(v.b.bitcast(first, halves), v.b.bitcast(second, halves), picks), v.type)
-
-
-@emitter("amxlanes")
-def lanes(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
-    """Arguments: src, table (byte offsets from src), count, dst, vectors, valid, panel (bytes from one to the next)."""
-    spec = parse(name)
-    v = Vectors(b, spec.dtype, spec.lanes)
-    parts = Parts(v, PARTS[products_of(spec.variants)])
-    src, table, count, dst, vectors, valid, panel = args
-    src, table, dst = v.pointer(src), v.pointer(table), v.pointer(dst)
-    whole, odd = b.lshr(count, integer(1)), b.icmp_signed("!=", b.and_(count, integer(1)), integer(0))
-    pairs = b.lshr(b.add(count, integer(1)), integer(1))
-    end = b.and_(b.add(pairs, integer(STEP // 2 - 1)), integer(-STEP // 2))
-    done = b.append_basic_block("packed")
-
-    def emit_for(wide):
-        """The code for so many vectors of lanes."""
-        mask = v.first_lanes(b.sub(valid, integer((wide - 1) * v.lanes)))
-
-        def loaded(at, j):
-            at = v.offset(at, j * v.bytes)
-            return v.load_masked(at, mask) if j == wide - 1 else v.load(at)
-
-        def write(pair, make):
-            step = b.mul(b.lshr(pair, integer(4)), integer(parts.parts * PART_BYTES))
-            step = b.add(step, b.mul(b.and_(pair, integer(STEP // 2 - 1)), integer(ROW_BYTES)))
-            for j in range(wide):
-                at = b.add(step, b.mul(panel, integer(j // 2))) if j > 1 else step
-                to = v.offset(dst, b.add(at, integer(j % 2 * TILE_BYTES)))
-                for part, word in enumerate(make(j)):
-                    v.store(word, v.offset(to, part * PART_BYTES), align=v.bytes)
-
-        def both(first, second):
-            return lambda j: (
-                parts.paired(*bits)
-                for bits in parts.cut(loaded(first, j), v.zero() if second is None else loaded(second, j))
-            )
-
-        with v.loop_or_none(whole, table) as (pair, (at,), moved):
-            write(pair, both(*(v.offset(src, v.load_integer(v.offset(at, 8 * i))) for i in range(2))))
-            moved += [v.offset(at, 16)]
-        with b.if_then(odd):
-            write(whole, both(v.offset(src, v.load_integer(moved[0])), None))
-        with each(v, pairs, end, 1) as pair:
-            write(pair, lambda j: [v.zero()] * parts.parts)
-
-    for wide in range(1, MOST_VECTORS + 1):
-        here, following = (b.append_basic_block(f"{word}{wide}") for word in ("vectors", "not"))
-        b.cbranch(b.icmp_signed("==", vectors, integer(wide)), here, following)
-        b.position_at_end(here)
-        emit_for(wide)
-        b.branch(done)
-        b.position_at_end(following)
-    b.branch(done)
-    b.position_at_end(done)
-
-
-@emitter("amxrows")
-def rows(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
-    """Arguments: src, pitch, table (byte offsets of pieces), pieces, length (products of a piece), dst, row, rows.
-
-    Rows of src, `pitch` bytes apart, become those from number `row` on of the panel.
-    """
-    spec = parse(name)
-    v = Vectors(b, spec.dtype, spec.lanes)
-    parts = Parts(v, PARTS[products_of(spec.variants)])
-    src, pitch, table, pieces, length, dst, row, count = args
-    src, table, dst = v.pointer(src), v.pointer(table), v.pointer(dst)
-    with b.goto_entry_block():
-        line = b.alloca(ir.ArrayType(v.type, MOST_LINE // v.lanes + 1))
-    line.align = v.bytes
-    line = v.pointer(b.ptrtoint(line, row.type))
-    depth = b.mul(pieces, length)
-    whole = b.mul(b.sdiv(depth, integer(STEP)), integer(STEP))
-    alone = b.icmp_signed("==", pieces, integer(1))
-    rest = v.first_lanes(b.srem(length, integer(v.lanes)))
-
-    with v.loop_or_none(count, src, row) as (_, (from_, index), moved):
-        with b.if_then(b.not_(alone)), v.loop(pieces, table, line) as (_, (at, to), on):
-            piece, full = v.offset(from_, v.load_integer(at)), b.sdiv(length, integer(v.lanes))
-            with v.loop_or_none(full, piece, to) as (_, (read, write), further):
-                v.store(v.load(read), write)
-                further += [v.offset(read, v.bytes), v.offset(write, v.bytes)]
-            v.store(v.load_masked(further[0], rest), further[1])
-            on += [v.offset(at, 8), v.offset(to, b.mul(length, integer(v.size)))]
-        start = v.offset(from_, v.load_integer(table))
-        read = b.select(alone, start, line)
-        to = b.add(b.mul(b.lshr(index, integer(4)), integer(TILE_BYTES)),
-                   b.mul(b.and_(index, integer(ROWS - 1)), integer(ROW_BYTES)))  # fmt: skip
-        to = v.offset(dst, to)
-
-        def cut(q, masks, read=read, to=to):
-            first, second = (v.offset(read, b.add(b.mul(q, integer(v.size)), integer(i * v.bytes))) for i in range(2))
-            at = v.offset(to, b.mul(b.sdiv(q, integer(STEP)), integer(parts.parts * PART_BYTES)))
-            values = [
-                v.load(pointer) if mask is None else v.load_masked(pointer, mask)
-                for pointer, mask in zip((first, second), masks, strict=True)
-            ]
-            for part, bits in enumerate(parts.cut(*values)):
-                v.store(parts.joined(*bits), v.offset(at, part * PART_BYTES), align=v.bytes)
-
-        with each(v, integer(0), whole, STEP) as q:
-            cut(q, (None, None))
-        with b.if_then(b.icmp_signed("<", whole, depth)):
-            left = b.sub(depth, whole)
-            cut(whole, (v.first_lanes(left), v.first_lanes(b.sub(left, integer(v.lanes)))))
-        moved += [v.offset(from_, pitch), b.add(index, integer(1))]

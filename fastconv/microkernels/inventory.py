@@ -11,6 +11,7 @@ from fastconv.codegen.emit import emit
 from fastconv.codegen.jit import Native, native
 from fastconv.microkernels import (  # noqa: F401  each registers its emitter
     amx,
+    amxparts,
     depthwise,
     dot,
     finish,
@@ -141,6 +142,7 @@ OPERANDS = {
     "gemm": _fifteen,
     "amx": _fourteen,
     "amxlanes": _seven,
+    "amxcolumns": _seven,
     "amxrows": _eight,
     "amxstate": _one,
     "depthwise": _seventeen,
@@ -261,9 +263,9 @@ def names(target: Target) -> Iterator[str]:
                 yield f"finish_{kinds}_{target.isa}_{act}_past"
     if target.amx:
         for rows, columns, way in itertools.product((16, 32), (16, 32), ("px", "ch")):
-            for count in amx.PRODUCTS:
+            for count in amxparts.PRODUCTS:
                 yield str(Name("amx", "f32", "f32", rows, columns, target.isa, (way, f"x{count}")))
-        for op, count in itertools.product(("amxlanes", "amxrows"), amx.PRODUCTS):
+        for op, count in itertools.product(("amxlanes", "amxcolumns", "amxrows"), amxparts.PRODUCTS):
             yield f"{op}_f32_{target.isa}_x{count}"
         yield f"amxstate_f32_{target.isa}"
     yield from poolnames.names(target.isa)

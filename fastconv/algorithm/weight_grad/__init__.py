@@ -13,18 +13,27 @@ import numpy as np
 
 from fastconv import cost
 from fastconv.algorithm import strips as s_
+from fastconv.algorithm.amx import refusal
 from fastconv.algorithm.common import Execution, Steps, contiguous_steps, finish_name, move_name, names_of
 from fastconv.algorithm.lanes import put_input
+from fastconv.algorithm.matrix import TILE
 from fastconv.algorithm.nest import W, X
+from fastconv.algorithm.weight_grad import panels as p_
 from fastconv.algorithm.weight_grad import tasks as t_
 from fastconv.algorithm.weight_grad.cut import Cut, Form
 from fastconv.blocking import sizes
 from fastconv.job import LINE, Job
+from fastconv.microkernels.amxparts import PART_BYTES, PARTS
 from fastconv.microkernels.inventory import gemm_name, microkernel
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
-FORMS = {"inputs": Form(True, False), "outputs": Form(False, False), "taps": Form(False, True)}
+FORMS = {
+    "inputs": Form(True, False),
+    "outputs": Form(False, False),
+    "taps": Form(False, True),
+    "amx": Form(True, False, panels=True),
+}
 MOST_TAPS_INPUTS = 64  # input channels of a group whose taps may be rows
 LINES_A_TASK = 16  # of sums that are added up
 
@@ -36,6 +45,8 @@ class WeightGrad:
         self.name, self._form = name, FORMS[name]
 
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
+        if self._form.panels:
+            return refusal(problem, target)
         if self._form.taps_are_rows and problem.c // problem.groups > MOST_TAPS_INPUTS:
             return f"more than {MOST_TAPS_INPUTS} input channels a group"
         return None
@@ -45,18 +56,23 @@ class WeightGrad:
 
     def build(self, problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
         cut = Cut.of(problem, x, self._form, target, threads)
-        plan, keep = np.zeros(t_.WEIGHT_GRAD_FIELDS, np.int64), []
+        plan, keep = np.zeros(p_.FIELDS, np.int64), []
 
         def put(**fields: int) -> None:
             for name, value in fields.items():
-                plan[getattr(t_, name)] = value
+                plan[getattr(t_, name, None) or getattr(p_, name)] = value
 
         _put_lanes(put, plan, cut)
         _put_tasks(put, cut)
-        _put_rows(put, cut, keep)
-        _put_kernels(put, cut, keep)
+        if cut.form.panels:
+            _put_panels(put, plan, cut, keep)
+        else:
+            _put_rows(put, cut, keep)
+            _put_kernels(put, cut, keep)
+        _put_tiles(put, cut)
         _put_output(put, cut)
-        parts = [Job(t_.weight_grad.address, plan, cut.tasks, cut.scratch, cut.problem.flops, keep)]
+        kernel = p_.weight_grad_panels if cut.form.panels else t_.weight_grad
+        parts = [Job(kernel.address, plan, cut.tasks, cut.scratch, cut.problem.flops, keep)]
         if cut.segments > 1:
             pieces = -(-cut.lines // LINES_A_TASK)
             again = np.array([plan.ctypes.data, pieces], np.int64)
@@ -94,7 +110,7 @@ def _put_tasks(put, cut: Cut) -> None:
     """How a task's number is taken apart, and where its memory lies."""
     problem, (down, across), (_, rows, columns) = cut.problem, cut.tap_blocks, cut.pixel_chunks
     sums_at = 64
-    rows_at = sums_at + (cut.sums if cut.segments == 1 else 0)
+    rows_at = sums_at + cut.own_sums
     table_at = rows_at + cut.images * cut.row_strip
     strip_at = table_at + cut.row_table
     put(
@@ -103,17 +119,23 @@ def _put_tasks(put, cut: Cut) -> None:
         R=problem.r, S=problem.s, CHUNKS=cut.chunks, CHUNK_ROWS=rows, CHUNK_COLUMNS=columns, N=problem.n,
         IMAGES=cut.images, OH=problem.oh, ROWS=cut.rows, OW=problem.ow, COLUMNS=cut.columns,
         SUMS_AT=sums_at, R_AT=rows_at, R_TABLE_AT=table_at, STRIP_AT=strip_at,
-        STAGE_AT=64 if cut.segments > 1 else strip_at + cut.images * cut.strip,
+        STAGE_AT=64 if cut.segments > 1 else strip_at + cut.images * cut.strip + cut.panels,
     )  # fmt: skip
 
 
-def _put_rows(put, cut: Cut, keep: list) -> None:
-    """The operand of the scalars, the table of a chunk's pixels and the units of a block."""
-    problem, x, dy, item = cut.problem, cut.x, _dy_steps(cut.problem), cut.item
-    (sh, sw), (dh, dw), (top, left) = problem.stride, problem.dilation, (pads[0] for pads in problem.padding)
-    image, oh, ow = (a.ravel() for a in np.mgrid[: cut.images, : cut.rows, : cut.columns])
-    r, s = (a.ravel() for a in np.mgrid[: cut.tap_rows, : cut.tap_columns])
-    down, across = cut.axes
+def _pixels(cut: Cut) -> list[np.ndarray]:
+    """Image, row and column of each pixel of a chunk."""
+    return [a.ravel() for a in np.mgrid[: cut.images, : cut.rows, : cut.columns]]
+
+
+def _taps(cut: Cut) -> list[np.ndarray]:
+    """Row and column of each tap of a block."""
+    return [a.ravel() for a in np.mgrid[: cut.tap_rows, : cut.tap_columns]]
+
+
+def _strip_places(cut: Cut) -> tuple[np.ndarray, np.ndarray]:
+    """Where pixels and taps lie in the strips of the lanes."""
+    (image, oh, ow), (r, s), (down, across) = _pixels(cut), _taps(cut), cut.axes
     line = across.lines * cut.tile_bytes
     lanes = image * cut.strip + oh * down.output * line + ow * across.output * cut.tile_bytes
     lane_taps = r * down.tap * line + s * across.tap * cut.tile_bytes
@@ -121,6 +143,15 @@ def _put_rows(put, cut: Cut, keep: list) -> None:
         lane_taps = lane_taps + r * (across.parts - 1) * down.lines * line
     if across.parts > 1:
         lane_taps = lane_taps - s * across.tap * cut.tile_bytes + s * down.lines * line
+    return lanes, lane_taps
+
+
+def _put_rows(put, cut: Cut, keep: list) -> None:
+    """The operand of the scalars, the table of a chunk's pixels and the units of a block."""
+    problem, x, dy, item = cut.problem, cut.x, _dy_steps(cut.problem), cut.item
+    (sh, sw), (dh, dw), (top, left) = problem.stride, problem.dilation, (pads[0] for pads in problem.padding)
+    (image, oh, ow), (r, s) = _pixels(cut), _taps(cut)
+    lanes, lane_taps = _strip_places(cut)
     if not cut.form.inputs_are_lanes:
         lanes = image * cut.strip + (oh * cut.columns + ow) * cut.tile_bytes
         lane_taps = 0 * r
@@ -209,7 +240,7 @@ def _put_strips(put, cut: Cut, keep: list, image, oh, ow, r, s):
 
 def _put_kernels(put, cut: Cut, keep: list) -> None:
     """The tiles and their kernels."""
-    _, computing, item = names_of(cut.problem)
+    _, computing, _ = names_of(cut.problem)
     kernels = np.zeros(15 * t_.VECTORS_TABLED * 2, np.int64)
     for rows in sizes(cut.row_extent, cut.row_most):
         for vectors in sizes(cut.vectors, cut.vector_most):
@@ -218,8 +249,46 @@ def _put_kernels(put, cut: Cut, keep: list) -> None:
                 kernel = microkernel(gemm_name(computing, rows, vectors, cut.target, *words))
                 kernels[(rows * t_.VECTORS_TABLED + vectors) * 2 + fetches] = kernel.address
     keep.append(kernels)
+    put(KERNELS=kernels.ctypes.data)
+
+
+def _put_panels(put, plan, cut: Cut, keep: list) -> None:
+    """On matrix tiles: kernels, and how both operands become panels."""
+    problem, x, dy, isa, word = cut.problem, cut.x, _dy_steps(cut.problem), cut.target.isa, f"x{cut.products}"
+    (sh, sw), (dh, dw), (image, oh, ow), (r, s) = problem.stride, problem.dilation, _pixels(cut), _taps(cut)
+    kernels = np.zeros(9, np.int64)
+    for high in (1, 2):
+        for wide in (1, 2):
+            kernels[3 * high + wide] = microkernel(f"amx_f32_{high * TILE}x{wide * TILE}_{isa}_px_{word}").address
+    lanes, lane_taps = _strip_places(cut)
+    if cut.lanes_in_place:
+        lanes, lane_taps = image * x.n + oh * sh * x.h + ow * sw * x.w, r * dh * x.h + s * dw * x.w
+    units = np.ascontiguousarray(np.stack([lane_taps, np.arange(cut.taps) * cut.tile_bytes], 1), np.int64)
+    table, images = lanes.astype(np.int64), np.arange(cut.images, dtype=np.int64)
+    if cut.planes:
+        table = images * x.n
+    pieces = images * dy.n
+    keep += [kernels, units, table, pieces]
+    put(R_SLOT=W, R_N=dy.n, R_G=cut.outputs * dy.c, R_CHANNEL=dy.c, R_OH=dy.h, R_OW=dy.w)
+    if not cut.in_place:
+        turned, pixels = problem.layout == "channels_last", cut.rows * cut.columns
+        words = ("transpose", problem, cut.target, "columns") if turned else ("row", problem, cut.target)
+        put(R_PACK=t_.BY_CHANNEL, TURNED=turned, R_MOVE=microkernel(move_name(*words)).address,
+            R_LINE=cut.depth * cut.item, R_IMAGE=pixels * cut.item)  # fmt: skip
+    lane_pack = "amxcolumns" if cut.planes else "amxlanes"
     put(
-        KERNELS=kernels.ctypes.data, LANES=cut.lanes, ITEM=item, LANE_CHANNELS=cut.lane_channels,
+        KERNELS=kernels.ctypes.data, UNITS=units.ctypes.data, STATE=microkernel(f"amxstate_f32_{isa}").address,
+        ROW_PACK=microkernel(f"amxrows_f32_{isa}_{word}").address, PIECES=pieces.ctypes.data,
+        LANE_PACK=microkernel(f"{lane_pack}_f32_{isa}_{word}").address, LANE_TABLE=table.ctypes.data,
+        PLANES=cut.planes, LANES_IN_PLACE=cut.lanes_in_place, KEEPS_LANES=cut.keeps_lanes, DIRECT=cut.direct,
+        STEP_BYTES=PARTS[cut.products] * PART_BYTES, PANELS_AT=int(plan[t_.STRIP_AT]) + cut.images * cut.strip,
+    )  # fmt: skip
+
+
+def _put_tiles(put, cut: Cut) -> None:
+    """Tiles, and where their sums lie."""
+    put(
+        LANES=cut.lanes, ITEM=cut.item, LANE_CHANNELS=cut.lane_channels,
         LANE_TILES=cut.lane_tiles, LANE_TILES_A_BLOCK=cut.lane_tiles_a_block,
         VECTOR_BASE=cut.vectors // cut.lane_tiles, VECTOR_LARGER=cut.vectors % cut.lane_tiles,
         TILE_BYTES=cut.tile_bytes, ROW_TILES=cut.row_tiles, ROW_TILES_A_BLOCK=cut.row_tiles_a_block,

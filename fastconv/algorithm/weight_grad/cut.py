@@ -10,6 +10,10 @@ from dataclasses import dataclass, replace
 
 from fastconv import blocking, cost, job, workspace
 from fastconv.algorithm.common import Steps, names_of
+from fastconv.algorithm.matrix import BLOCK, STEP, TILE
+from fastconv.algorithm.matrix_plan import PRODUCTS
+from fastconv.algorithm.weight_grad.axes import Axis, axis_of, flattened
+from fastconv.microkernels.amxparts import PART_BYTES, PARTS
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
@@ -22,6 +26,8 @@ MOST_STRIP = 256 << 10  # bytes that the lanes of one tile may take
 # Segments: so many tasks are wanted, of at least so many pixels, with sums of so many bytes in all.
 TASKS, SEGMENT_PIXELS, MOST_SUMS = 64, 1536, workspace.MOST_WEIGHT_BYTES
 SET_BYTES = 4096  # rows of scalars that are multiples of this apart push one another out of L1
+# On matrix tiles: as a chunk's sums of a block pass through memory, and its steps are 32 pixels, they are longer.
+PANEL_PIXELS, MOST_PANEL_STRIP = 576, 512 << 10
 
 
 @dataclass(frozen=True)
@@ -33,47 +39,7 @@ class Form:
 
     inputs_are_lanes: bool
     taps_are_rows: bool
-
-
-@dataclass(frozen=True)
-class Axis:
-    """Input lines of a strip along one axis, in parts that are packed one by one."""
-
-    parts: int
-    lines: int  # of a part
-    step: int  # input lines from one line to the next
-    part_step: int  # and from one part to the next
-    output: int  # lines from one output to the next
-    tap: int  # from one tap to the next
-
-    @property
-    def total(self) -> int:
-        """Lines of all parts."""
-        return self.parts * self.lines
-
-
-def axis_of(outputs: int, taps: int, stride: int, dilation: int, *, steps: bool) -> Axis:
-    """All lines between the first tap and the last, or each tap's own where that is less; `steps`: lines may be left
-    out between those of a part."""
-    together = (outputs - 1) * stride + (taps - 1) * dilation + 1
-    each, step = (outputs, stride) if steps else ((outputs - 1) * stride + 1, 1)
-    if taps * each < together:
-        return Axis(taps, each, step, dilation, stride // step, each)
-    return Axis(1, together, 1, 0, stride, dilation)
-
-
-def flattened(problem: Problem, x: Steps) -> tuple[Problem, Steps]:
-    """The same problem with its pixels in one row, and all images in one where that is so, if a kernel of one tap
-    allows it."""
-    if (problem.r, problem.s, problem.stride) != (1, 1, (1, 1)) or not problem.padding_zero or problem.n == 0:
-        return problem, x
-    if problem.h > 1:
-        if x.h != problem.w * x.w:
-            return problem, x
-        problem, x = replace(problem, h=1, w=problem.h * problem.w), replace(x, h=problem.h * problem.w * x.w)
-    if problem.n > 1 and problem.layout == "channels_last" and x.n == problem.w * x.w:
-        problem, x = replace(problem, n=1, w=problem.n * problem.w), replace(x, n=problem.n * x.n)
-    return problem, x
+    panels: bool = False  # of bfloat16 parts, for matrix tiles
 
 
 @dataclass(frozen=True)
@@ -175,6 +141,17 @@ class Cut:
         return self.lane_tiles_a_block * self.lines * self.taps * self.tile_bytes
 
     @property
+    def direct(self) -> bool:
+        """Whether sums are formed in dw: by matrix tiles, for kernels of one tap."""
+        alone = self.problem.r * self.problem.s == self.segments == 1
+        return self.form.panels and alone and self.problem.itemsize == self.item
+
+    @property
+    def own_sums(self) -> int:
+        """Bytes of sums that a task keeps to itself."""
+        return 0 if self.direct or self.segments > 1 else self.sums
+
+    @property
     def tap_blocks(self) -> tuple[int, int]:
         """Blocks of taps along both axes."""
         return -(-self.problem.r // self.tap_rows), -(-self.problem.s // self.tap_columns)
@@ -222,8 +199,28 @@ class Cut:
         )
 
     @property
+    def lanes_in_place(self) -> bool:
+        """Whether panels are made of x as it lies: of pixels whose channels are side by side, or of whole planes."""
+        as_it_lies = self.form.panels and self.problem.itemsize == self.item and self.problem.padding_zero
+        return as_it_lies and (self.x.c == self.item or self._flat)
+
+    @property
+    def planes(self) -> bool:
+        """Whether they are made of planes."""
+        return self.lanes_in_place and self.x.c != self.item
+
+    @property
+    def _flat(self) -> bool:
+        """Whether a channel's pixels are side by side, for kernels of one tap, and pieces of them a vector long."""
+        problem = self.problem
+        flat = problem.h == problem.r == problem.s == problem.stride[1] == 1 and self.x.w == self.item
+        return flat and (self.images == 1 or self.columns >= self.lanes)
+
+    @property
     def strip(self) -> int:
         """Bytes of one image's strip in the lanes of one tile."""
+        if self.lanes_in_place:
+            return 0
         down, across = self.axes
         return down.total * across.total * self.tile_bytes
 
@@ -233,6 +230,8 @@ class Cut:
         problem = self.problem
         if problem.itemsize != self.item or not (self.form.inputs_are_lanes or problem.padding_zero):
             return False
+        if self.form.panels:
+            return problem.layout == "channels_first"
         return self.form.taps_are_rows or self.row_pitch % SET_BYTES != 0
 
     @property
@@ -247,7 +246,9 @@ class Cut:
 
     @property
     def row_channels(self) -> int:
-        """Channels whose scalars a block reads."""
+        """Channels whose scalars are packed at a time."""
+        if self.form.panels:
+            return min(BLOCK, self.row_extent)
         return self.inputs if self.form.taps_are_rows else self.block_rows
 
     @property
@@ -281,10 +282,37 @@ class Cut:
         return self.tile_bytes * STAGE_LINES if self.problem.itemsize != self.item else 0
 
     @property
+    def products(self) -> int:
+        """Products of parts on matrix tiles."""
+        return PRODUCTS[self.problem.dtype]
+
+    @property
+    def panel(self) -> int:
+        """Bytes of a chunk's parts of a tile's rows or lanes."""
+        return -(-self.depth // STEP) * PARTS[self.products] * PART_BYTES if self.form.panels else 0
+
+    @property
+    def panel_counts(self) -> tuple[int, int]:
+        """How many panels of lanes and of rows a block has."""
+        return self.lane_tiles_a_block * self.taps, self.row_tiles_a_block
+
+    @property
+    def keeps_lanes(self) -> bool:
+        """Which side's panels are kept for all of the other's, which are made one by one: the fewer."""
+        lanes, rows = self.panel_counts
+        return lanes < rows
+
+    @property
+    def panels(self) -> int:
+        """Bytes of the panels of one side, and of one of the other."""
+        return (min(self.panel_counts) + 1) * self.panel
+
+    @property
     def scratch(self) -> int:
-        """Bytes that a task needs: [number of a worker's first task][sums][strips of both][stage]."""
-        sums = self.sums if self.segments == 1 else 0
-        return 64 + sums + self.images * (self.strip + self.row_strip) + self.row_table + self.stage
+        """Bytes that a task needs: [number of a worker's first task][sums][strips of both][panels][stage]."""
+        return (
+            64 + self.own_sums + self.images * (self.strip + self.row_strip) + self.row_table + self.panels + self.stage
+        )
 
     @property
     def shared(self) -> int:
@@ -302,19 +330,22 @@ class Cut:
         tap_rows = max(1, MOST_TAPS // tap_columns) if tap_columns == problem.s else 1
         tap_rows = -(-problem.r // blocking.split(problem.r, tap_rows)[0])
         cut = cls(problem, x, form, target, item, lanes, 1, 1, 1, tap_rows, tap_columns, 1, 1)
-        rows, vectors, _ = blocking.choose_tile(cut.row_extent, cut.vectors, target, OFFSETS)
+        rows, vectors = BLOCK, BLOCK // TILE
+        if not form.panels:
+            rows, vectors, _ = blocking.choose_tile(cut.row_extent, cut.vectors, target, OFFSETS)
         return replace(cut, row_most=rows, vector_most=vectors)._chunked()._segmented()._blocked(threads)
 
     def _chunked(self) -> Cut:
         """Near-equal chunks of so many pixels: some images, some rows of one, or a piece of a row."""
         pixels = PIXELS if self.inputs * self.outputs >= DW else PIXELS_SMALL
+        pixels, strip = (PANEL_PIXELS, MOST_PANEL_STRIP) if self.form.panels else (pixels, MOST_STRIP)
         n, oh, ow = max(1, self.problem.n), self.problem.oh, self.problem.ow
         columns = -(-ow // max(1, round(ow / pixels)))
         rows = -(-oh // max(1, round(oh * columns / pixels))) if columns == ow else 1
         images = -(-n // max(1, min(n, round(n * oh * ow / pixels)))) if (rows, columns) == (oh, ow) else 1
         cut = replace(self, images=images, rows=rows, columns=columns)
         for field in ("images", "rows", "columns"):
-            while cut.images * cut.strip > MOST_STRIP and getattr(cut, field) > 1:
+            while cut.images * cut.strip > strip and getattr(cut, field) > 1:
                 cut = replace(cut, **{field: -(-getattr(cut, field) // 2)})
         return cut
 
@@ -340,6 +371,8 @@ class Cut:
             for high in (_parts(self.row_tiles) if not self.form.taps_are_rows else [self.row_tiles])
         ]
         cuts = [cut for cut in cuts if cut.scratch <= share and cut.shared <= MOST_SUMS + (MOST_SUMS >> 2)] or cuts[-1:]
+        if self.form.panels:
+            cuts = [cut for cut in cuts if cut.panels <= self.target.l2 * 3 // 4] or cuts[-1:]
         return min(cuts, key=lambda cut: -(-cut.tasks // threads) * cost.weight_grad_task_cycles(cut))
 
 
