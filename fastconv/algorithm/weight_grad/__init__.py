@@ -3,6 +3,7 @@
 The channels of one operand are packed into lanes, with the border that padding makes; the other's scalars are read
 where they lie. All taps share what is packed: each starts at another address. Sums of some hundred pixels at a time are
 added up in the order of the pixels, those of segments (parts of the images, where dw is small) by a second launch.
+On matrix tiles both operands are cut into panels of bfloat16 parts instead (`panels`).
 """
 
 from __future__ import annotations
