@@ -28,6 +28,7 @@ PARTS = {products: 1 + max(left for left, _ in pairs) for products, pairs in PRO
 STEP = 32  # products of a step
 PART_BYTES = 2 * TILE_BYTES  # of one step; half of it is not used where a block is one tile wide or high
 MOST_VECTORS = 8  # that are packed at a time
+PAIRS_AHEAD = 2  # of the products that are cut, others are fetched
 BYTES_AHEAD = 512  # of what is cut of a row, more of it is fetched
 MOST_LINE = 1536  # products of a row that is brought together before it is cut
 
@@ -117,7 +118,12 @@ def lanes(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             at = v.offset(table, b.mul(b.add(pair, b.and_(pair, integer(-STEP // 2))), integer(8)))
             return [v.offset(src, v.load_integer(v.offset(at, i * 4 * STEP))) for i in range(2)]
 
+        last = b.sub(both_end, integer(1))
         with each(v, integer(0), both_end, 1) as pair:
+            soon = b.add(pair, integer(PAIRS_AHEAD))
+            for line in products(b.select(b.icmp_signed("<", soon, last), soon, last)):
+                for j in range(wide):
+                    v.prefetch(v.offset(line, j * v.bytes))
             write(pair, both(*products(pair)))
         with each(v, both_end, one_end, 1) as pair:
             at = v.offset(table, b.mul(b.add(pair, start), integer(8)))
