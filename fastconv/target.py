@@ -66,7 +66,14 @@ def host() -> Target:
 def _matrix_tiles(features: dict[str, bool]) -> bool:
     """Whether this process may use Intel's matrix tiles. Linux wants to be asked: a process that uses them has 8 KB
     more to save. It refuses where a thread's stack for signals is too small for that."""
-    if not all(features.get(f) for f in ("amx-tile", "amx-bf16")) or sys.platform != "linux":
+    from numba import config
+
+    needed = "amx-tile", "amx-bf16"
+    if not all(features.get(f) for f in needed) or sys.platform != "linux":
+        return False
+    # What Numba is told to compile for may be less than the processor has: LLVM ends the process at such instructions.
+    told = config.CPU_FEATURES
+    if told is not None and not all(f"+{f}" in told.split(",") for f in needed):
         return False
     arch_prctl, request_permission, tile_data = 158, 0x1023, 18
     return ctypes.CDLL(None).syscall(arch_prctl, request_permission, tile_data) == 0

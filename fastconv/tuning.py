@@ -134,7 +134,7 @@ def _key(problem: Problem, x: Steps, packed: bool) -> str:
     if problem.n == 1:  # the step to the next image, which there is not
         x = replace(x, n=usual.n)
     return "; ".join([
-        f"{host.name} {host.isa} L1 {host.l1} L2 {host.l2}",
+        f"{host.name} {host.isa}{' AMX' * host.amx} L1 {host.l1} L2 {host.l2}",
         f"threads {threads.most()}",
         "weights packed" if packed else "weights new",
         "x contiguous" if x == usual else f"x by {x.n},{x.c},{x.h},{x.w}",

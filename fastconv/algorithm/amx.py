@@ -1,4 +1,4 @@
-"""Implicit GEMM on matrix tiles (Intel AMX): float32 as three bfloat16 parts, no less exact than multiply-adds."""
+"""Implicit GEMM on matrix tiles (Intel AMX): float32 as three bfloat16 parts, about as exact as multiply-adds."""
 
 from __future__ import annotations
 

@@ -15,7 +15,9 @@ from fastconv import workspace
 from fastconv.algorithm.common import Execution, Steps
 from fastconv.problem.conv import Problem
 
-MOST_BYTES = workspace.MOST_WEIGHT_BYTES * 2 // 5  # of a column of kernels, packed besides, at most half as large again
+MOST_BYTES = (
+    workspace.MOST_WEIGHT_BYTES * 2 // 5
+)  # of a column of kernels, which are packed besides, for some half as large again
 
 
 def as_row(problem: Problem, x: Steps) -> tuple[Problem, Steps, int | None]:

@@ -37,8 +37,6 @@ class Handed:
 def packed_bytes(problem: Problem, shape: Shape, target: Target) -> int:
     """The size of all weights, packed for `shape`."""
     _, _, item = names_of(problem)
-    if shape.products:
-        return matrix_plan.packed_bytes(problem, shape.products)
     unit = 1 if shape.lanes == "pixels" else target.lanes(item)
     held = -(-problem.k // problem.groups // unit) * unit
     return held * problem.c * problem.r * problem.s * item

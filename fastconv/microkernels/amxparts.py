@@ -28,8 +28,8 @@ PARTS = {products: 1 + max(left for left, _ in pairs) for products, pairs in PRO
 STEP = 32  # products of a step
 PART_BYTES = 2 * TILE_BYTES  # of one step; half of it is not used where a block is one tile wide or high
 MOST_VECTORS = 8  # that are packed at a time
-PAIRS_AHEAD = 2  # of the products that are cut, others are fetched
-BYTES_AHEAD = 512  # of what is cut of a row, more of it is fetched
+PAIRS_AHEAD = 2  # so many pairs of products before they are cut, their lines are fetched
+BYTES_AHEAD = 512  # so far before it is cut, a row's line is fetched
 MOST_LINE = 1536  # products of a row that is brought together before it is cut
 
 

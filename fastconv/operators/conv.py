@@ -73,7 +73,7 @@ def _convolution(op: str):
             so may results of "tune" between numbers of threads and sizes of the batch.
         precision : {"strict", "default", "fast"}
             Plain sums that err at most twice as much as PyTorch's; or longer plain sums, those of bfloat16 parts on
-            matrix tiles (no less exact), and Winograd's algorithm, whose largest error is at most 16 times theirs; or
+            matrix tiles (about as exact), and Winograd's algorithm, whose largest error is at most 16 times theirs; or
             64 times. See docs/accuracy.md.
         out : ndarray, optional
             Receives the result; may overlap any input.

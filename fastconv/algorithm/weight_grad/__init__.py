@@ -61,7 +61,7 @@ class WeightGrad:
 
         def put(**fields: int) -> None:
             for name, value in fields.items():
-                plan[getattr(t_, name, None) or getattr(p_, name)] = value
+                plan[getattr(t_ if hasattr(t_, name) else p_, name)] = value
 
         _put_lanes(put, plan, cut)
         _put_tasks(put, cut)
