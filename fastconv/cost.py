@@ -85,19 +85,29 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     return cycles
 
 
+MATRIX_TILE, MATRIX_STEP = 16, 32  # rows and lanes of a tile, products of a step
+
+
+def _matrix_products(rows: int, lanes: int) -> float:
+    """Cycles of one product of parts of all tiles, a step deep: 16 a tile, but sums of a block of fewer than four wait
+    for one another."""
+    return sum(
+        count * times * max(16 * high * wide, 52)
+        for high, count in blocking.counted(rows, 2)
+        for wide, times in blocking.counted(lanes, 2)
+    )
+
+
 def matrix_cycles(problem: Problem, shape, target: Target, packed: bool) -> float:
     """A dense plan on matrix tiles: products of parts, cutting pixels into them, output."""
-    groups, n, step = problem.groups, problem.n, 32
+    groups, n, step = problem.groups, problem.n, MATRIX_STEP
     outputs, channels = problem.k // groups, problem.c // groups
     depth, pixels = channels * problem.r * problem.s, problem.oh * problem.ow
-    steps, vectors = -(-depth // step), -(-pixels // 16)
-    # Sums of a block of fewer than four tiles wait for one another.
-    tiles = sum(
-        count * times * max(16 * high * wide, 52)
-        for high, count in blocking.counted(-(-outputs // 16), 2)
-        for wide, times in blocking.counted(vectors, 2)
+    steps, vectors = -(-depth // step), -(-pixels // MATRIX_TILE)
+    cycles = (
+        _matrix_products(-(-outputs // MATRIX_TILE), vectors) * steps * shape.products * C.matrix_step
+        + vectors * steps * step * C.matrix_cut
     )
-    cycles = tiles * steps * shape.products * C.matrix_step + vectors * steps * step * C.matrix_cut
     if not shape.in_place:
         if problem.layout == "channels_last":
             cycles += pixels * channels * C.move
@@ -222,17 +232,15 @@ def matrix_weight_grad_task_cycles(cut) -> float:
     problem, lanes = cut.problem, cut.lanes
     tiles = cut.lane_tiles_a_block, cut.row_tiles_a_block
     vectors = min(cut.vectors, tiles[0] * -(-cut.vectors // cut.lane_tiles))
-    heights = -(-cut.row_extent // cut.row_tiles // 16) * tiles[1]
-    blocks = sum(
-        count * times * max(16 * high * wide, 52)
-        for high, count in blocking.counted(heights, 2)
-        for wide, times in blocking.counted(vectors, 2)
-    )
+    heights = -(-cut.row_extent // cut.row_tiles // MATRIX_TILE) * tiles[1]
     chunks = cut.chunks / cut.segments
     pixels = problem.n * problem.oh * problem.ow / cut.chunks
-    steps = -(-cut.depth // 32)
+    steps = -(-cut.depth // MATRIX_STEP)
     last = problem.layout == "channels_last"
-    each = blocks * steps * cut.products * C.matrix_gradient_step + tiles[0] * tiles[1] * C.matrix_sum
+    each = (
+        _matrix_products(heights, vectors) * steps * cut.products * C.matrix_gradient_step
+        + tiles[0] * tiles[1] * C.matrix_sum
+    )
     each += vectors * pixels * (C.matrix_cut_plane if cut.planes else C.matrix_cut_lane)
     each *= cut.taps
     if not cut.lanes_in_place:

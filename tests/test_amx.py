@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from arrays import DTYPES, integers, layout_of
+from forks import forks
 from guard import guarded
 from hypothesis import given
 from hypothesis import strategies as st
@@ -350,20 +351,5 @@ def test_an_instruction_set_that_is_asked_for_has_no_tiles(asked):
 @pytest.mark.parametrize("before", ['check("amx")', "pass"], ids=["used_before", "fresh"])
 def test_children_have_tiles(before):
     """Forked before and after their parent has asked for them."""
-    result = python(
-        f"""
-        import warnings; warnings.simplefilter("ignore")
-        {before}
-        for _ in range(2):
-            pid = os.fork()
-            if pid == 0:
-                try:
-                    check("amx"); check("amx")
-                    os._exit(0)
-                except BaseException:
-                    os._exit(1)
-            assert os.waitpid(pid, 0)[1] == 0
-            check("amx")
-        """
-    )
+    result = python(forks('check("amx")', before, 2))
     assert result.returncode == 0, result.stderr

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forks import forks
 
 import fastconv as fc
 from fastconv import threads
@@ -108,23 +109,7 @@ def test_prepared_calls_are_remembered_from_many_threads():
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("before", ["check()", "pass"], ids=["used_before", "fresh"])
 def test_fork(layer, before):
-    python(
-        f"""
-        import warnings; warnings.simplefilter("ignore")
-        {before}
-        for _ in range(3):
-            pid = os.fork()
-            if pid == 0:
-                try:
-                    check(); check()
-                    os._exit(0)
-                except BaseException:
-                    os._exit(1)
-            assert os.waitpid(pid, 0)[1] == 0
-            check()
-        """,
-        layer,
-    )
+    python(forks("check()", before), layer)
 
 
 @pytest.mark.parametrize("layer", LAYERS)

@@ -216,6 +216,9 @@ class Cut:
         Then they may fill an eighth of L2, as the next ones come while these are used: 256 to 64 channels on 56x56,
         batch 8, 1.16 times as fast as with what L1 holds. What is near need not be fetched: half of L1 makes 64 to 128
         channels on 56x56, one image, 1.1 times as fast as an eighth of L2, 96 to 24 1.3 times. Else L1.
+
+        Panels of parts may fill an eighth of L2, too; half of it where weights do not stay there and come anew for each
+        block: 1024 to 512 channels on 14x14, batch 8, 1.17 times as fast.
         """
         if not self.panels:
             return 1

@@ -182,10 +182,8 @@ def _put_input(put, problem, x, shape, cut, target, keep):
         table = table.reshape(cut.chunk.channels, -1)
         if shape.lanes == "channels":  # pieces of a pixel's channels
             table = table[0, :: cut.piece]
-        elif problem.borrowed:  # weights stay as they lie
-            table = table[:, ::-1].ravel()
-        else:
-            table = table.ravel()
+        else:  # borrowed weights stay as they lie
+            table = (table[:, ::-1] if problem.borrowed else table).ravel()
     table = np.ascontiguousarray(table, np.int64)
     keep.append(table)
     put(TABLE=table.ctypes.data, X_RUN=run, X_PIXEL=pixel, STRIDE_H=sh, STRIDE_W=sw, TOP=top, LEFT=left, DH=dh, DW=dw)

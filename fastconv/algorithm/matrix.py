@@ -11,9 +11,10 @@ from fastconv.algorithm.nest import dense_task, tile_start
 from fastconv.algorithm.weights import chunk_at
 from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import helper, native
+from fastconv.codegen.tiles import ROWS as TILE
+from fastconv.microkernels.amxparts import STEP
 
-TILE, BLOCK = 16, 32  # channels or pixels
-STEP = 32  # products
+BLOCK = 2 * TILE  # channels or pixels
 PACKED = 128  # pixels whose lanes are packed at a time
 
 

@@ -79,7 +79,7 @@ def put_tiles(put: Callable, problem: Problem, shape: Shape, cut: Cut, target: T
     _, chunks, chunk_bytes, product = _sizes(problem, shape.products)
     pack = microkernel(f"amx{'lanes' if along_pixels else 'rows'}_f32_{target.isa}_{word}")
     put(
-        PIXELS_ARE_LANES=along_pixels, LANES=cut.lanes, ITEM=cut.item, CHANNEL_TILES=cut.tiles,
+        PIXELS_ARE_LANES=along_pixels, ITEM=cut.item, CHANNEL_TILES=cut.tiles,
         TILES_A_BLOCK=cut.tiles_a_block, UNIT=m_.TILE, GROUP_CHANNELS=cut.outputs, KERNELS=kernels.ctypes.data,
         X_PACK=pack.address, BLOCK_TILES=cut.block_tiles, JOINED=cut.joined, W_G=chunks * chunk_bytes,
         W_CHUNK=chunk_bytes, W_PRODUCT=product, STATE=microkernel(f"amxstate_f32_{target.isa}").address,

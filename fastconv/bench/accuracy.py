@@ -26,7 +26,8 @@ from fastconv.target import host
 # Times direct summation's largest error: what the precisions promise.
 BOUND = {"default": 16, "fast": 64}
 UNIT = {"float32": 1e-7, "float64": 1e-16}  # of the errors shown
-KERNELS = ((3, 3, 1), (3, 3, 2), (2, 2, 1), (4, 4, 1), (5, 5, 1), (1, 3, 1), (1, 5, 1), (1, 7, 1))  # r, s, dilation
+# r, s, dilation
+KERNELS = ((1, 1, 1), (3, 3, 1), (3, 3, 2), (2, 2, 1), (4, 4, 1), (5, 5, 1), (1, 3, 1), (1, 5, 1), (1, 7, 1))
 CHANNELS = (16, 32, 64, 128, 256, 512, 1024)
 SHOWN = (16, 64, 256, 1024)  # with figures of their own
 OUTPUTS, SIZE = 64, 60  # channels, and rows and columns: a multiple of every tile
@@ -38,7 +39,7 @@ DATA = {
     "90 % zeros": lambda x: np.maximum(x - x.dtype.type(1.2816), 0),
 }
 SPARSE = "90 % zeros"  # which plain sums skip without an error; transforms fill them, so that the bounds do not hold
-OURS, PEER = "direct", "torch"
+OURS, PEER, TILES = "direct", "torch", "amx"
 
 
 @dataclass
@@ -152,11 +153,14 @@ def _torch(x: np.ndarray, w: np.ndarray, dilation: int) -> np.ndarray:
 
 def measure(dtype: str, seed: int, kernels: Iterable = KERNELS, channels: Iterable = CHANNELS,
             size: int = SIZE) -> Iterator[list[Row]]:  # fmt: skip
-    """The rows of each kernel, data and number of channels: direct, torch if it is here, every Winograd member."""
+    """The rows of each kernel, data and number of channels: direct, torch if it is here, matrix tiles if the processor
+    has some, every Winograd member."""
+    tiles = host().amx and dtype == "float32"
     peer = importlib.util.find_spec("torch") is not None
     for kernel, data, c in itertools.product(kernels, DATA, channels):
         problem = problem_of(kernel, c, dtype, size)
         rows = [Row(kernel, data, c, OURS)] + [Row(kernel, data, c, PEER)] * peer
+        rows += [Row(kernel, data, c, TILES)] * tiles
         rows += [Row(kernel, data, c, title(m), m) for m in family(*kernel[:2], "fast")]
         for one in range(seed, seed + SEEDS):
             x, w = arrays(problem, data, one)
@@ -171,7 +175,7 @@ def _result(row: Row, problem: Problem, x: np.ndarray, w: np.ndarray) -> np.ndar
         return convolve(problem, row.member, x, w)
     if row.algorithm == PEER:
         return _torch(x, w, problem.dilation[0])
-    return fc.conv2d(x, w, dilation=problem.dilation, algorithm="im2col")
+    return fc.conv2d(x, w, dilation=problem.dilation, algorithm=TILES if row.algorithm == TILES else "im2col")
 
 
 def title(member: Member) -> str:
@@ -182,7 +186,7 @@ def title(member: Member) -> str:
 def precision(row: Row) -> str:
     """The least precision that allows a row's algorithm."""
     if row.member is None:
-        return "strict"
+        return "default" if row.algorithm == TILES else "strict"
     return next(p for p in BOUND if row.member in family(row.member.r, row.member.s, p))
 
 
@@ -219,11 +223,11 @@ def _ratios(rows: list[Row]) -> list[str]:
             some = [r.times(bases[r.kernel, r.data, r.channels, base]) for r in alike if (r.data == SPARSE) == sparse]
             return ", ".join(_short(max(ratios)) for ratios in zip(*some, strict=True))
 
-        bound = str(BOUND[precision(first)]) if first.member else "-"
-        cells = [name(first.kernel), first.algorithm, precision(first) if first.member else "-", bound]
+        bound = BOUND.get(precision(first))
+        cells = [name(first.kernel), first.algorithm, *((precision(first), str(bound)) if bound else "--")]
         cells += [worst(OURS, False), worst(OURS, True)]
         if peer:
-            cells.append(worst(PEER, False) if first.member else "-")
+            cells.append(worst(PEER, False) if bound else "-")
         lines.append(_line(cells))
     return lines
 

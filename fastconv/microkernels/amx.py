@@ -110,15 +110,13 @@ def _finish(v: Vectors, wide: int, pixels: bool, args: dict[str, ir.Value], sums
             here = {**args, "y": y, "bias": bias, "residual": residual}
             finish_tile(v, rows, wide, pixels, mask, here, some)
 
-            def forward(address, step, there=None):
-                moved = b.add(address, step)
-                if there is None:
-                    return moved
-                return b.select(b.icmp_signed("!=", there, integer(0)), moved, address)
+            def forward(address, step):
+                """Where it goes on; 0, for nothing, stays."""
+                return b.select(b.icmp_signed("!=", address, integer(0)), b.add(address, step), address)
 
-            following += [v.offset(sums, rows * wide * v.bytes), forward(y, b.mul(args["y_pitch"], integer(rows)))]
-            following += [forward(bias, integer(rows * v.size), bias) if pixels else bias]
-            following += [forward(residual, b.mul(args["residual_pitch"], integer(rows)), residual)]
+            following += [v.offset(sums, rows * wide * v.bytes), b.add(y, b.mul(args["y_pitch"], integer(rows)))]
+            following += [forward(bias, integer(rows * v.size)) if pixels else bias]
+            following += [forward(residual, b.mul(args["residual_pitch"], integer(rows)))]
         sums, y, bias, residual = following
 
 

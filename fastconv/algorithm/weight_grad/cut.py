@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 from fastconv import blocking, cost, job, workspace
 from fastconv.algorithm.common import Steps, names_of
-from fastconv.algorithm.matrix import BLOCK, STEP, TILE
+from fastconv.algorithm.matrix import BLOCK, TILE
 from fastconv.algorithm.matrix_plan import PRODUCTS
 from fastconv.algorithm.weight_grad.axes import Axis, axis_of, flattened
-from fastconv.microkernels.amxparts import PART_BYTES, PARTS
+from fastconv.microkernels.amxparts import PART_BYTES, PARTS, STEP
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
 

@@ -11,6 +11,8 @@ from fastconv.algorithm.weight_grad import tasks as t_
 from fastconv.algorithm.weight_grad.tasks import block_place, chunk_place, first_line, scalars_of
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import helper, native
+from fastconv.codegen.tiles import ROWS as TILE
+from fastconv.microkernels.amxparts import STEP
 
 # The plan, after the words of `tasks`.
 (
@@ -18,7 +20,6 @@ from fastconv.codegen.jit import helper, native
     PLANES, DIRECT,                                     # DIRECT: sums are formed in dw
     FIELDS,
 ) = range(t_.WEIGHT_GRAD_FIELDS, t_.WEIGHT_GRAD_FIELDS + 13)  # fmt: skip
-TILE, STEP = 16, 32
 
 
 @helper
