@@ -117,7 +117,7 @@ def matrix_cycles(problem: Problem, shape, target: Target, packed: bool) -> floa
     cycles += outputs * depth * C.matrix_weight * _far(6 * problem.k * depth, target)
     cycles = n * groups * (cycles + C.task) + C.matrix_start
     if not packed:
-        cycles += problem.k * depth * C.pack_weight + C.packing
+        cycles += problem.k * depth * C.matrix_pack + C.packing
     return cycles
 
 
