@@ -59,7 +59,8 @@ BATCH = 8
 
 def _algorithms(images: int) -> tuple[Algorithm, ...]:
     """Those of a convolution, which choose as for so many images."""
-    return Depthwise(), Matvec(), Pointwise(), Winograd(images=images), Amx(), Direct(), Im2col()
+    winograd = Winograd(images=images), Winograd(images=images, matrix=True)
+    return Depthwise(), Matvec(), Pointwise(), *winograd, Amx(), Direct(), Im2col()
 
 
 def _input_grads(images: int) -> tuple[Algorithm, ...]:

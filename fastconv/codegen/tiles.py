@@ -16,6 +16,10 @@ TILE_BYTES = ROWS * ROW_BYTES
 REGISTERS = 8
 
 
+def _integer(value: int | ir.Value) -> ir.Value:
+    return integer(value) if isinstance(value, int) else value
+
+
 class Tiles:
     """Emits operations on tile registers, beside the vectors `v`."""
 
@@ -46,13 +50,13 @@ class Tiles:
         """All of it zero."""
         self._call("tilezero", ir.Constant(I8, tile))
 
-    def load(self, tile: int, pointer: ir.Value, pitch: int = ROW_BYTES) -> None:
+    def load(self, tile: int, pointer: ir.Value, pitch: int | ir.Value = ROW_BYTES) -> None:
         """Rows from memory, `pitch` bytes apart. On whole cache lines: others take six times as long."""
-        self._call("tileloadd64", ir.Constant(I8, tile), pointer, integer(pitch))
+        self._call("tileloadd64", ir.Constant(I8, tile), pointer, _integer(pitch))
 
-    def store(self, tile: int, pointer: ir.Value, pitch: int = ROW_BYTES) -> None:
+    def store(self, tile: int, pointer: ir.Value, pitch: int | ir.Value = ROW_BYTES) -> None:
         """Rows to memory, `pitch` bytes apart."""
-        self._call("tilestored64", ir.Constant(I8, tile), pointer, integer(pitch))
+        self._call("tilestored64", ir.Constant(I8, tile), pointer, _integer(pitch))
 
     def multiply(self, c: int, a: int, b: int) -> None:
         """c[i, j] += sum over q < 32 of a[i][q] * b[q // 2][2 j + q % 2]: bfloat16 products added in float32."""

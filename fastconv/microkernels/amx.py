@@ -23,6 +23,7 @@ from fastconv.microkernels.pack import each
 
 ARGUMENTS = ("depth", "x", "w", "y", "y_pitch", "first", "bias", "residual", "residual_pitch", "activation", "rows",
              "last", "next_x", "next_w")  # fmt: skip
+SUMS = ("depth", "x", "w", "z", "z_pitch", "first", "next_x", "next_w")
 LEFT, RIGHT = 4, 6  # tile registers; the first four are sums
 
 
@@ -49,27 +50,74 @@ def product(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
     tiles, high, wide = Tiles(v), spec.rows // ROWS, spec.columns // spec.lanes
     x, w, next_x, next_w = (v.pointer(args[word]) for word in ("x", "w", "next_x", "next_w"))
     left, right, next_left, next_right = (w, x, next_w, next_x) if pixels else (x, w, next_x, next_w)
-    # Stores would wait for one line after the other.
-    with each(v, integer(0), args["rows"], 1) as row:
-        at = v.offset(v.pointer(args["y"]), b.mul(row, args["y_pitch"]))
-        for j in range(wide):
-            v.prefetch(v.offset(at, j * v.bytes), write=True)
+    _fetch(v, v.pointer(args["y"]), args["y_pitch"], args["rows"], wide)
+    steps = b.sdiv(b.add(args["depth"], integer(STEP - 1)), integer(STEP))
     for tile in range(high * wide):
         tiles.zero(tile)
+    _multiply(tiles, pairs, (high, wide), steps, (left, right), (next_left, next_right))
+    panels = left, right
+    with b.goto_entry_block():
+        sums = b.alloca(ir.ArrayType(ir.IntType(8), high * wide * TILE_BYTES))
+    sums.align = 64
+    sums = v.pointer(b.ptrtoint(sums, operands[0].type))
+    for i in range(high):
+        for j in range(wide):
+            tiles.store(i * wide + j, v.offset(sums, (i * ROWS * wide + j) * ROW_BYTES), wide * ROW_BYTES)
+    _as_ieee_says(v, parts, wide, args, panels, steps, sums)
+    _finish(v, wide, pixels, args, sums)
+
+
+@emitter("amxsums")
+def sums(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
+    """Emit one block of tiles whose sums stay what they are, whole tiles of them; see SUMS for the operands."""
+    spec = parse(name)
+    args = dict(zip(SUMS, operands, strict=True))
+    v = Vectors(b, spec.dtype, spec.lanes)
+    tiles, high, wide = Tiles(v), spec.rows // ROWS, spec.columns // spec.lanes
+    x, w, z, *following = (v.pointer(args[word]) for word in ("x", "w", "z", "next_x", "next_w"))
+    places = [
+        v.offset(v.offset(z, b.mul(args["z_pitch"], integer(i * ROWS))), j * ROW_BYTES)
+        for i in range(high)
+        for j in range(wide)
+    ]
+    _fetch(v, z, args["z_pitch"], integer(high * ROWS), wide)
+    with b.if_else(b.icmp_signed("!=", args["first"], integer(0))) as (then, otherwise):
+        with then:
+            for tile in range(high * wide):
+                tiles.zero(tile)
+        with otherwise:
+            for tile, place in enumerate(places):
+                tiles.load(tile, place, args["z_pitch"])
     steps = b.sdiv(b.add(args["depth"], integer(STEP - 1)), integer(STEP))
+    _multiply(tiles, PRODUCTS[products_of(spec.variants)], (high, wide), steps, (x, w), following)
+    for tile, place in enumerate(places):
+        tiles.store(tile, place, args["z_pitch"])
+
+
+def _fetch(v: Vectors, y: ir.Value, pitch: ir.Value, rows: ir.Value, wide: int) -> None:
+    """Ask for the lines that sums go to: stores would wait for one after the other."""
+    with each(v, integer(0), rows, 1) as row:
+        at = v.offset(y, v.b.mul(row, pitch))
+        for j in range(wide):
+            v.prefetch(v.offset(at, j * v.bytes), write=True)
+
+
+def _multiply(tiles: Tiles, pairs, sizes: tuple[int, int], steps: ir.Value, panels, after) -> None:
+    """Add the products of both panels to the sums in the first tiles; the panels that come `after` are fetched."""
+    v = tiles.v
+    b, parts, (high, wide) = v.b, PARTS[len(pairs)], sizes
     lines = [
         (side, part * PART_BYTES + line)
         for part in range(parts)
-        for side, count in enumerate((high, wide))
+        for side, count in enumerate(sizes)
         for line in range(0, count * TILE_BYTES, ROW_BYTES)
     ]
-    panels = left, right
-    with v.loop(steps, left, right) as (step, (left, right), following):
+    with v.loop(steps, *panels) as (step, (left, right), following):
         # Loads do not pass the stores of a block's sums: they are at their start again, and find what they need in L1.
         # 2, 6 and 18 steps a block: 1.19, 1.19 and 1.06 times as fast.
         last = b.icmp_signed("==", step, b.sub(steps, integer(1)))
         beyond = [v.offset(panel, parts * PART_BYTES) for panel in (left, right)]
-        soon = [b.select(last, after, at) for at, after in zip(beyond, (next_left, next_right), strict=True)]
+        soon = [b.select(last, there, at) for at, there in zip(beyond, after, strict=True)]
         held = [None, None]
         for n, pair in enumerate(pairs):
             for side, (panel, register, count) in enumerate(((left, LEFT, high), (right, RIGHT, wide))):
@@ -83,15 +131,6 @@ def product(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
             for side, line in lines[n * len(lines) // len(pairs) : (n + 1) * len(lines) // len(pairs)]:
                 v.prefetch(v.offset(soon[side], line))
         following += beyond
-    with b.goto_entry_block():
-        sums = b.alloca(ir.ArrayType(ir.IntType(8), high * wide * TILE_BYTES))
-    sums.align = 64
-    sums = v.pointer(b.ptrtoint(sums, operands[0].type))
-    for i in range(high):
-        for j in range(wide):
-            tiles.store(i * wide + j, v.offset(sums, (i * ROWS * wide + j) * ROW_BYTES), wide * ROW_BYTES)
-    _as_ieee_says(v, parts, wide, args, panels, steps, sums)
-    _finish(v, wide, pixels, args, sums)
 
 
 def _groups(b: ir.IRBuilder, rows: ir.Value) -> tuple[tuple[int, ir.Value], ...]:

@@ -39,17 +39,18 @@ def products_of(variants: tuple[str, ...]) -> int:
 
 
 class Parts:
-    """Cuts float32 vectors into bfloat16 parts."""
+    """Cuts float32 vectors into bfloat16 parts; `computed` ones are no signalling NaN."""
 
-    def __init__(self, v: Vectors, parts: int):
-        self.v, self.parts = v, parts
+    def __init__(self, v: Vectors, parts: int, computed: bool = False):
+        self.v, self.parts, self.computed = v, parts, computed
         self.bits = ir.VectorType(I32, v.lanes)
         self.high = ir.Constant(self.bits, [0xFFFF0000] * v.lanes)
 
     def cut(self, *values: ir.Value):
         """For each part in turn, its bits in the upper halves of `values`, the lower ones anything."""
         b, values = self.v.b, list(values)
-        if self.parts > 2:  # adding zero makes a signalling NaN quiet: without its low bits it would be an infinity
+        if self.parts > 2 and not self.computed:
+            # Adding zero makes a signalling NaN quiet: without its low bits it would be an infinity.
             values = [b.fadd(value, self.v.zero()) for value in values]
         for part in range(self.parts):
             bits = [b.bitcast(value, self.bits) for value in values]
@@ -57,6 +58,11 @@ class Parts:
             if part < self.parts - 1:
                 kept = [b.bitcast(b.and_(word, self.high), self.v.type) for word in bits]
                 values = [b.fsub(value, high) for value, high in zip(values, kept, strict=True)]
+
+    def store_pairs(self, first: ir.Value, second: ir.Value, pointer: ir.Value) -> None:
+        """The parts of pairs of (first, second), from the panel's line `pointer` on."""
+        for part, bits in enumerate(self.cut(first, second)):
+            self.v.store(self.paired(*bits), self.v.offset(pointer, part * PART_BYTES), align=self.v.bytes)
 
     @staticmethod
     def halves(v: Vectors, both: ir.Value) -> list[ir.Value]:

@@ -145,6 +145,7 @@ OPERANDS = {
     "amxcolumns": _seven,
     "amxrows": _eight,
     "amxstate": _one,
+    "amxsums": _eight,
     "depthwise": _seventeen,
     "stencil": _twenty,
     "stencilinput": _seventeen,
@@ -152,6 +153,8 @@ OPERANDS = {
     "depthweight": _ten,
     "wgin": _seven,
     "wgweight": _eight,
+    "wgpairin": _ten,
+    "wgpairweight": _eight,
     "wgout": _fourteen,
     "wgdy": _seven,
     "wgdw": _seven,
@@ -268,4 +271,8 @@ def names(target: Target) -> Iterator[str]:
         for op, count in itertools.product(("amxlanes", "amxcolumns", "amxrows"), amxparts.PRODUCTS):
             yield f"{op}_f32_{target.isa}_x{count}"
         yield f"amxstate_f32_{target.isa}"
+        for rows, columns in itertools.product((16, 32), (16, 32)):
+            yield str(Name("amxsums", "f32", "f32", rows, columns, target.isa, ("x6",)))
+        for op, word in itertools.product(("wgpairin", "wgpairweight"), winograd.variants()):
+            yield f"{op}_f32_{target.isa}_x6_{word}"
     yield from poolnames.names(target.isa)

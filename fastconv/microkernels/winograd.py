@@ -6,6 +6,9 @@ wgout     the products' sums to mh x mw pixels of y, finished as a register tile
 wgdy      tiles of y's gradient, mh x mw pixels each, to one value for every product
 wgdw      the products' sums to the gradients of r x s taps
 
+wgpairin, wgpairweight      as wgin, wgweight for matrix tiles: the values of two vectors of channels become rows and
+lanes of pairs of bfloat16 parts (`amxparts`)
+
 Both dimensions use `toomcook`, columns first. Neighbouring tiles of a row share s - 1 columns, which stay in registers.
 """
 
@@ -19,6 +22,7 @@ from llvmlite import ir
 from fastconv.codegen.emit import emitter
 from fastconv.codegen.vector import Vectors, integer
 from fastconv.microkernels import toomcook
+from fastconv.microkernels.amxparts import PARTS, STEP, Parts, products_of
 from fastconv.microkernels.gemm import finish_tile
 from fastconv.microkernels.names import parse
 
@@ -27,6 +31,7 @@ OUTPUT = ("z", "z_xi", "z_tile", "tiles", "y", "y_row", "y_pixel", "rows", "colu
           "activation", "last")  # fmt: skip
 WEIGHT_GRAD = ("z", "z_xi", "z_tile", "tiles", "dw", "dw_tap", "dw_tile")
 WEIGHT = ("w", "w_tap", "w_row", "w_channel", "channels", "u", "u_xi", "u_channel")
+LOW = ("low", "low_xi", "low_tile")  # of wgpairin: the values of the vector that comes first in pairs
 
 
 # Output pixels of a tile along an axis, by the kernel's taps along it.
@@ -92,11 +97,13 @@ class _Walk:
         return here
 
 
+@emitter("wgpairin")
 @emitter("wgin")
 def transform_input(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
     """v[xi, tile] = (B^T x B)[xi] for `tiles` tiles side by side, mw pixels apart."""
     spec = parse(name)
-    args = dict(zip(INPUT, operands, strict=True))
+    paired = spec.op == "wgpairin"
+    args = dict(zip(INPUT + LOW * paired, operands, strict=True))
     mh, mw, r, s = sizes(spec.variants[-1])
     v = Vectors(b, spec.dtype, spec.lanes)
     v.align_stack()
@@ -109,15 +116,22 @@ def transform_input(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> Non
 
     x = _Walk(v, v.pointer(args["x"]), args["x_pixel"])
     shared = [value for _ in range(s - 1) for value in column(x.next())]
-    with v.loop(args["tiles"], x.at, v.pointer(args["v"]), *shared) as (_, (at, to, *shared), following):
-        x, out = _Walk(v, at, args["x_pixel"]), _Walk(v, to, args["v_xi"])
+    state = [v.pointer(args["low"])] if paired else []
+    parts = Parts(v, PARTS[products_of(spec.variants)], computed=True) if paired else None
+    with v.loop(args["tiles"], x.at, v.pointer(args["v"]), *state, *shared) as (_, (at, to, *state), following):
+        x, out, shared = _Walk(v, at, args["x_pixel"]), _Walk(v, to, args["v_xi"]), state[paired:]
+        low = _Walk(v, state[0], args["low_xi"]) if paired else None
         height = mh + r - 1
         columns = [shared[i : i + height] for i in range(0, len(shared), height)]
         columns += [column(x.next()) for _ in range(mw)]
         for i in range(height):
             for value in toomcook.transform_input(ops, [line[i] for line in columns], mw, s):
-                v.store(value, out.next(), align=v.bytes)
+                if paired:
+                    parts.store_pairs(v.load(low.next(), align=v.bytes), value, out.next())
+                else:
+                    v.store(value, out.next(), align=v.bytes)
         following += [x.at, v.offset(to, args["v_tile"])]
+        following += [v.offset(state[0], args["low_tile"])] if paired else []
         following += [value for line in columns[len(columns) - s + 1 :] for value in line]
 
 
@@ -166,9 +180,10 @@ def transform_output(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> No
         following.append(b.sub(left, integer(mw)))
 
 
+@emitter("wgpairweight")
 @emitter("wgweight")
 def transform_weight(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
-    """u[xi, c] = (G w G^T)[xi] for `channels` channels c, in float64, rounded once."""
+    """u[xi, c] = (G w G^T)[xi] for `channels` channels c, or pairs of them, in float64, rounded once."""
     spec = parse(name)
     args = dict(zip(WEIGHT, operands, strict=True))
     mh, mw, r, s = sizes(spec.variants[-1])
@@ -176,19 +191,37 @@ def transform_weight(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> No
     v.align_stack()
     wide = Vectors(b, "f64", spec.lanes)
     ops = Registers(wide)
-    with v.loop(args["channels"], v.pointer(args["w"]), v.pointer(args["u"])) as (_, (w, u), following):
-        lines, out = _Walk(v, w, args["w_row"]), _Walk(v, u, args["u_xi"])
-        rows = []
+    paired = spec.op == "wgpairweight"
+
+    def transformed(w):
+        """One channel's values."""
+        lines, rows = _Walk(v, w, args["w_row"]), []
         for _ in range(r):
             taps = _Walk(v, lines.next(), args["w_tap"])
             row = [v.load(taps.next(), align=v.bytes) for _ in range(s)]
             row = [b.fpext(tap, wide.type) for tap in row] if v.dtype == "f32" else row
             rows.append(toomcook.transform_weight(ops, row, mw, s))
         columns = [toomcook.transform_weight(ops, [row[j] for row in rows], mh, r) for j in range(mw + s - 1)]
-        for i in range(mh + r - 1):
-            for j in range(mw + s - 1):
-                value = columns[j][i]
-                v.store(b.fptrunc(value, v.type) if v.dtype == "f32" else value, out.next(), align=v.bytes)
+        values = (columns[j][i] for i in range(mh + r - 1) for j in range(mw + s - 1))
+        return (b.fptrunc(value, v.type) if v.dtype == "f32" else value for value in values)
+
+    if paired:
+        parts = Parts(v, PARTS[products_of(spec.variants)], computed=True)
+        later = b.mul(args["w_channel"], integer(STEP // 2))
+        with b.goto_entry_block():
+            first = b.alloca(ir.ArrayType(v.type, (mh + r - 1) * (mw + s - 1)))
+        first.align = v.bytes
+        first = v.pointer(b.ptrtoint(first, args["w"].type))
+    with v.loop(args["channels"], v.pointer(args["w"]), v.pointer(args["u"])) as (_, (w, u), following):
+        out = _Walk(v, u, args["u_xi"])
+        if paired:
+            for xi, value in enumerate(transformed(w)):
+                v.store(value, v.offset(first, xi * v.bytes), align=v.bytes)
+            for xi, value in enumerate(transformed(v.offset(w, later))):
+                parts.store_pairs(v.load(v.offset(first, xi * v.bytes), align=v.bytes), value, out.next())
+        else:
+            for value in transformed(w):
+                v.store(value, out.next(), align=v.bytes)
         following += [v.offset(w, args["w_channel"]), v.offset(u, args["u_channel"])]
 
 

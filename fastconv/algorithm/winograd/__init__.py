@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fastconv import workspace
+from fastconv.algorithm.amx import refusal
 from fastconv.algorithm.common import Execution, Steps
 from fastconv.algorithm.winograd import plan
 from fastconv.algorithm.winograd.members import LEAST_CHANNELS, Member, family
@@ -20,14 +21,16 @@ from fastconv.target import Target
 class Winograd:
     """Stride 1, any padding, any dilation; kernels as `members` lists them."""
 
-    name = "winograd"
-
-    def __init__(self, only: Member | None = None, images: int = 1):
+    def __init__(self, only: Member | None = None, images: int = 1, matrix: bool = False):
+        self.name = "winograd_amx" if matrix else "winograd"
+        self.matrix = matrix  # products on matrix tiles
         self.only = only  # for tests and the table of errors: this member, whatever the precision
         # The member decides the bits, which must not depend on how a batch is split: it is that of so many images.
         self.images = images
 
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
+        if self.matrix and (reason := refusal(problem, target)) is not None:
+            return reason
         if problem.stride != (1, 1):
             return "stride"
         if problem.precision == "strict":
@@ -54,7 +57,8 @@ class Winograd:
         return min(self._members(problem, target), key=lambda member: _cycles(batch, member, target, packed))
 
     def _family(self, problem: Problem) -> tuple[Member, ...]:
-        return (self.only,) if self.only else family(problem.r, problem.s, problem.precision)
+        members = (self.only,) if self.only else family(problem.r, problem.s, problem.precision)
+        return tuple(replace(member, matrix=True) for member in members) if self.matrix else members
 
     def _members(self, problem: Problem, target: Target) -> tuple[Member, ...]:
         return tuple(m for m in self._family(problem) if plan.fits(problem, m, target))

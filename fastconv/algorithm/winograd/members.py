@@ -22,6 +22,7 @@ class Member:
     mw: int
     r: int
     s: int
+    matrix: bool = False  # its products on matrix tiles
 
     @property
     def products(self) -> int:

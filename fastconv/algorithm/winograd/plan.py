@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -13,16 +14,20 @@ from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, fini
 from fastconv.algorithm.nest import VECTORS_TABLED
 from fastconv.algorithm.winograd import tasks as t_
 from fastconv.algorithm.winograd.members import Member
-from fastconv.algorithm.winograd.tiles import between_products, put_tiles
+from fastconv.algorithm.winograd.tiles import BLOCK, LOW_XI, between_products, block_bytes, put_tiles
+from fastconv.codegen.tiles import ROWS
 from fastconv.cost import winograd_task_cycles, winograd_weight_cycles
 from fastconv.job import Job
+from fastconv.microkernels.amxparts import STEP
 from fastconv.microkernels.inventory import gemm_name, microkernel
+from fastconv.microkernels.names import Name
 from fastconv.microkernels.regroup import MOVED
 from fastconv.problem.conv import Borrowed, Problem
 from fastconv.target import Target
 
 MOST_TILES = 112  # of a block: more gain nothing, and their products leave L2
 MOST_VECTORS = 8  # of a register tile
+MATRIX_VECTORS = int(__import__("os").environ.get("MV", 4))
 WEIGHT_CHANNELS = 16  # input channels that are transformed at a time
 
 
@@ -49,12 +54,31 @@ class Panels(NamedTuple):
         _, _, item = names_of(problem)
         outputs, channels = problem.k // problem.groups, problem.c // problem.groups
         count, base, larger = blocking.split(-(-outputs // target.lanes(item)), vectors)
-        size = member.products * _between_products(channels * (base + (larger > 0)) * target.vector_bytes)
+        size = member.products * _between_products(_u_bytes(member, channels, base + (larger > 0), target))
         return cls(count, base, larger, size, problem.groups * count * size)
 
 
 def _between_products(size: int) -> int:
     return between_products.py_func(size)
+
+
+def _u_bytes(member: Member, channels: int, vectors: int, target: Target) -> int:
+    """Bytes of a panel's transformed weights for one product."""
+    if member.matrix:
+        return -(-vectors // 2) * block_bytes.py_func(channels)
+    return channels * vectors * target.vector_bytes
+
+
+def _v_bytes(member: Member, channels: int, tiles: int, target: Target, item: int) -> int:
+    """Bytes of transformed tiles for one product."""
+    if member.matrix:
+        return -(-tiles // BLOCK) * block_bytes.py_func(channels)
+    return -(-channels // target.lanes(item)) * tiles * target.vector_bytes
+
+
+def _held_tiles(member: Member, tiles: int) -> int:
+    """Tiles that there are sums for."""
+    return -(-tiles // ROWS) * ROWS if member.matrix else tiles
 
 
 class Cut(NamedTuple):
@@ -143,7 +167,9 @@ class Cut(NamedTuple):
                 shared = not packed and row_blocks == column_blocks == class_blocks == 1
                 for images in _images(problem.n, most * column_classes // each if shared else 1):
                     tiles = images * each
-                    rows, vectors, _ = blocking.choose_tile(tiles, k_vectors, target)
+                    rows, vectors = BLOCK, min(k_vectors, MATRIX_VECTORS)
+                    if not member.matrix:
+                        rows, vectors, _ = blocking.choose_tile(tiles, k_vectors, target)
                     panels = Panels.of(problem, member, vectors, target)
                     together = 0 if packed else _together(problem, member, panels.widest, target, share)
                     cut = cls((down, across), row_blocks, column_blocks, class_blocks, row_classes, column_classes,
@@ -168,19 +194,24 @@ def _most_tiles(problem: Problem, member: Member, target: Target, share: int) ->
     _, _, item = names_of(problem)
     pixel, channels = target.vector_bytes, problem.c // problem.groups
     widest = min(MOST_VECTORS, -(-problem.k // problem.groups // target.lanes(item)))
-    values, outputs = -(-channels // target.lanes(item)) + widest, member.mh * member.mw
-    each = (values + 1) * member.products * pixel + outputs * (pixel + output.LINES * item)
+    values, outputs = _v_bytes(member, channels, 1, target, item) + (widest + 1) * pixel, member.mh * member.mw
+    if member.matrix:
+        values = block_bytes.py_func(channels) // BLOCK + (widest + 2) * pixel
+    each = values * member.products + outputs * (pixel + output.LINES * item)
     fixed = 4096 + member.products * 256
+    if member.matrix:
+        fixed += member.products * (block_bytes.py_func(channels) + ROWS * widest * pixel + LOW_XI)
     together = _together(problem, member, widest, target, share)
-    fixed += widest * pixel * (member.products * together + _stored_taps(problem) * WEIGHT_CHANNELS)
+    fixed += member.products * _u_bytes(member, together, widest, target)
+    fixed += widest * pixel * _stored_taps(problem) * _weight_channels(problem, member)
     return max(1, min(MOST_TILES, (share - fixed) // each))
 
 
 def _together(problem: Problem, member: Member, vectors: int, target: Target, share: int) -> int:
     """Input channels whose weights for a panel are transformed together: whole chunks, that stay in L2."""
     channels = problem.c // problem.groups
-    chunk = blocking.chunk_winograd(channels)
-    size = member.products * chunk * vectors * target.vector_bytes
+    chunk = STEP if member.matrix else blocking.chunk_winograd(channels)
+    size = member.products * _u_bytes(member, chunk, vectors, target)
     return min(channels, max(1, min(target.l2 // 4, share // 3) // size) * chunk)
 
 
@@ -199,9 +230,15 @@ def fits(problem: Problem, member: Member, target: Target) -> bool:
     return Scratch.of(problem, member, cut, panels, target).size <= job.share(1)
 
 
-class Scratch(NamedTuple):
-    """Where a task's parts lie in its scratch, one after the other: strip, v, z, stage, lines, taps, u."""
+def _weight_channels(problem: Problem, member: Member) -> int:
+    """Input channels whose weights are transformed at a time."""
+    return STEP if member.matrix else min(problem.c // problem.groups, WEIGHT_CHANNELS)
 
+
+class Scratch(NamedTuple):
+    """Where a task's parts lie in its scratch, one after the other: strip, low, v, z, stage, lines, taps, u."""
+
+    low_at: int
     v_at: int
     v_xi: int
     z_at: int
@@ -219,19 +256,22 @@ class Scratch(NamedTuple):
         widest = panels.widest
         columns = (cut.wide * member.mw + problem.s - 2) * dw + cut.column_classes
         strip = (cut.high * member.mh + problem.r - 1) * cut.classes * columns * pixel
-        v_xi = _between_products(-(-channels // target.lanes(item)) * cut.tiles * pixel)
-        z_xi = _between_products(cut.tiles * widest * pixel)
+        v_xi = _between_products(_v_bytes(member, channels, cut.tiles, target, item))
+        z_xi = _between_products(_held_tiles(member, cut.tiles) * widest * pixel)
         stage = member.mh * cut.classes * min(cut.wide * member.mw * dw, problem.ow)
-        v_at = t_.STRIP + strip
+        low_at = v_at = t_.STRIP + strip
+        if member.matrix:
+            low_at += strip
+            v_at = low_at + member.products * LOW_XI
         z_at = v_at + v_xi * member.products
         stage_at = z_at + z_xi * member.products
         lines_at = stage_at + stage * pixel
         taps_at = lines_at + -(-output.LINES * stage * item // 64) * 64
         u_at = size = taps_at
         if cut.raw_weights:
-            u_at += widest * pixel * _stored_taps(problem) * min(channels, WEIGHT_CHANNELS)
-            size = u_at + member.products * _between_products(cut.u_channels * widest * pixel)
-        return cls(v_at, v_xi, z_at, stage_at, lines_at, taps_at, u_at, size)
+            u_at += widest * pixel * _stored_taps(problem) * _weight_channels(problem, member)
+            size = u_at + member.products * _between_products(_u_bytes(member, cut.u_channels, widest, target))
+        return cls(low_at, v_at, v_xi, z_at, stage_at, lines_at, taps_at, u_at, size)
 
 
 def execution(problem: Problem, x: Steps, member: Member, target: Target, threads: int, packed: bool) -> Execution:
@@ -255,8 +295,11 @@ def _weights(problem: Problem, member: Member, panels: Panels, target: Target) -
     _, computing, item = names_of(problem)
     channels, taps = problem.c // problem.groups, _stored_taps(problem)
     own = problem.borrowed or Borrowed(problem.r, problem.s, (0, 0), (1, 1))
-    block = min(channels, WEIGHT_CHANNELS)
+    block = _weight_channels(problem, member)
     blocks = -(-channels // block)
+    weight = f"wgweight_{computing}_{target.isa}_{member.variant}"
+    if member.matrix:
+        weight = f"wgpairweight_{computing}_{target.isa}_x6_{member.variant}"
     plan = np.zeros(t_.P_FIELDS, np.int64)
     for name, value in {
         "CHANNELS": channels, "BLOCK": block, "BLOCKS": blocks, "TAPS": taps,
@@ -265,7 +308,7 @@ def _weights(problem: Problem, member: Member, panels: Panels, target: Target) -
         "LANES": target.lanes(item), "ITEM": item, "SOURCE_ITEM": problem.itemsize,
         "FETCH": microkernel(f"fetch_{MOVED[names_of(problem)[0]]}_{target.isa}").address,
         "TRANSPOSE": microkernel(move_name("transpose", problem, target, "rows")).address,
-        "KERNEL": microkernel(f"wgweight_{computing}_{target.isa}_{member.variant}").address,
+        "KERNEL": microkernel(weight).address, "MATRIX": member.matrix,
         "PANELS": panels.count, "BASE": panels.base, "LARGER": panels.larger,
         "U_G": panels.count * panels.size, "U_PANEL": panels.size,
     }.items():  # fmt: skip
@@ -298,7 +341,8 @@ def _main(
     _put_kernels(put, problem, member, cut, panels, target, keep)
     _put_output(put, problem, target, keep)
     put(
-        V_AT=scratch.v_at, V_C=cut.tiles * target.vector_bytes, Z_AT=scratch.z_at,
+        V_AT=scratch.v_at, LOW_AT=scratch.low_at,
+        V_C=block_bytes.py_func(channels) if member.matrix else cut.tiles * target.vector_bytes, Z_AT=scratch.z_at,
         STAGE_AT=scratch.stage_at, LINES_AT=scratch.lines_at, TAPS_AT=scratch.taps_at, U_AT=scratch.u_at,
         U_CHANNELS=cut.u_channels if cut.raw_weights else channels,
     )  # fmt: skip
@@ -309,7 +353,23 @@ def _main(
 
 
 def _put_kernels(put, problem, member, cut, panels, target, keep):
-    """The transforms, the register tiles, and where a channel's values lie among the transformed tiles."""
+    """The transform back, and what forms products."""
+    _, computing, _ = names_of(problem)
+    for name, op, tail in (("WGOUT", "wgout", ""), ("WGOUT_TAIL", "wgout", "_tail")):
+        put(**{name: microkernel(f"{op}_{computing}_{target.isa}_{member.variant}{tail}").address})
+    if member.matrix:
+        kernels = np.zeros(9, np.int64)
+        for high, wide in itertools.product((1, 2), (1, 2)):
+            block = Name("amxsums", "f32", "f32", high * ROWS, wide * ROWS, target.isa, ("x6",))
+            kernels[high * 3 + wide] = microkernel(str(block)).address
+        keep.append(kernels)
+        put(KERNELS=kernels.ctypes.data, STATE=microkernel(f"amxstate_f32_{target.isa}").address)
+    else:
+        _put_register_tiles(put, problem, cut, panels, target, keep)
+
+
+def _put_register_tiles(put, problem, cut, panels, target, keep):
+    """The register tiles, and where a channel's values lie among the transformed tiles."""
     _, computing, item = names_of(problem)
     lanes = target.lanes(item)
     channels = np.arange(problem.c // problem.groups)
@@ -327,8 +387,6 @@ def _put_kernels(put, problem, member, cut, panels, target, keep):
             kernels[(rows * VECTORS_TABLED + vectors) * 2] = kernel.address
     keep += [table, kernels]
     put(ROW_MOST=cut.rows, TABLE=table.ctypes.data, KERNELS=kernels.ctypes.data)
-    for name, op, tail in (("WGOUT", "wgout", ""), ("WGOUT_TAIL", "wgout", "_tail")):
-        put(**{name: microkernel(f"{op}_{computing}_{target.isa}_{member.variant}{tail}").address})
 
 
 def _put_output(put, problem, target, keep):

@@ -8,6 +8,11 @@ before the next few.
     v      [xi][vector of channels][tile][lane]     tiles of a block, or of some images where these are small
     u      [panel][xi][channel][output channel]     transformed weights
     z      [xi][tile][output channel]               of one panel
+
+On matrix tiles v and u are panels of bfloat16 parts (`microkernels.amxparts`) of 32 tiles or output channels each:
+
+    v      [xi][block of tiles][step of channels][part][tile][pair]
+    u      [panel][xi][block of output channels][step of channels][part][pair][output channel]
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ from __future__ import annotations
 from fastconv.algorithm import output
 from fastconv.algorithm.nest import VECTORS_TABLED, tile_start
 from fastconv.algorithm.winograd.tiles import (
+    BLOCK,
     COLUMN_CLASSES,
     DH,
     DW,
@@ -22,14 +28,19 @@ from fastconv.algorithm.winograd.tiles import (
     LANES,
     MH,
     MW,
+    STEP_BYTES,
     TILES_FIELDS,
     V_XI,
     between_products,
     block_at,
+    block_bytes,
     transform_block,
+    transform_pairs,
 )
 from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import helper, native
+from fastconv.codegen.tiles import ROW_BYTES, ROWS, TILE_BYTES
+from fastconv.microkernels.amxparts import STEP
 
 # The plan, after the words of `tiles`; steps and pitches in bytes.
 (
@@ -41,8 +52,9 @@ from fastconv.codegen.jit import helper, native
     U_CHANNELS,                                     # input channels whose weights lie in u together
     Y_N, Y_G, Y_ROW, Y_PIXEL, Y_CHANNEL,
     AFTER, FINISH, SLOPE, TRANSPOSE, ACTIVATION,
+    STATE, LOW_AT,                                  # of matrix tiles
     WINOGRAD_FIELDS,
-) = range(TILES_FIELDS, TILES_FIELDS + 43)  # fmt: skip
+) = range(TILES_FIELDS, TILES_FIELDS + 45)  # fmt: skip
 X, W, BIAS, RESIDUAL, Y = range(5)
 DUMP = 64  # scratch starts with the number of the block whose v it holds, and a vector that nobody reads
 STRIP = DUMP + 64
@@ -52,14 +64,14 @@ STRIP = DUMP + 64
 (
     P_CHANNELS, P_BLOCK, P_BLOCKS, P_TAPS, P_FIRST, P_ROW, P_COLUMN, P_BORROWED,   # all taps; those that are used
     P_OUTPUTS, P_LANES, P_ITEM, P_SOURCE_ITEM, P_FETCH, P_TRANSPOSE, P_KERNEL,
-    P_PANELS, P_BASE, P_LARGER, P_U_G, P_U_PANEL, P_FIELDS,
-) = range(21)  # fmt: skip
+    P_PANELS, P_BASE, P_LARGER, P_U_G, P_U_PANEL, P_MATRIX, P_FIELDS,
+) = range(22)  # fmt: skip
 
 
 @helper
-def transform_weights(plan, w, u, u_xi, taps_of, g, start, width, c0):
+def transform_weights(plan, w, u, u_xi, u_block, taps_of, g, start, width, c0):
     """Transform to u the weights of `width` vectors of output channels from `start` on of group g, for a block of input
-    channels from c0 on; `taps_of` is scratch."""
+    channels from c0 on; `taps_of` is scratch. Blocks for matrix tiles are `u_block` apart."""
     lanes, item, taps = peek(plan, P_LANES), peek(plan, P_ITEM), peek(plan, P_TAPS)
     channels, outputs, pixel = peek(plan, P_CHANNELS), peek(plan, P_OUTPUTS), lanes * item
     some, wide = min(peek(plan, P_BLOCK), channels - c0), width * pixel
@@ -77,8 +89,15 @@ def transform_weights(plan, w, u, u_xi, taps_of, g, start, width, c0):
         source = w + ((g * outputs + k0) * length + c0 * taps) * source_item
         invoke(peek(plan, P_TRANSPOSE), (source, length * source_item, taps_of, wide, rows, some * taps))
     first, column, row = taps_of + peek(plan, P_FIRST) * wide, peek(plan, P_COLUMN) * wide, peek(plan, P_ROW) * wide
-    for at in range(0, wide, pixel):
-        invoke(peek(plan, P_KERNEL), (first + at, column, row, taps * wide, some, u + at, u_xi, wide))
+    if peek(plan, P_MATRIX) == 0:
+        for at in range(0, wide, pixel):
+            invoke(peek(plan, P_KERNEL), (first + at, column, row, taps * wide, some, u + at, u_xi, wide))
+        return
+    for at in range(taps_of + some * taps * wide, taps_of + STEP * taps * wide, 8):
+        poke(at, 0, 0)  # channels that are not there
+    for j in range(width):
+        to = u + j // 2 * u_block + j % 2 * TILE_BYTES
+        invoke(peek(plan, P_KERNEL), (first + j * pixel, column, row, taps * wide, STEP // 2, to, u_xi, ROW_BYTES))
 
 
 @native("winograd_weights", 4)
@@ -89,9 +108,13 @@ def winograd_weights(plan, call, scratch, task):
     start = tile_start(panel, peek(plan, P_BASE), peek(plan, P_LARGER))
     width = peek(plan, P_BASE) + (1 if panel < peek(plan, P_LARGER) else 0)
     wide = width * peek(plan, P_LANES) * peek(plan, P_ITEM)
-    u = peek(call, Y) + g * peek(plan, P_U_G) + panel * peek(plan, P_U_PANEL) + c0 * wide
-    u_xi = between_products(peek(plan, P_CHANNELS) * wide)
-    transform_weights(plan, peek(call, X), u, u_xi, scratch, g, start, width, c0)
+    u = peek(call, Y) + g * peek(plan, P_U_G) + panel * peek(plan, P_U_PANEL)
+    if peek(plan, P_MATRIX) != 0:
+        u_block = block_bytes(peek(plan, P_CHANNELS))
+        u_xi, at = between_products((width + 1) // 2 * u_block), c0 // STEP * STEP_BYTES
+    else:
+        u_block, u_xi, at = 0, between_products(peek(plan, P_CHANNELS) * wide), c0 * wide
+    transform_weights(plan, peek(call, X), u + at, u_xi, u_block, scratch, g, start, width, c0)
 
 
 @helper
@@ -113,6 +136,28 @@ def multiply(plan, v, u, u_xi, z, z_xi, tiles, width, start, end):
                     peek(kernels, (rows * VECTORS_TABLED + width) * 2),
                     (depth, source + row * pixel, table, weights, pixel,
                      z + xi * z_xi + row * wide, wide, first, 0, 0, 0, 0, 0, 0, 0),
+                )  # fmt: skip
+
+
+@helper
+def multiply_blocks(plan, v, u, u_xi, u_block, z, z_xi, tiles, width, start, end):
+    """The same on matrix tiles, block by block; the panels of the next one are fetched meanwhile."""
+    v_xi, v_block, kernels = peek(plan, V_XI), peek(plan, V_C), peek(plan, KERNELS)
+    depth, z_tile, products = end - start, width * ROW_BYTES, peek(plan, PRODUCTS)
+    v, first = v + start // STEP * STEP_BYTES, 1 if start == 0 else 0
+    for xi in range(products):
+        for k in range(0, width, 2):
+            weights, wide = u + xi * u_xi + k // 2 * u_block, min(2, width - k)
+            for t in range(0, tiles, BLOCK):
+                source, high = v + xi * v_xi + t // BLOCK * v_block, 2 if tiles - t > ROWS else 1
+                next_v, next_u = source + v_block, weights
+                if t + BLOCK >= tiles:
+                    next_v, next_u = v + xi * v_xi, weights + u_block
+                    if k + 2 >= width and xi + 1 < products:
+                        next_v, next_u = next_v + v_xi, u + (xi + 1) * u_xi
+                invoke(
+                    peek(kernels, high * 3 + wide),
+                    (depth, source, weights, z + xi * z_xi + t * z_tile + k * ROW_BYTES, z_tile, first, next_v, next_u),
                 )  # fmt: skip
 
 
@@ -178,13 +223,21 @@ def winograd(plan, call, scratch, task):
     rows, columns = peek(plan, OH) - oh0, min(tcs * wide, peek(plan, OW) - ow0)
     if rows <= 0:
         return  # the last windows may lack some row classes
+    matrix = peek(plan, STATE) != 0
+    if matrix:
+        invoke(peek(plan, STATE), (1,))
     # Blocks of channels follow one another over the same windows.
     if peek(scratch, 0) != block:
         x = peek(call, X) + n * peek(plan, X_N) + g * peek(plan, X_G)
         strip, v, v_tile = scratch + STRIP, scratch + peek(plan, V_AT), lanes * peek(plan, ITEM)
         for image in range(images):
-            transform_block(plan, x + image * peek(plan, X_N), peek(plan, CHANNELS), strip, v + image * each * v_tile,
-                            v_tile, peek(plan, V_C), tr0, tc0, trs, tcs, a0, classes)  # fmt: skip
+            at, channels = x + image * peek(plan, X_N), peek(plan, CHANNELS)
+            if matrix:
+                transform_pairs(plan, at, channels, strip, scratch + peek(plan, LOW_AT), v, peek(plan, V_C),
+                                image * each, tr0, tc0, trs, tcs, a0, classes)  # fmt: skip
+            else:
+                transform_block(plan, at, channels, strip, v + image * each * v_tile, v_tile, peek(plan, V_C),
+                                tr0, tc0, trs, tcs, a0, classes)  # fmt: skip
         poke(scratch, 0, block)
 
     item, y_channel, channels = peek(plan, ITEM), peek(plan, Y_CHANNEL), peek(plan, CHANNELS)
@@ -195,15 +248,21 @@ def winograd(plan, call, scratch, task):
         start = tile_start(panel, peek(plan, PANEL_BASE), peek(plan, PANEL_LARGER))
         width = peek(plan, PANEL_BASE) + (1 if panel < peek(plan, PANEL_LARGER) else 0)
         u = peek(call, W) + g * peek(plan, U_G) + panel * peek(plan, U_PANEL)
-        u_xi, z_xi = between_products(together * width * pixel), between_products(tiles * width * pixel)
+        u_block = block_bytes(together) if matrix else 0
+        u_xi = between_products((width + 1) // 2 * u_block if matrix else together * width * pixel)
+        z_xi = between_products((-(-tiles // ROWS) * ROWS if matrix else tiles) * width * pixel)
         for c0 in range(0, channels, together):
             end = min(c0 + together, channels)
             if raw != 0:
                 u = scratch + peek(plan, U_AT)
                 for c in range(c0, end, peek(raw, P_BLOCK)):
-                    to = u + (c - c0) * width * pixel
-                    transform_weights(raw, peek(call, W), to, u_xi, scratch + peek(plan, TAPS_AT), g, start, width, c)
-            multiply(plan, v, u, u_xi, z, z_xi, tiles, width, c0, end)
+                    to = u + ((c - c0) // STEP * STEP_BYTES if matrix else (c - c0) * width * pixel)
+                    taps_of = scratch + peek(plan, TAPS_AT)
+                    transform_weights(raw, peek(call, W), to, u_xi, u_block, taps_of, g, start, width, c)
+            if matrix:
+                multiply_blocks(plan, v, u, u_xi, u_block, z, z_xi, tiles, width, c0, end)
+            else:
+                multiply(plan, v, u, u_xi, z, z_xi, tiles, width, c0, end)
         k, bias, residual = start * lanes, peek(call, BIAS), peek(call, RESIDUAL)
         bias = bias + (g * peek(plan, OUTPUTS) + k) * item if bias != 0 else 0
         for image in range(images):
@@ -211,3 +270,5 @@ def winograd(plan, call, scratch, task):
             sums = z + image * each * width * pixel
             write_block(plan, scratch, sums, z_xi, start, width, peek(call, Y) + there, bias,
                         residual + there if residual != 0 else 0, trs, tcs, classes, rows, columns)  # fmt: skip
+    if matrix:
+        invoke(peek(plan, STATE), (0,))

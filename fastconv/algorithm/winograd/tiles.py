@@ -12,10 +12,12 @@ from __future__ import annotations
 import numpy as np
 
 from fastconv.algorithm.common import Steps, names_of
-from fastconv.algorithm.lanes import LANES_FIELDS, X_C, pack_lanes, put_input
+from fastconv.algorithm.lanes import LANES_FIELDS, SPREAD, X_C, pack_lanes, put_input
 from fastconv.algorithm.nest import tile_start
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import helper
+from fastconv.codegen.tiles import ROW_BYTES, ROWS
+from fastconv.microkernels.amxparts import PART_BYTES, PARTS, STEP
 from fastconv.microkernels.inventory import microkernel
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
@@ -24,15 +26,27 @@ from fastconv.target import Target
 (
     ROW_BLOCKS, ROW_BASE, ROW_LARGER, COLUMN_BLOCKS, COLUMN_BASE, COLUMN_LARGER,    # in windows
     CLASS_BLOCKS, CLASS_BASE, CLASS_LARGER, COLUMN_CLASSES,                         # in row classes
-    LANES, ITEM, MH, MW, R, S, DH, DW, TOP, LEFT, V_XI, TRANSFORM,
+    LANES, ITEM, MH, MW, R, S, DH, DW, TOP, LEFT, V_XI, TRANSFORM, PAIRS,
     TILES_FIELDS,
-) = range(LANES_FIELDS, LANES_FIELDS + 23)  # fmt: skip
+) = range(LANES_FIELDS, LANES_FIELDS + 24)  # fmt: skip
+
+# On matrix tiles.
+BLOCK = 2 * ROWS  # tiles of windows, and output channels, of a block of sums
+STEP_BYTES = PARTS[6] * PART_BYTES  # of a step of channels of a block
+LINE = 14  # tiles side by side whose values of one vector of channels stay in L1
+LOW_XI = (LINE + 1) * ROW_BYTES  # between their products
 
 
 @helper
 def between_products(size):
     """Bytes from one product to the next, at least `size`: an odd number of lines, or they would share sets of L1."""
     return (size + 127) // 128 * 128 + 64
+
+
+@helper
+def block_bytes(channels):
+    """Bytes of a block of 32 tiles of windows, or output channels, on matrix tiles."""
+    return (channels + STEP - 1) // STEP * STEP_BYTES
 
 
 @helper
@@ -71,6 +85,38 @@ def transform_block(plan, x, channels, strip, v, v_tile, v_c, tr0, tc0, trs, tcs
                     to += tcs * v_tile
 
 
+@helper
+def transform_pairs(plan, x, channels, strip, low, v, v_block, tile0, tr0, tc0, trs, tcs, a0, classes):
+    """As `transform_block`, two vectors of channels at a time, to the rows of blocks of BLOCK tiles, `v_block` apart;
+    from number `tile0` on."""
+    lanes, mh, mw = peek(plan, LANES), peek(plan, MH), peek(plan, MW)
+    pixel, dh, dw, column_classes = lanes * peek(plan, ITEM), peek(plan, DH), peek(plan, DW), peek(plan, COLUMN_CLASSES)
+    rows = (trs * mh + peek(plan, R) - 1) * classes
+    columns = (tcs * mw + peek(plan, S) - 2) * dw + column_classes
+    top, left, row = tr0 * mh * dh + a0 - peek(plan, TOP), tc0 * mw * dw - peek(plan, LEFT), columns * pixel
+    size = rows * row
+    for c in range(0, channels, STEP):
+        for half in range(2):
+            valid = min(lanes, channels - c - half * lanes)
+            if valid > 0:
+                source = x + (c + half * lanes) * peek(plan, X_C)
+                pack_lanes(plan, source, strip + half * size, rows, top, classes, dh, columns, left, valid, lanes)
+            else:
+                invoke(peek(plan, SPREAD), (x, 0, strip + size, pixel, rows * columns, 0))
+        to, t = v + c // STEP * STEP_BYTES, tile0
+        for i in range(trs):
+            for a in range(classes):
+                for b in range(column_classes):
+                    at, left_over = strip + (i * mh * classes + a) * row + b * pixel, tcs
+                    while left_over > 0:
+                        some = min(left_over, LINE, BLOCK - t % BLOCK)
+                        invoke(peek(plan, TRANSFORM), (at, classes * row, dw * pixel, some, low, LOW_XI, pixel))
+                        line = to + t // BLOCK * v_block + t % BLOCK * ROW_BYTES
+                        invoke(peek(plan, PAIRS), (at + size, classes * row, dw * pixel, some, line, peek(plan, V_XI),
+                                                   ROW_BYTES, low, LOW_XI, pixel))  # fmt: skip
+                        at, t, left_over = at + some * mw * dw * pixel, t + some, left_over - some
+
+
 def put_tiles(plan: np.ndarray, problem: Problem, x: Steps, member, cut, target: Target, op: str, v_xi: int) -> None:
     """Write those words, and those of `lanes`: windows of a problem's input, cut into blocks, transformed by `op`."""
     _, computing, item = names_of(problem)
@@ -87,3 +133,5 @@ def put_tiles(plan: np.ndarray, problem: Problem, x: Steps, member, cut, target:
         (TRANSFORM, microkernel(f"{op}_{computing}_{target.isa}_{member.variant}").address),
     ):  # fmt: skip
         plan[index] = value
+    if member.matrix:
+        plan[PAIRS] = microkernel(f"wgpairin_f32_{target.isa}_x6_{member.variant}").address
