@@ -130,29 +130,17 @@ def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float
     strip = strip_rows * (cut.wide * member.mw + problem.s - 1) * dw
     lines = cut.high * cut.classes * cut.column_classes
     tiles_in, tiles_out = c_vectors * cut.tiles, k_vectors * cut.tiles / cut.channel_blocks
-    steps = sum(
-        count * times * (blocking.tile_cycles(size, width) * channels * C.winograd_step + C.winograd_tile)
-        for size, count in blocking.counted(cut.tiles, cut.rows)
-        for width, times in blocking.counted(k_vectors, cut.vectors)
-    )
-    weights = member.products * channels * k_vectors * target.vector_bytes
-    weight_byte = _weight_byte(problem.groups * weights, target)
-    # Every panel of output channels reads the transformed tiles again.
-    tiles = member.products * cut.tiles * c_vectors * target.vector_bytes
     panels = -(-k_vectors // cut.vectors)
-    # L3 has to hold the weights of all tasks and the tiles of some threads; what it does not hold comes from memory.
-    far_weights = min(1.0, max(0.0, problem.groups * weights / target.l3 - 0.25))
-    far_tiles = min(1.0, max(0.0, 2.5 * tiles / target.l3 - 0.3))
+    products, cuts = (_winograd_blocks, C.winograd_cut) if member.matrix else (_winograd_tiles, 0.0)
+    weight_cuts = C.winograd_cut_weight * member.matrix
     return (
         cut.images * c_vectors * (strip * C.winograd_pack + strip_rows * C.winograd_row)
         + cut.images * lines * (c_vectors + k_vectors / cut.channel_blocks) * C.winograd_line
-        + tiles_in * member.products * C.winograd_in
+        + tiles_in * member.products * (C.winograd_in + cuts)
         + tiles_out * (member.products * C.winograd_out + member.mh * member.mw * C.winograd_write)
-        + member.products * steps / cut.channel_blocks
-        + weights * (weight_byte + far_weights * C.winograd_far_weight) / cut.channel_blocks
-        + panels * tiles * far_tiles * C.winograd_far_tile / cut.channel_blocks
+        + products(problem, member, cut, target) / cut.channel_blocks
         + channels
-        * (member.products * k_vectors * C.winograd_transform + panels * C.winograd_taps)
+        * (member.products * k_vectors * (C.winograd_transform + weight_cuts) + panels * C.winograd_taps)
         * cut.raw_weights
         / cut.channel_blocks
         + C.task
@@ -161,11 +149,59 @@ def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float
     )
 
 
+def _winograd_tiles(problem: Problem, member, cut, target: Target) -> float:
+    """The products of a block in register tiles, for all panels of output channels."""
+    lanes = target.lanes(8 if problem.dtype == "float64" else 4)
+    channels, k_vectors = problem.c // problem.groups, -(-(problem.k // problem.groups) // lanes)
+    steps = sum(
+        count * times * (blocking.tile_cycles(size, width) * channels * C.winograd_step + C.winograd_tile)
+        for size, count in blocking.counted(cut.tiles, cut.rows)
+        for width, times in blocking.counted(k_vectors, cut.vectors)
+    )
+    weights = member.products * channels * k_vectors * target.vector_bytes
+    weight_byte = _weight_byte(problem.groups * weights, target)
+    # Every panel of output channels reads the transformed tiles again.
+    tiles = member.products * cut.tiles * -(-channels // lanes) * target.vector_bytes
+    panels = -(-k_vectors // cut.vectors)
+    # L3 has to hold the weights of all tasks and the tiles of some threads; what it does not hold comes from memory.
+    far_weights = min(1.0, max(0.0, problem.groups * weights / target.l3 - 0.25))
+    far_tiles = min(1.0, max(0.0, 2.5 * tiles / target.l3 - 0.3))
+    return (
+        member.products * steps
+        + weights * (weight_byte + far_weights * C.winograd_far_weight)
+        + panels * tiles * far_tiles * C.winograd_far_tile
+    )
+
+
+def _winograd_blocks(problem: Problem, member, cut, target: Target) -> float:
+    """The same on matrix tiles: what L2 does not hold comes more slowly than tiles take it."""
+    channels, k_vectors = problem.c // problem.groups, -(-(problem.k // problem.groups) // MATRIX_TILE)
+    steps, unit = -(-channels // MATRIX_STEP), 6 * MATRIX_STEP  # bytes of a step of a tile of windows or an output
+    heights, widths = -(-cut.tiles // MATRIX_TILE), blocking.counted(k_vectors, cut.vectors)
+    blocks = sum(times * _matrix_products(heights, width) for width, times in widths)
+    entered = -(-heights // 2) * sum(times * -(-width // 2) for width, times in widths)
+    panels = sum(times for _, times in widths)
+    tiles = member.products * -(-heights // 2) * 2 * MATRIX_TILE * steps * unit
+    sums = member.products * heights * MATRIX_TILE * min(cut.vectors, k_vectors) * target.vector_bytes
+    weights = 0 if cut.raw_weights else problem.groups * member.products * k_vectors * MATRIX_TILE * steps * unit
+
+    def beyond(size):
+        """The share of so many bytes that L2 does not keep."""
+        return min(1.0, max(0.0, (size / target.l2 - 0.6) * 2.5))
+
+    far = weights / problem.groups * beyond(tiles + sums + weights) + panels * tiles * beyond(tiles + sums)
+    return (
+        member.products * (blocks * steps * 6 * C.winograd_matrix_step + entered * C.winograd_block)
+        + far * C.winograd_matrix_byte
+    )
+
+
 def winograd_weight_cycles(problem: Problem, member, target: Target, threads: int) -> float:
     """Transforming the weights of one call beforehand, on each of `threads` threads."""
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)
     vectors = problem.groups * -(-(problem.k // problem.groups) // lanes) * problem.c // problem.groups
     each = C.winograd_transform if threads == 1 else C.winograd_shared_transform / threads
+    each += member.matrix * C.winograd_cut_weight / threads
     return vectors * member.products * each + C.packing
 
 

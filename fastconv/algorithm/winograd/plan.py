@@ -27,7 +27,7 @@ from fastconv.target import Target
 
 MOST_TILES = 112  # of a block: more gain nothing, and their products leave L2
 MOST_VECTORS = 8  # of a register tile
-MATRIX_VECTORS = int(__import__("os").environ.get("MV", 4))
+MATRIX_VECTORS = 2, 4, 8, 16  # of a panel whose products come block by block
 WEIGHT_CHANNELS = 16  # input channels that are transformed at a time
 
 
@@ -167,17 +167,22 @@ class Cut(NamedTuple):
                 shared = not packed and row_blocks == column_blocks == class_blocks == 1
                 for images in _images(problem.n, most * column_classes // each if shared else 1):
                     tiles = images * each
-                    rows, vectors = BLOCK, min(k_vectors, MATRIX_VECTORS)
-                    if not member.matrix:
-                        rows, vectors, _ = blocking.choose_tile(tiles, k_vectors, target)
-                    panels = Panels.of(problem, member, vectors, target)
-                    together = 0 if packed else _together(problem, member, panels.widest, target, share)
-                    cut = cls((down, across), row_blocks, column_blocks, class_blocks, row_classes, column_classes,
-                              rows, vectors, 1, False, together, high, wide, classes, images, tiles)  # fmt: skip
-                    if not packed:
-                        yield cut._replace(raw_weights=True), panels
-                    if packed or panels.total <= workspace.MOST_WEIGHT_BYTES:
-                        yield cut, panels
+                    for rows, vectors in _sizes(member, tiles, k_vectors, target):
+                        panels = Panels.of(problem, member, vectors, target)
+                        together = 0 if packed else _together(problem, member, panels.widest, target, share)
+                        cut = cls((down, across), row_blocks, column_blocks, class_blocks, row_classes, column_classes,
+                                  rows, vectors, 1, False, together, high, wide, classes, images, tiles)  # fmt: skip
+                        if not packed:
+                            yield cut._replace(raw_weights=True), panels
+                        if packed or panels.total <= workspace.MOST_WEIGHT_BYTES:
+                            yield cut, panels
+
+
+def _sizes(member: Member, tiles: int, k_vectors: int, target: Target) -> list[tuple[int, int]]:
+    """(rows, vectors) of what forms products that are worth trying."""
+    if member.matrix:
+        return [(BLOCK, vectors) for vectors in sorted({min(k_vectors, most) for most in MATRIX_VECTORS})]
+    return [blocking.choose_tile(tiles, k_vectors, target)[:2]]
 
 
 def _images(n: int, most: int) -> list[int]:
