@@ -178,6 +178,27 @@ def test_large_planes_are_summed_well(rng, layout):
     np.testing.assert_allclose(fc.global_avg_pool(x, layout=layout).ravel(), exact, rtol=2e-6)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_images_that_are_cut_into_parts(rng, dtype):
+    """Channels last: what parts of pixels come to is joined, in as many jobs as there are threads for."""
+    x = rng.normal(size=(3, 141, 133, 37)).astype(dtype)
+    x[1, 77, 50, 3] = np.nan
+    wide = x.astype(np.float64)
+    pools = (
+        (lambda x: fc.global_avg_pool(x, layout="channels_last"), wide.mean((1, 2))),
+        (lambda x: fc.global_max_pool(x, layout="channels_last"), wide.max((1, 2))),
+        (lambda x: fc.global_lp_pool(x, 2, layout="channels_last"), np.sqrt((wide**2).sum((1, 2)))),
+    )
+    for pool, exact in pools:
+        whole = pool(x)
+        tolerance = {8: 1e-12, 4: 2e-6, 2: 1e-2}[x.itemsize]
+        np.testing.assert_allclose(whole[:, 0, 0].astype(np.float64), exact, rtol=tolerance, atol=tolerance)
+        for count in (1, 2, 7):
+            with fc.num_threads(count):
+                assert pool(x).tobytes() == whole.tobytes()
+                assert pool(x[2:]).tobytes() == whole[2:].tobytes()
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("outs", [1, 7, (5, 9)])
 def test_threads_and_batch(rng, outs, layout):

@@ -44,6 +44,8 @@ def _words(floats: bool) -> Iterator[tuple[str, ...]]:
             if words not in GRADIENTS:
                 yield ("poolspans", *words, index) if index else ("poolplanes", *words)
                 yield "poolpixels", *words, index
+                yield "poolpixels", load, op, "keep"
+                yield "poolpixels", "plain", op, finish, "held"
             if words not in GRADIENTS and load in PLAIN:
                 for rows, (taps, stride) in itertools.product(ROWS, ALONG):
                     for kernel in ("poolpass", "poolpair")[: 1 + ((taps, stride) in PAIRED)]:
