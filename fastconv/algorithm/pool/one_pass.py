@@ -21,6 +21,7 @@ from fastconv.cost import pool_pass_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.poolpass import ALONG, PADDED, PADDED_ROWS, PAIRED, ROWS
+from fastconv.microkernels.reducer import QUICK
 from fastconv.problem.pool import PoolProblem, PoolSteps
 from fastconv.problem.pool_axes import ONE, Axis
 from fastconv.target import Target
@@ -114,7 +115,7 @@ class OnePass:
             return reason
         if (w.kernel, w.stride) not in ALONG or d.kernel * h.kernel not in ROWS:
             return f"a window of {d.kernel * h.kernel} rows of {w.kernel}, stride {w.stride}"
-        if words.load not in ("plain", "abs", "square") or words.finish == "powerroot":
+        if words.load not in QUICK or words.finish == "powerroot":
             return "powers"
         return None
 
