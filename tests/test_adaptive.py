@@ -170,6 +170,17 @@ def test_torch(rng, sizes, outs, layout):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("sizes", "outs"), [((1, 9, 3), (2, 9, 3)), ((1, 6), (3, 4)), ((5, 1), (2, 2)), ((1,), (4,))])
+def test_one_element_is_the_maximum_of_several_windows(rng, sizes, outs, layout):
+    x = laid(rng.normal(size=(2, 25, *sizes)).astype(np.float32), layout)
+    dy = laid(integers(rng, (2, 25, *outs), np.float32), layout)
+    _, indices = getattr(fc, f"adaptive_max_pool{len(sizes)}d")(x, outs, True, layout=layout)
+    dx = getattr(fc, f"adaptive_max_pool{len(sizes)}d_backward")(dy, indices, x.shape, layout=layout)
+    spatial = tuple(range(1, x.ndim - 1) if layout == "channels_last" else range(2, x.ndim))
+    np.testing.assert_array_equal(dx.sum(spatial), dy.sum(spatial))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_large_planes_are_summed_well(rng, layout):
     """A single chain of float32 sums would err by 2e-5 or more here."""
     x = laid((rng.random((1, 3, 700, 900)) + 1).astype(np.float32), layout)

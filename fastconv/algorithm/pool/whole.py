@@ -13,7 +13,7 @@ from fastconv.algorithm.pool.taps import each_alone
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import helper, native
 from fastconv.cost import pool_whole_cycles
-from fastconv.job import Job
+from fastconv.job import LINE, Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.problem.pool import PoolProblem, PoolSteps
 from fastconv.target import Target
@@ -25,6 +25,7 @@ BLOCK_BYTES = 64  # of a pixel's channels that a task has at least
 # Images of so many bytes, channels last, are cut into parts of pixels, 8 for every so many: threads that read every
 # other cache line read all of them from L3, 16 us for 1.6 MB, where those that read half of the lines keep them in L2.
 CUT_BYTES, PARTS_BYTES = 1 << 20, 1 << 22
+WHOLE_BYTES = 3 << 9  # of a pixel from which on a gradient writes it at once, if of whole cache lines: page after page
 PART_PIXELS = 64  # of a part at least
 SHARED_BYTES = 16 << 20  # for what parts come to, at most
 
@@ -153,15 +154,17 @@ def pool_repeat(plan, call, scratch, task):
     """The gradient of some pixels of an image, channels last."""
     n, first = task // peek(plan, CHUNKS), task % peek(plan, CHUNKS) * peek(plan, A_TASK)
     channels, stored, plane = peek(plan, CHANNELS), peek(plan, STORED), peek(plan, PLANE)
-    pitch, indexed = channels * stored, peek(plan, INDEXED)
-    invoke(
-        peek(plan, KERNEL),
-        (
-            peek(call, X) + n * pitch, peek(call, Y) + (n * plane + first) * pitch, pitch, channels, first,
-            min(peek(plan, A_TASK), plane - first), peek(plan, FACTORS),
-            peek(call, W) + n * channels * 8 if indexed != 0 else 0, plane, peek(call, RESIDUAL),
-        ),
-    )  # fmt: skip
+    pitch, indexed, end = channels * stored, peek(plan, INDEXED), min(first + peek(plan, A_TASK), plane)
+    a_call = 1 if indexed == 0 and pitch >= WHOLE_BYTES and pitch % LINE == 0 else end - first
+    for at in range(first, end, a_call):
+        invoke(
+            peek(plan, KERNEL),
+            (
+                peek(call, X) + n * pitch, peek(call, Y) + (n * plane + at) * pitch, pitch, channels, at, a_call,
+                peek(plan, FACTORS), peek(call, W) + n * channels * 8 if indexed != 0 else 0, plane,
+                peek(call, RESIDUAL),
+            ),
+        )  # fmt: skip
 
 
 class Whole:
