@@ -22,6 +22,7 @@ class PoolCall:
     __slots__ = (
         "_compute",
         "_empty",
+        "_held",
         "_indexed",
         "_instead",
         "_job",
@@ -49,7 +50,10 @@ class PoolCall:
         self._new(self.shape, self.dtype)  # a result too large for memory is not planned for minutes first
         steps, self._odd = steps_of(problem, source, dispatch.pool_reads)
         self.algorithm, execution = dispatch.execution(problem, steps, "auto", threads.get_num_threads(), False)
-        # A second job is for arrays of which the first found that it cannot do them.
+        self._held = execution.shared_bytes
+        if self._held:
+            self._compute = PoolCall._shared
+        # Else a second job is for arrays of which the first found that it cannot do them.
         self._job, *self._instead = execution.parts
 
     def __call__(self, source, *others, out=None):
@@ -76,6 +80,12 @@ class PoolCall:
             np.copyto(out, y)
         y = y if out is None else out
         return y if indices is None else (y, indices)
+
+    def _shared(self, source, others, indices, y):
+        """A pool of whole images that are cut into parts, which a second job joins."""
+        held = np.empty(self._held, np.uint8)
+        threads.run(self._job, source, None, None, held, y)
+        threads.run(*self._instead, source, None, None, held, y)
 
     def _beside(self, source, others, indices, y):
         """A norm's gradient, which reads two more arrays."""

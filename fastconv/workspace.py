@@ -16,8 +16,9 @@ MOST_WEIGHT_BYTES = 16 << 20
 MOST_SCRATCH_BYTES = MOST_BYTES - MOST_WEIGHT_BYTES
 ALIGNMENT = 64
 # Results from this size on are reused. The system takes such memory back when it is freed, and giving it anew, page by
-# page and zeroed, can cost as much as the convolution: 64 channels of 572x572 took twice the time.
-LARGE = 1 << 20
+# page and zeroed, can cost as much as the convolution: 64 channels of 572x572 took twice the time. To find a block
+# takes 2 us, a tenth of the gradient of an average of 1.2 MB: the C library's heap gives smaller arrays sooner.
+LARGE = 1 << 21
 
 
 def aligned(nbytes: int) -> np.ndarray:

@@ -170,12 +170,44 @@ def test_torch(rng, sizes, outs, layout):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("sizes", "outs"), [((1, 9, 3), (2, 9, 3)), ((1, 6), (3, 4)), ((5, 1), (2, 2)), ((1,), (4,))])
+def test_one_element_is_the_maximum_of_several_windows(rng, sizes, outs, layout):
+    x = laid(rng.normal(size=(2, 25, *sizes)).astype(np.float32), layout)
+    dy = laid(integers(rng, (2, 25, *outs), np.float32), layout)
+    _, indices = getattr(fc, f"adaptive_max_pool{len(sizes)}d")(x, outs, True, layout=layout)
+    dx = getattr(fc, f"adaptive_max_pool{len(sizes)}d_backward")(dy, indices, x.shape, layout=layout)
+    spatial = tuple(range(1, x.ndim - 1) if layout == "channels_last" else range(2, x.ndim))
+    np.testing.assert_array_equal(dx.sum(spatial), dy.sum(spatial))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_large_planes_are_summed_well(rng, layout):
     """A single chain of float32 sums would err by 2e-5 or more here."""
     x = laid((rng.random((1, 3, 700, 900)) + 1).astype(np.float32), layout)
     axes = (1, 2) if layout == "channels_last" else (2, 3)
     exact = x.astype(np.float64).mean(axes).ravel()
     np.testing.assert_allclose(fc.global_avg_pool(x, layout=layout).ravel(), exact, rtol=2e-6)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_images_that_are_cut_into_parts(rng, dtype):
+    """Channels last: what parts of pixels come to is joined, in as many jobs as there are threads for."""
+    x = rng.normal(size=(3, 141, 133, 37)).astype(dtype)
+    x[1, 77, 50, 3] = np.nan
+    wide = x.astype(np.float64)
+    pools = (
+        (lambda x: fc.global_avg_pool(x, layout="channels_last"), wide.mean((1, 2))),
+        (lambda x: fc.global_max_pool(x, layout="channels_last"), wide.max((1, 2))),
+        (lambda x: fc.global_lp_pool(x, 2, layout="channels_last"), np.sqrt((wide**2).sum((1, 2)))),
+    )
+    for pool, exact in pools:
+        whole = pool(x)
+        tolerance = {8: 1e-12, 4: 2e-6, 2: 1e-2}[x.itemsize]
+        np.testing.assert_allclose(whole[:, 0, 0].astype(np.float64), exact, rtol=tolerance, atol=tolerance)
+        for count in (1, 2, 7):
+            with fc.num_threads(count):
+                assert pool(x).tobytes() == whole.tobytes()
+                assert pool(x[2:]).tobytes() == whole[2:].tobytes()
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

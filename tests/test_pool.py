@@ -265,3 +265,18 @@ def test_explain_and_algorithms():
     assert fc.explain("max_pool2d_backward", (1, 4, 8, 8), (1, 4, 4, 4)).algorithm == "scatter"
     with pytest.raises(TypeError, match="has no option"):
         fc.explain("max_pool2d", (1, 64, 112, 112), 3, groups=2)
+
+
+def test_options_that_are_equal_but_of_other_types_are_not_taken_for_each_other():
+    x = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)
+    for kernel, others in ((1, (True, 1.0)), ((1, 1), ((1, True), (1.0, 1))), ([1, 1], ([1, True], (1.0, 1)))):
+        for _ in range(2):
+            np.testing.assert_array_equal(fc.max_pool2d(x, kernel), x)
+            for other in others:
+                with pytest.raises(TypeError, match="kernel_size"):
+                    fc.max_pool2d(x, other)
+    pads = [(0, 0), [0, 0]], ((0, 0), (0, 0)), [[0, 0], [0, 0]]
+    for padding in (*pads, *pads):
+        np.testing.assert_array_equal(fc.max_pool2d(x, 1, padding=padding), x)
+    with pytest.raises(TypeError, match="padding"):
+        fc.max_pool2d(x, 1, padding=((0, 0), (0, False)))

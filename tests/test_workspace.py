@@ -11,7 +11,7 @@ import pytest
 import fastconv as fc
 from fastconv import workspace
 
-X = np.ones((1, 4, 300, 300), np.float32)
+X = np.ones((1, 4, 400, 400), np.float32)
 
 
 @pytest.fixture(autouse=True)

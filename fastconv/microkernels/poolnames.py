@@ -9,6 +9,7 @@ from fastconv.microkernels.pool import STRIDES, UNROLLED
 from fastconv.microkernels.poolapart import TIMES
 from fastconv.microkernels.poolpass import ALONG, PADDED, PADDED_ROWS, PAIRED, ROWS
 from fastconv.microkernels.poolslide import ROWS as SLIDING_ROWS
+from fastconv.microkernels.reducer import QUICK
 
 FLOATS = ("f32", "f64", "f16f32", "bf16f32")
 INTEGERS = ("i32", "i8i32", "u8i32")
@@ -18,7 +19,6 @@ NORMS = (
     ("abs", "max", "round"), ("plain", "sum", "scale"), ("abs", "sum", "scale"), ("square", "sum", "root"),
     ("power", "sum", "powerroot"), ("abspower", "sum", "powerroot"),
 )  # fmt: skip
-PLAIN = ("plain", "abs", "square")  # loads that are quick: windows may share rows, or be taken in one pass
 GRADIENTS = (SUM, ("ratio", "sum", "timesx"), ("powerratio", "sum", "timespower"))  # their terms may have weights
 
 
@@ -44,7 +44,9 @@ def _words(floats: bool) -> Iterator[tuple[str, ...]]:
             if words not in GRADIENTS:
                 yield ("poolspans", *words, index) if index else ("poolplanes", *words)
                 yield "poolpixels", *words, index
-            if words not in GRADIENTS and load in PLAIN:
+                yield "poolpixels", load, op, "keep"
+                yield "poolpixels", "plain", op, finish, "held"
+            if words not in GRADIENTS and load in QUICK:
                 for rows, (taps, stride) in itertools.product(ROWS, ALONG):
                     for kernel in ("poolpass", "poolpair")[: 1 + ((taps, stride) in PAIRED)]:
                         yield kernel, *words, index, f"r{rows}", f"t{taps}", f"s{stride}"

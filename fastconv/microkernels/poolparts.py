@@ -16,22 +16,25 @@ from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
 from fastconv.codegen.vector import I32, I64, SIZE, Vectors, integer
-from fastconv.microkernels.pack import Source, each, narrow, transposed, widen
+from fastconv.microkernels.pack import Source, each, narrow, widen
 from fastconv.microkernels.pool import TOGETHER, Reducer, States, in_blocks, splat, stored_beside
 
 CHAINS = 4  # of sums along a window, so that an addition's latency does not count
+FILLED = 8  # vectors of a pixel that are repeated at once: lines side by side go to memory faster
 TURNS = 128  # of a chain that are summed at once
 PIXELS = 512  # that are
+PIXEL_CHAINS = 2  # of sums down pixels, whatever the channels: their sums must not depend on where threads cut them
 
 
 def _least(b, one, other):
     return b.select(b.icmp_signed("<", one, other), one, other)
 
 
-def _add_up(r: Reducer, states: States, parts: States, ordered: bool = False) -> None:
-    """Add the sums of a part to those before, and start the next."""
-    for k, places in enumerate(parts.places):
-        value, *index = parts.get(k)
+def _add_up(r: Reducer, states: States, parts: States, first: int = 0, ordered: bool = False) -> None:
+    """Add the sums of a part, from its `first` on, to those before, and start the next."""
+    for k in range(len(states.places)):
+        places = parts.places[first + k]
+        value, *index = parts.get(first + k)
         states.put(k, r.absorb(states.get(k), value, *index, ordered=ordered))
         for place, start in zip(places, r.identity(), strict=True):
             r.b.store(start, place)
@@ -136,8 +139,10 @@ def poolplanes(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     zero, width, most = integer(0), SIZE[r.source.source], CHAINS * v.lanes
     with b.goto_entry_block():
         room = b.bitcast(b.alloca(ir.ArrayType(v.type, v.lanes)), ir.IntType(8).as_pointer())
-    blocks, whole = (b.sub(n, b.srem(n, integer(count))) for count in (most, v.lanes))
-    left = v.opaque(b.sub(n, whole))
+    blocks = b.sub(n, b.srem(n, integer(most)))
+    left = v.opaque(b.sub(n, blocks))
+    # What is left is not gone through in a loop: planes of 7x7 have nothing else.
+    masks = [v.first_lanes(b.sub(left, integer(k * v.lanes))) for k in range(CHAINS)]
 
     def take(states, k, pointer, mask=None):
         x = r.transformed(r.load(pointer, mask), pointer, mask, exponents, zero)
@@ -153,14 +158,14 @@ def poolplanes(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                     for k in range(CHAINS):
                         take(parts, k, v.offset(plane, b.mul(b.add(q, integer(k * v.lanes)), integer(width))))
                 _add_up(r, states, parts)
-            with each(v, blocks, whole, v.lanes) as q:
-                take(states, 0, v.offset(plane, b.mul(q, integer(width))))
             with b.if_then(b.icmp_signed(">", left, zero)):
-                take(states, 1, v.offset(plane, b.mul(whole, integer(width))), v.first_lanes(left))
+                rest = v.offset(plane, b.mul(blocks, integer(width)))
+                for k, mask in enumerate(masks):
+                    take(states, k, v.offset(rest, k * v.lanes * width), mask)
             value = _together(r, [states.get(k)[0] for k in range(CHAINS)])
             v.store(value, v.offset(room, b.mul(j, integer(v.bytes))))
         held = [v.load(v.offset(room, k * v.bytes)) for k in range(v.lanes)]
-        result = r.finished(_together(r, transposed(v, held)), lambda: _pair_of(v, factors), exponents, None)
+        result = r.finished(_each_joined(r, held), lambda: _pair_of(v, factors), exponents, None)
         r.store(result, v.offset(v.pointer(dst), b.mul(i, integer(r.width))), v.first_lanes(some))
 
 
@@ -169,6 +174,20 @@ def _together(r: Reducer, values: list):
     while len(values) > 1:
         values = [r.absorb([one], other)[0] for one, other in zip(values[::2], values[1::2], strict=True)]
     return values[0]
+
+
+def _each_joined(r: Reducer, rows: list):
+    """One vector of all lanes of each of as many vectors as there are lanes: a transpose that joins as it goes."""
+    lanes, step = range(r.v.lanes), 1
+    while len(rows) > 1:
+        low = [j if not j & step else r.v.lanes + j - step for j in lanes]
+        high = [j + step if not j & step else r.v.lanes + j for j in lanes]
+        rows = [
+            r.absorb([r.v.shuffle(one, other, low)], r.v.shuffle(one, other, high))[0]
+            for one, other in zip(rows[::2], rows[1::2], strict=True)
+        ]
+        step *= 2
+    return rows[0]
 
 
 @emitter("poolpicks")
@@ -239,20 +258,31 @@ def poolpixels(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
 
     def block(j, masks):
         """Vectors of channels from j on."""
-        states, parts = States(r, len(masks)), States(r, len(masks))
+        count, chains = len(masks), 1 if r.indexed else PIXEL_CHAINS
+        states, parts = States(r, count), States(r, chains * count)
         if r.indexed:
-            for k in range(len(masks)):
+            for k in range(count):
                 states.first_is(k, r.number.constant(0))
         start = v.offset(v.pointer(src), b.mul(j, integer(width)))
+
+        def take(p, chain):
+            at = v.offset(start, b.mul(p, pitch))
+            for k, mask in enumerate(masks):
+                place, to = v.offset(at, k * v.lanes * width), chain * count + k
+                x = r.transformed(r.load(place, mask), place, mask, exponents, zero)
+                index = splat(r.number, p, False) if r.indexed else None
+                parts.put(to, r.absorb(parts.get(to), x, index, ordered=True))
+
         with each(v, zero, pixels, PIXELS) as part:
-            with each(v, part, _least(b, pixels, b.add(part, integer(PIXELS))), 1) as p:
-                at = v.offset(start, b.mul(p, pitch))
-                for k, mask in enumerate(masks):
-                    place = v.offset(at, k * v.lanes * width)
-                    x = r.transformed(r.load(place, mask), place, mask, exponents, zero)
-                    index = splat(r.number, p, False) if r.indexed else None
-                    parts.put(k, r.absorb(parts.get(k), x, index, ordered=True))
-            _add_up(r, states, parts, ordered=True)
+            stop = _least(b, pixels, b.add(part, integer(PIXELS)))
+            whole = b.sub(stop, b.srem(b.sub(stop, part), integer(chains)))
+            with each(v, part, whole, chains) as p:
+                for chain in range(chains):
+                    take(b.add(p, integer(chain)), chain)
+            with each(v, whole, stop, 1) as p:
+                take(p, 0)
+            for chain in range(chains):
+                _add_up(r, states, parts, chain * count, ordered=True)
         for k, mask in enumerate(masks):
             whole = v.first_lanes(integer(v.lanes)) if mask is None else mask
             ahead = b.add(j, integer(k * v.lanes))
@@ -329,4 +359,4 @@ def poolrepeat(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 else:
                     out.store_masked(value, place, mask)
 
-    in_blocks(v, n, TOGETHER, block)
+    in_blocks(v, n, TOGETHER if r.indexed else FILLED, block)

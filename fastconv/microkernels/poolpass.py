@@ -10,6 +10,8 @@ window begins one element before src.
 
 from __future__ import annotations
 
+import functools
+
 from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
@@ -55,20 +57,12 @@ def poolpass(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 for k in range(most):
                     place = v.offset(at, k * v.lanes * width)
                     loaded[f].append(_vector(r, place, covered, k, None if k else inside))
-            state = None
-            if r.indexed:
-                for f in range(rows):
-                    for t in range(taps):
-                        place = b.add(b.add(begin, numbers[f]), b.add(b.mul(j, integer(stride)), integer(t)))
-                        x, position = _picked(v, loaded[f], stride, t), _counted(r.number, place, stride)
-                        state = r.absorb(state, x, position, ordered=True) if state else [x, position]
-            else:
-                columns = [[x] for x in loaded[0]]
-                for row in loaded[1:]:
-                    columns = [r.absorb(column, x) for column, x in zip(columns, row, strict=True)]
-                for t in range(taps):
-                    x = _picked(v, [column[0] for column in columns], stride, t)
-                    state = r.absorb(state, x) if state else [x]
+
+            def position(f, t):
+                place = b.add(b.add(begin, numbers[f]), b.add(b.mul(j, integer(stride)), integer(t)))
+                return _counted(r.number, place, stride)
+
+            state = _reduced(r, loaded, taps, lambda row, t: _picked(v, row, stride, t), position)
             mask = v.first_lanes(integer(v.lanes) if some is None else some)
             result = r.finished(state[0], lambda: _factors(v, factors), None, None)
             r.store(result, v.offset(line, b.mul(j, integer(r.width))), mask)
@@ -112,20 +106,11 @@ def poolpair(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         for f in range(rows):
             at = v.offset(first, offsets[f])
             loaded.append([_vector(r, place, (seen, 1), 0) for place in (at, v.offset(at, apart))])
-        state = None
-        if r.indexed:
-            for f in range(rows):
-                for t in range(taps):
-                    place = b.add(b.add(begin, numbers[f]), integer(t))
-                    x, position = woven(loaded[f], t), _counted(r.number, place, stride, half)
-                    state = r.absorb(state, x, position, ordered=True) if state else [x, position]
-        else:
-            columns = [[x] for x in loaded[0]]
-            for row in loaded[1:]:
-                columns = [r.absorb(column, x) for column, x in zip(columns, row, strict=True)]
-            for t in range(taps):
-                x = woven([column[0] for column in columns], t)
-                state = r.absorb(state, x) if state else [x]
+
+        def position(f, t, begin=begin):
+            return _counted(r.number, b.add(b.add(begin, numbers[f]), integer(t)), stride, half)
+
+        state = _reduced(r, loaded, taps, woven, position)
         result = narrow(v, r.finished(state[0], lambda: _factors(v, factors), None, None), r.stored)
         line, index_line = (b.add(to, b.mul(i, step)) for to, step in ((dst, dst_pitch), (index_dst, index_pitch)))
         for lanes, image in zip(halves, (integer(0), integer(1)), strict=True):
@@ -135,6 +120,17 @@ def poolpair(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 found = v.shuffle(state[1], None, lanes)
                 found = b.sext(found, number.type) if r.number.size < 8 else found
                 number.store_masked(found, v.pointer(b.add(index_line, b.mul(image, index_apart))), mask)
+
+
+def _reduced(r: Reducer, loaded: list, taps: int, picked, position) -> list:
+    """The state of every window, of rows of vectors: tap t in row f is picked(row, t), at position(f, t)."""
+    if r.indexed:
+        elements = [(picked(row, t), position(f, t)) for f, row in enumerate(loaded) for t in range(taps)]
+        return functools.reduce(lambda state, found: r.absorb(state, *found, ordered=True), elements[1:], elements[0])
+    columns = [functools.reduce(lambda state, x: r.absorb(state, x), column, [first])[0]
+               for first, *column in zip(*loaded, strict=True)]  # fmt: skip
+    first, *others = (picked(columns, t) for t in range(taps))
+    return functools.reduce(lambda state, x: r.absorb(state, x), others, [first])
 
 
 def _numbers(r: Reducer) -> list[int]:

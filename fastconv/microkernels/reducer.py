@@ -12,6 +12,7 @@ from fastconv.microkernels.names import parse
 from fastconv.microkernels.pack import Source, narrow
 
 LOADS = ("plain", "abs", "square", "power", "abspower", "ratio", "powerratio")
+QUICK = ("plain", "abs", "square")  # loads of an instruction at most: windows may share rows, or be taken in one pass
 FINISHES = ("keep", "round", "divide", "scale", "root", "powerroot", "timesx", "timespower")
 LEAST = {"i8": -128, "u8": 0, "i32": -(2**31)}
 

@@ -113,6 +113,8 @@ class Bands:
             return "channels first"
         if dtypes(problem)[1].itemsize != problem.itemsize:
             return f"{problem.dtype} is summed in float32"
+        if any(axis.size == 1 < axis.out for axis in problem.axes):
+            return "more rows of outputs than an axis of one element has places for"
         return None if problem.plane > 1 else "a single pixel"
 
     def cost(self, problem: PoolProblem, x: PoolSteps, target: Target, packed: bool) -> float:

@@ -23,6 +23,7 @@ from fastconv.cost import pool_rows_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.poolglide import SPACE
+from fastconv.microkernels.reducer import QUICK
 from fastconv.problem.pool import PoolProblem, PoolSteps
 from fastconv.target import Target
 
@@ -180,7 +181,7 @@ class Rows:
         down_row = row_of(problem.axes[1], backward)
         plain = not (problem.indices or words.weights is not None or words.load in ("ratio", "powerratio"))
         glides = (
-            plain and not problem.in_parts and words.load in ("plain", "abs", "square")
+            plain and not problem.in_parts and words.load in QUICK
             and MANY <= down_row.kernel <= rows
             and (down_row.stride, down_row.step, down_row.spread, problem.axes[0].size, problem.axes[0].whole)
             == (1, 1, 1, 1, True) and 2 * down_row.kernel * pitch <= GLIDING_BYTES and fit < 2 * rows

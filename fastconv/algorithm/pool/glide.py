@@ -9,8 +9,8 @@ the one that no window needs any more. So x is read, and y written, row by row a
 from __future__ import annotations
 
 from fastconv.algorithm.common import Execution
-from fastconv.algorithm.pool.plan import LAST, Plan, factor_rows
-from fastconv.algorithm.pool.recipe import dtypes, kernel_name, recipe
+from fastconv.algorithm.pool.plan import Plan, factor_rows
+from fastconv.algorithm.pool.recipe import dtypes, kernel_name, recipe, unshared
 from fastconv.algorithm.pool.row import Row, row_of
 from fastconv.algorithm.pool.taps import each_alone
 from fastconv.codegen.emit import invoke, peek, poke
@@ -116,19 +116,12 @@ class Glide:
     name = "glide"
 
     def supports(self, problem: PoolProblem, x: PoolSteps, target: Target) -> str | None:
-        d, backward = problem.axes[0], problem.pass_ == "backward"
-        if problem.layout != LAST:
-            return "channels first"
-        if problem.indices or problem.kind == "weighted_avg" or (backward and problem.kind != "avg"):
-            return "indices, weights, or more arrays"
+        reason = unshared(problem)
+        if reason:
+            return reason
         h, w = _plane(problem)
-        if problem.in_parts or (d.size, d.out) != (1, 1) or not d.whole or any(
-            (row.stride, row.step, row.spread) != (1, 1, 1) for row in (h, w)
-        ):  # fmt: skip
-            return "more than a plane, or windows that step, are dilated or unlike"
-        words = recipe(problem)
-        if words.load not in ("plain", "abs", "square") or words.finish == "powerroot" or words.weights is not None:
-            return "powers, or outputs that are divided by unlike numbers"
+        if any((row.stride, row.step, row.spread) != (1, 1, 1) for row in (h, w)):
+            return "windows that step, or are dilated"
         if self._segment(h, self._vectors(problem, target), target, dtypes(problem)[1].itemsize) < min(w.kernel, w.out):
             return "too many rows in a window"
         return "too long windows" if w.kernel * SPACE > HELD_BYTES else None

@@ -21,6 +21,7 @@ from fastconv.cost import pool_pass_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.poolpass import ALONG, PADDED, PADDED_ROWS, PAIRED, ROWS
+from fastconv.microkernels.reducer import QUICK
 from fastconv.problem.pool import PoolProblem, PoolSteps
 from fastconv.problem.pool_axes import ONE, Axis
 from fastconv.target import Target
@@ -30,6 +31,7 @@ PLANES, LINES = 1, 2  # what is taken two at a time
 TASK_ELEMENTS = 1 << 14  # read by a task at least: it takes a microsecond
 FLOPS = 6  # that an element counts as: a core moves more than 8 in a nanosecond, so that few are soon done
 INDEXED_FLOPS = 16  # with its index
+BATCH_FLOPS = 1000  # that a batch counts as besides: 20 ns
 
 PLAN = Plan(
     "kernel units a_task batches batch channels stored depths rows width x_n x_c x_d line_step fixed factors indexed "
@@ -87,7 +89,8 @@ def pool_pass(plan, call, scratch, task):
         elif pairs == LINES:
             half = some // 2
             passed(plan, call, kernel, plane, depth, row, half, half * peek(plan, LINE_STEP), half * peek(plan, WIDTH))
-            passed(plan, call, kernel, plane, depth, row + 2 * half, some % 2, 0, 0)
+            if some % 2 != 0:
+                passed(plan, call, kernel, plane, depth, row + 2 * half, 1, 0, 0)
         else:
             if row == 0 and peek(plan, TOP) != 0:
                 passed(plan, call, peek(plan, TOP), plane, depth, 0, 1, 0, 0)
@@ -114,7 +117,7 @@ class OnePass:
             return reason
         if (w.kernel, w.stride) not in ALONG or d.kernel * h.kernel not in ROWS:
             return f"a window of {d.kernel * h.kernel} rows of {w.kernel}, stride {w.stride}"
-        if words.load not in ("plain", "abs", "square") or words.finish == "powerroot":
+        if words.load not in QUICK or words.finish == "powerroot":
             return "powers"
         return None
 
@@ -179,9 +182,8 @@ class OnePass:
             index_step=h.stride * indices[1] if h.out > 1 else 0, pairs=pairs, plane_count=count,
             top=kernel(len(fixed) - 1) if h.before else 0, top_step=h.before * x.h,
         )  # fmt: skip
-        moved = (
-            (INDEXED_FLOPS if problem.indices else FLOPS) * problem.n * problem.c * (problem.plane + problem.outputs)
-        )
+        elements = problem.n * problem.c * (problem.plane + problem.outputs)
+        moved = (INDEXED_FLOPS if problem.indices else FLOPS) * elements + BATCH_FLOPS * units
         return Execution([Job(pool_pass.address, plan, -(-units // a_task), 0, moved, [fixed, factors])], None, 0, ())
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastconv.microkernels.reducer import QUICK
 from fastconv.problem.conv import SHORT_DTYPE
 from fastconv.problem.pool import PoolProblem
 from fastconv.target import Target
@@ -87,6 +88,22 @@ def _full(problem: PoolProblem, numbers: np.ndarray) -> np.ndarray:
 def _alike(numbers: np.ndarray) -> np.ndarray:
     """One number if they are all the same."""
     return numbers[:1, :1, :1] if (numbers == numbers.flat[0]).all() else numbers
+
+
+def unshared(problem: PoolProblem) -> str | None:
+    """Why windows do not share what they have in common, channels in the lanes: they do in planes, if all are alike, of
+    elements that take an instruction at most."""
+    d, backward = problem.axes[0], problem.pass_ == "backward"
+    if problem.layout != "channels_last":
+        return "channels first"
+    if problem.indices or problem.kind == "weighted_avg" or (backward and problem.kind != "avg"):
+        return "indices, weights, or more arrays"
+    if problem.in_parts or (d.size, d.out) != (1, 1) or not d.whole:
+        return "more than a plane, or windows that are unlike"
+    words = recipe(problem)
+    if words.load not in QUICK or words.finish == "powerroot" or words.weights is not None:
+        return "powers, or outputs that are divided by unlike numbers"
+    return None
 
 
 def one_factor(problem: PoolProblem, words: Recipe) -> tuple[str, np.ndarray | None]:

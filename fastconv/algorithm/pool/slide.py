@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fastconv.algorithm.common import Execution
-from fastconv.algorithm.pool.plan import LAST, Plan, factor_rows
-from fastconv.algorithm.pool.recipe import dtypes, kernel_name, recipe
+from fastconv.algorithm.pool.plan import Plan, factor_rows
+from fastconv.algorithm.pool.recipe import dtypes, kernel_name, recipe, unshared
 from fastconv.algorithm.pool.row import row_of
 from fastconv.algorithm.pool.taps import Taps, taps_of
 from fastconv.codegen.emit import invoke, peek
@@ -56,16 +56,10 @@ class Slide:
     name = "slide"
 
     def supports(self, problem: PoolProblem, x: PoolSteps, target: Target) -> str | None:
-        d, backward = problem.axes[0], problem.pass_ == "backward"
-        if problem.layout != LAST:
-            return "channels first"
-        if problem.indices or problem.kind == "weighted_avg" or (backward and problem.kind != "avg"):
-            return "indices, weights, or more arrays"
-        if problem.in_parts or (d.size, d.out) != (1, 1) or not d.whole:
-            return "more than a plane, or windows that are unlike"
-        words, w = recipe(problem), row_of(problem.axes[2].trimmed(), backward)
-        if words.load not in ("plain", "abs", "square") or words.finish == "powerroot" or words.weights is not None:
-            return "powers, or outputs that are divided by unlike numbers"
+        reason = unshared(problem)
+        if reason:
+            return reason
+        w = row_of(problem.axes[2].trimmed(), problem.pass_ == "backward")
         if (w.kernel, w.stride, w.step, w.spread) != (TAPS, 1, 1, 1):
             return f"rows of {w.kernel}, stride {w.stride}"
         counts = set((_rows(problem, 0).begins[1:] - _rows(problem, 0).begins[:-1]).tolist())

@@ -18,6 +18,7 @@ from fastconv.codegen.jit import native
 from fastconv.cost import pool_turned_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
+from fastconv.microkernels.reducer import QUICK
 from fastconv.problem.pool import PoolProblem, PoolSteps, contiguous_steps
 from fastconv.target import Target
 
@@ -75,7 +76,7 @@ class Turned:
             return "channels last"
         if problem.dtype not in ("float32", "float64"):
             return "what is turned is as wide as what is computed with"
-        if problem.kind == "weighted_avg" or recipe(problem).load not in ("plain", "abs", "square"):
+        if problem.kind == "weighted_avg" or recipe(problem).load not in QUICK:
             return "weights, powers, or more arrays"
         if not planes_contiguous(problem, x):
             return "planes are not contiguous"
