@@ -24,7 +24,7 @@ ORDER = [
     ("call", "pool_call"),
     ("dispatch",),
     ("algorithm",),
-    ("cost", "peak"),
+    ("cost", "peak", "pool_cost"),
     ("threads",),
     ("microkernels",),
     ("constants",),

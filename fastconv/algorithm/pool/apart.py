@@ -12,10 +12,10 @@ from fastconv.algorithm.pool.plan import LAST, Plan
 from fastconv.algorithm.pool.recipe import kernel_name, one_factor, recipe
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
-from fastconv.cost import pool_apart_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.poolapart import TIMES
+from fastconv.pool_cost import pool_apart_cycles
 from fastconv.problem.pool import PoolProblem, PoolSteps
 from fastconv.target import Target
 

@@ -14,9 +14,9 @@ from fastconv.algorithm.pool.recipe import dtypes
 from fastconv.algorithm.pool.scatter import SAMPLES, Scatter, scatter_kernel
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import helper, native
-from fastconv.cost import pool_bands_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
+from fastconv.pool_cost import pool_bands_cycles
 from fastconv.problem.pool import PoolProblem, PoolSteps
 from fastconv.problem.pool_axes import Axis
 from fastconv.target import Target

@@ -19,11 +19,11 @@ from fastconv.algorithm.pool.taps import each_alone, stacked, taps_of
 from fastconv.algorithm.pool.wide import MANY, groups
 from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import native
-from fastconv.cost import pool_rows_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.poolglide import SPACE
 from fastconv.microkernels.reducer import QUICK
+from fastconv.pool_cost import pool_rows_cycles
 from fastconv.problem.pool import PoolProblem, PoolSteps
 from fastconv.target import Target
 

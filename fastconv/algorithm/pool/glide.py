@@ -15,10 +15,10 @@ from fastconv.algorithm.pool.row import Row, row_of
 from fastconv.algorithm.pool.taps import each_alone
 from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import helper, native
-from fastconv.cost import pool_glide_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.poolglide import SPACE, TOGETHER
+from fastconv.pool_cost import pool_glide_cycles
 from fastconv.problem.pool import PoolProblem, PoolSteps
 from fastconv.target import Target
 

@@ -17,11 +17,11 @@ from fastconv.algorithm.pool.plan import LAST, Plan, index_word, planes_contiguo
 from fastconv.algorithm.pool.recipe import Recipe, dtypes, kernel_name, one_factor, recipe
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import helper, native
-from fastconv.cost import pool_pass_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.poolpass import ALONG, PADDED, PADDED_ROWS, PAIRED, ROWS
 from fastconv.microkernels.reducer import QUICK
+from fastconv.pool_cost import pool_pass_cycles
 from fastconv.problem.pool import PoolProblem, PoolSteps
 from fastconv.problem.pool_axes import ONE, Axis
 from fastconv.target import Target

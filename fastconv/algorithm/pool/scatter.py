@@ -10,9 +10,9 @@ from fastconv.algorithm.pool.plan import LAST, Plan
 from fastconv.algorithm.pool.recipe import dtypes
 from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import helper, native
-from fastconv.cost import pool_scatter_cycles
 from fastconv.job import LINE, Job
 from fastconv.microkernels.inventory import microkernel
+from fastconv.pool_cost import pool_scatter_cycles
 from fastconv.problem.conv import SHORT_DTYPE
 from fastconv.problem.pool import PoolProblem, PoolSteps
 from fastconv.target import Target

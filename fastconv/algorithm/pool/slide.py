@@ -9,10 +9,10 @@ from fastconv.algorithm.pool.row import row_of
 from fastconv.algorithm.pool.taps import Taps, taps_of
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
-from fastconv.cost import pool_taps_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.poolslide import ROWS, TAPS
+from fastconv.pool_cost import pool_taps_cycles
 from fastconv.problem.pool import PoolProblem, PoolSteps
 from fastconv.target import Target
 

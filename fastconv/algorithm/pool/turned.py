@@ -15,10 +15,10 @@ from fastconv.algorithm.pool.recipe import dtypes, recipe
 from fastconv.algorithm.pool.slide import Slide
 from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import native
-from fastconv.cost import pool_turned_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.reducer import QUICK
+from fastconv.pool_cost import pool_turned_cycles
 from fastconv.problem.pool import PoolProblem, PoolSteps, contiguous_steps
 from fastconv.target import Target
 

@@ -12,9 +12,9 @@ from fastconv.algorithm.pool.row import HEAD, row_of, segments_of
 from fastconv.algorithm.pool.taps import each_alone, taps_of
 from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import native
-from fastconv.cost import pool_taps_cycles
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
+from fastconv.pool_cost import pool_taps_cycles
 from fastconv.problem.pool import PoolProblem, PoolSteps
 from fastconv.target import Target
 

@@ -12,9 +12,9 @@ from fastconv.algorithm.pool.recipe import dtypes, exponents, kernel_name, recip
 from fastconv.algorithm.pool.taps import each_alone
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import helper, native
-from fastconv.cost import pool_whole_cycles
 from fastconv.job import LINE, Job
 from fastconv.microkernels.inventory import microkernel
+from fastconv.pool_cost import pool_whole_cycles
 from fastconv.problem.pool import PoolProblem, PoolSteps
 from fastconv.target import Target
 
