@@ -24,7 +24,7 @@ class Constants:
 
     move: float = 0.4  # to pack one element of a channels-last strip
     move_pixel: float = 20.0  # to start one of its pixels, where those of other groups lie between
-    plane: float = 40.0  # to pack one channel of a channels-first strip, besides its rows
+    plane: float = 70.0  # to pack one channel of a channels-first strip, besides its rows
     line: float = 4.5  # to pack one vector of a row of it, for each vector that is read
     transpose: float = 0.65  # to write one output element through a transpose
     store: float = 0.12  # to write one output element straight from a tile
@@ -34,7 +34,7 @@ class Constants:
     weight_byte: float = (
         0.075  # to read a byte of packed weights from L3; Intel's cores get 7 a cycle, half of it ahead
     )
-    tile: float = 30.0  # to enter and leave a tile
+    tile: float = 60.0  # to enter and leave a tile
     panel: float = 3.4  # to pack one vector of pixels into a panel that is used at once
     in_place_strided: float = 0.3  # extra share when windows in place lie as far apart as they are wide
     in_place_apart: float = 0.12  # extra share when each step of a 1x1 kernel's tiles reads scalars of another plane
@@ -119,6 +119,8 @@ SPECIAL: dict[str, dict[str, float]] = {
     "znver": {
         "weight_byte": 0.004,
         "move_pixel": 0.0,
+        "plane": 40.0,
+        "tile": 30.0,
         "task": 500.0,
         "line": 8.0,
         "pack_panel": 0.5,
