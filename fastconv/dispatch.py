@@ -18,6 +18,7 @@ from fastconv.algorithm.depthwise_weight import DepthwiseWeight
 from fastconv.algorithm.direct import Direct
 from fastconv.algorithm.im2col import Im2col
 from fastconv.algorithm.input_grad import InputGrad
+from fastconv.algorithm.input_grad.banded import Banded
 from fastconv.algorithm.input_grad.columns import Columns
 from fastconv.algorithm.input_grad.disjoint import Disjoint
 from fastconv.algorithm.input_grad.exchanged import Exchanged
@@ -98,10 +99,10 @@ CANDIDATES |= {
     ),
 }
 # A transposed convolution is the input gradient of the convolution behind it, or one that has all phases at once.
-_WHOLE = (Merged(_FORWARD), Disjoint(), Columns(_FORWARD[2]), Exchanged(_FORWARD[2]), DepthwisePhases())
+_WHOLE = (Merged(_FORWARD), Disjoint(), Banded(), Columns(_FORWARD[2]), Exchanged(_FORWARD[2]), DepthwisePhases())
 _PHASES = _input_grads(1)
 for _axes, _whole, _phases in (
-    (1, _WHOLE, _PHASES), (2, _WHOLE, _PHASES), (3, (Volume(_WHOLE[0]), *_WHOLE[1:3]), _of_volumes(_PHASES)),
+    (1, _WHOLE, _PHASES), (2, _WHOLE, _PHASES), (3, (Volume(_WHOLE[0]), *_WHOLE[1:4]), _of_volumes(_PHASES)),
 ):  # fmt: skip
     _own = {pass_: CANDIDATES[f"conv{_axes}d", pass_] for pass_ in OWN_PASS if (f"conv{_axes}d", pass_) in CANDIDATES}
     _own["input_grad"] = (*_whole, *_phases)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastconv.codegen.emit import invoke, peek, poke
-from fastconv.codegen.jit import native
+from fastconv.codegen.jit import helper, native
 from fastconv.job import LINE, Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.overlap import PIECE_WORDS
@@ -29,54 +29,61 @@ FIRST, END, COUNT, INNER_LOW, INNER_HIGH, PHASE_WORDS = range(6)
 OFFSET, LOW, HIGH = range(3)
 
 
-@native("fold", 4)
-def fold_rows(plan, call, scratch, task):
-    """Some rows of images; scratch holds the kernel's rows that reach one, their pieces, a line a phase."""
+@helper
+def fold_row(plan, base, d, h, to, scratch):
+    """Row h of slice d of a channel whose columns start at `base`; scratch holds the kernel's rows that reach it, their
+    pieces, a line a phase."""
     kd_, kh_, sd, sh, sw, item = (
         peek(plan, KD), peek(plan, KH), peek(plan, SD), peek(plan, SH), peek(plan, SW), peek(plan, ITEM)
     )  # fmt: skip
     dd, dh, od_, oh_, w = peek(plan, DD), peek(plan, DH), peek(plan, OD), peek(plan, OH), peek(plan, W)
-    per_plane, cols_row = peek(plan, D) * peek(plan, H), peek(plan, COLS_ROW)
-    table, lines = scratch + 8 * kd_ * kh_, scratch + peek(plan, LINES)
+    table, lines, cols_row = scratch + 8 * kd_ * kh_, scratch + peek(plan, LINES), peek(plan, COLS_ROW)
     kernel_row, window_row, pitch = peek(plan, KW) * cols_row, peek(plan, OW) * item, peek(plan, PITCH)
     phases, pieces, whole = peek(plan, PHASES), peek(plan, PIECES), w // sw
+    kernel_rows = 0
+    for kd in range(kd_):
+        from_d = d + peek(plan, PD) - kd * dd
+        od = from_d // sd
+        if from_d < 0 or od >= od_ or od * sd != from_d:
+            continue
+        for kh in range(kh_):
+            from_h = h + peek(plan, PH) - kh * dh
+            oh = from_h // sh
+            if from_h >= 0 and oh < oh_ and oh * sh == from_h:
+                poke(scratch, kernel_rows, base + (kd * kh_ + kh) * kernel_row + (od * oh_ + oh) * window_row)
+                kernel_rows += 1
+    for phase in range(min(sw, w)):
+        about, entry = phases + phase * PHASE_WORDS * 8, table
+        first, end = peek(about, FIRST), peek(about, END)
+        for i in range(kernel_rows):
+            for piece in range(pieces + 8 * PIECE_WORDS * first, pieces + 8 * PIECE_WORDS * end, 8 * PIECE_WORDS):
+                poke(entry, OFFSET, peek(scratch, i) + peek(piece, OFFSET))
+                poke(entry, LOW, peek(piece, LOW))
+                poke(entry, HIGH, peek(piece, HIGH))
+                entry += 8 * PIECE_WORDS
+        taps = kernel_rows * (end - first)
+        sums = lines + phase * pitch if sw > 1 else to
+        invoke(peek(plan, OVERLAP), (table, taps, sums, peek(about, COUNT), peek(about, INNER_LOW),
+                                     peek(about, INNER_HIGH)))  # fmt: skip
+    if sw == 2:
+        invoke(peek(plan, WEAVE), (lines, 0, lines + pitch, 0, to, 0, w, 1))
+    elif sw > 2:
+        invoke(peek(plan, TRANSPOSE), (lines, pitch, to, sw * item, sw, whole))
+        for phase in range(w - whole * sw):
+            invoke(peek(plan, TRANSPOSE), (lines + phase * pitch + whole * item, item,
+                                           to + (whole * sw + phase) * item, item, 1, 1))  # fmt: skip
+
+
+@native("fold", 4)
+def fold_rows(plan, call, scratch, task):
+    """Some rows of images."""
+    per_plane, height = peek(plan, D) * peek(plan, H), peek(plan, H)
     for row in range(task * peek(plan, EACH), min((task + 1) * peek(plan, EACH), peek(plan, ROWS))):
-        plane, d, h = row // per_plane, row % per_plane // peek(plan, H), row % peek(plan, H)
+        plane, line = row // per_plane, row % per_plane
         n, c = plane // peek(plan, C), plane % peek(plan, C)
-        base = peek(call, COLS) + n * peek(plan, COLS_N) + c * peek(plan, TAPS) * cols_row
-        to = peek(call, Y) + row * w * item
-        kernel_rows = 0
-        for kd in range(kd_):
-            from_d = d + peek(plan, PD) - kd * dd
-            od = from_d // sd
-            if from_d < 0 or od >= od_ or od * sd != from_d:
-                continue
-            for kh in range(kh_):
-                from_h = h + peek(plan, PH) - kh * dh
-                oh = from_h // sh
-                if from_h >= 0 and oh < oh_ and oh * sh == from_h:
-                    poke(scratch, kernel_rows, base + (kd * kh_ + kh) * kernel_row + (od * oh_ + oh) * window_row)
-                    kernel_rows += 1
-        for phase in range(min(sw, w)):
-            about, entry = phases + phase * PHASE_WORDS * 8, table
-            first, end = peek(about, FIRST), peek(about, END)
-            for i in range(kernel_rows):
-                for piece in range(pieces + 8 * PIECE_WORDS * first, pieces + 8 * PIECE_WORDS * end, 8 * PIECE_WORDS):
-                    poke(entry, OFFSET, peek(scratch, i) + peek(piece, OFFSET))
-                    poke(entry, LOW, peek(piece, LOW))
-                    poke(entry, HIGH, peek(piece, HIGH))
-                    entry += 8 * PIECE_WORDS
-            taps = kernel_rows * (end - first)
-            sums = lines + phase * pitch if sw > 1 else to
-            invoke(peek(plan, OVERLAP), (table, taps, sums, peek(about, COUNT), peek(about, INNER_LOW),
-                                         peek(about, INNER_HIGH)))  # fmt: skip
-        if sw == 2:
-            invoke(peek(plan, WEAVE), (lines, 0, lines + pitch, 0, to, 0, w, 1))
-        elif sw > 2:
-            invoke(peek(plan, TRANSPOSE), (lines, pitch, to, sw * item, sw, whole))
-            for phase in range(w - whole * sw):
-                invoke(peek(plan, TRANSPOSE), (lines + phase * pitch + whole * item, item,
-                                               to + (whole * sw + phase) * item, item, 1, 1))  # fmt: skip
+        base = peek(call, COLS) + n * peek(plan, COLS_N) + c * peek(plan, TAPS) * peek(plan, COLS_ROW)
+        to = peek(call, Y) + row * peek(plan, W) * peek(plan, ITEM)
+        fold_row(plan, base, line // height, line % height, to, scratch)
 
 
 def _phases(grid: Grid, cols_row: int) -> tuple[list, list]:

@@ -98,12 +98,12 @@ class Disjoint:
         return None
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
-        inner = _product(problem)
+        inner = product_of(problem)
         cycles = _cycles(inner, _shape(inner, target, packed), target, packed)
         return cycles + cost.C.launch + problem.n * inner.k * inner.w * cost.C.join * 0.6
 
     def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool) -> Apart:
-        inner = _product(problem)
+        inner = product_of(problem)
         shape, steps = _shape(inner, target, packed), contiguous_steps(inner)
         cut = _cut(Cut.of(inner, steps, shape, target, 1, whole(inner)), count)
         main = dense(inner, steps, shape, target, count, None, cut, _handed(problem, target))
@@ -119,7 +119,7 @@ def _axes(problem: Problem) -> tuple[tuple, ...]:
     return tuple((a, *b) for a, b in zip(depth, plane, strict=True))
 
 
-def _product(problem: Problem) -> Problem:
+def product_of(problem: Problem) -> Problem:
     """The 1x1 convolution of dy with an output for each column of w."""
     columns = math.prod(problem.weight_shape[1:]) * problem.groups
     return replace(
