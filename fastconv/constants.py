@@ -91,6 +91,7 @@ class Constants:
     matrix_store: float = 0.4  # to write one output element
     matrix_weight: float = 0.11  # to read the parts of one weight from L3
     matrix_pack: float = 1.7  # to cut one weight into parts that are read once packed
+    matrix_turn: float = 0.7  # and those that lie beside other outputs', just before their use
     matrix_start: float = 8_000.0  # to start a plan of matrix tiles, which are asleep
     matrix_gradient_step: float = 1.5  # of a weight gradient, where panels come from L2: as `matrix_step`
     matrix_cut_row: float = 15.0  # to cut a vector that comes from farther away: of rows

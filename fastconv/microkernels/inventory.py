@@ -144,6 +144,7 @@ OPERANDS = {
     "amxlanes": _seven,
     "amxcolumns": _seven,
     "amxrows": _eight,
+    "amxturned": _five,
     "amxstate": _one,
     "depthwise": _seventeen,
     "stencil": _twenty,
@@ -265,7 +266,7 @@ def names(target: Target) -> Iterator[str]:
         for rows, columns, way in itertools.product((16, 32), (16, 32), ("px", "ch")):
             for count in amxparts.PRODUCTS:
                 yield str(Name("amx", "f32", "f32", rows, columns, target.isa, (way, f"x{count}")))
-        for op, count in itertools.product(("amxlanes", "amxcolumns", "amxrows"), amxparts.PRODUCTS):
+        for op, count in itertools.product(("amxlanes", "amxcolumns", "amxrows", "amxturned"), amxparts.PRODUCTS):
             yield f"{op}_f32_{target.isa}_x{count}"
         yield f"amxstate_f32_{target.isa}"
     yield from poolnames.names(target.isa)

@@ -121,19 +121,26 @@ class Banded:
         return None
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
-        cycles = Pieces.best(problem, target, 1).cycles(1) + cost.C.matrix_start
+        pieces = Pieces.best(problem, target, 1)
+        cycles = pieces.cycles(1) + cost.C.matrix_start
         if not packed:
-            cycles += math.prod(problem.weight_shape) * cost.C.matrix_pack + cost.C.packing
+            cycles += min(pieces.packing)
         rows = problem.n * problem.c * math.prod(grid_of(problem).sizes[:2])
         return cycles + rows * (cost.C.fold_row + cost.C.fold_phase * problem.stride[1])
 
     def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool) -> Near:
         pieces, inner = Pieces.best(problem, target, count), product_of(problem)
+        raw = not packed and pieces.raw
         steps = contiguous_steps(inner)
         shape = shape_of(inner, steps)
         cut = Cut.of(inner, steps, shape, target, 1, whole(inner))
         cut = replace(cut, tiles_a_block=cut.tiles, row_blocks=1, column_blocks=pieces.bands)
-        main = _job(pieces, dense(inner, steps, shape, target, count, None, cut), cut, target)
+        product = dense(inner, steps, shape, target, count, None, cut)
+        if raw:
+            _put_raw(product.plan, inner, cut, target)
+        main = _job(pieces, product, cut, target)
+        if raw:
+            return Near(Execution([main], None, 0, ()))
         weights, size = dense_weights(replace(inner, borrowed=Borrowed(1, 1, (0, 0), (1, 1))), shape, target)
         return Near(Execution([main], weights, size, ("banded", shape.vectors, shape.products)))
 
@@ -205,6 +212,18 @@ class Pieces:
         return max(self.tiles) * BLOCK * self.pitch
 
     @property
+    def packing(self) -> tuple[float, float]:
+        """What weights cost that are cut for every band, just before their use, and beforehand."""
+        weights = math.prod(self.problem.weight_shape)
+        again = self.problem.n * self.bands * weights * cost.C.matrix_turn
+        return again, weights * cost.C.matrix_pack + cost.C.packing
+
+    @property
+    def raw(self) -> bool:
+        """Whether weights that are new are cut just before their use."""
+        return self.packing[0] < self.packing[1]
+
+    @property
     def tasks(self) -> int:
         """How many there are."""
         return self.problem.n * self.problem.groups * self.blocks * self.bands
@@ -222,6 +241,13 @@ class Pieces:
         )  # fmt: skip
         share = -(-self.tasks // count) * count / self.tasks
         return problem.n * problem.groups * each * share
+
+
+def _put_raw(plan: np.ndarray, inner: Problem, cut: Cut, target: Target) -> None:
+    """Have weights read as they lie, (C, K/groups), and tiles of them cut just before their use."""
+    line = cut.outputs * cut.item
+    plan[n_.W_TURN], plan[n_.W_CHUNK], plan[n_.W_G] = line, cut.chunk.channels * line, cut.channels * line
+    plan[n_.W_PACK] = microkernel(f"amxturned_f32_{target.isa}_x{cut.shape.products}").address
 
 
 def _job(pieces: Pieces, product: Job, cut: Cut, target: Target) -> Job:
@@ -245,7 +271,7 @@ def _job(pieces: Pieces, product: Job, cut: Cut, target: Target) -> Job:
         (COMB, microkernel(f"comb_f32_{target.isa}").address), (SLOPE, slope.ctypes.data), (ITEM, item),
     ):  # fmt: skip
         plan[index] = value
-    scratch = stage_at + pieces.stage + max(cut.panel_bytes, PIECE * item)
+    scratch = stage_at + pieces.stage + max(cut.panel_bytes // cut.block_tiles * (cut.block_tiles + 1), PIECE * item)
     return Job(banded.address, plan, pieces.tasks, scratch, problem.flops, [product, added, slope])
 
 
