@@ -172,7 +172,7 @@ OPERANDS = {
     "weave": _eight,
     "accumulate": _five,
     "total": _five,
-    "overlap": _six,
+    "overlap": _nine,
     "scatter": _ten,
     "lookup": _eight,
     "pooltaps": _seventeen,

@@ -25,7 +25,7 @@ from fastconv.algorithm.amx import refusal, shape_of
 from fastconv.algorithm.common import Execution, Steps, contiguous_steps, finish_name
 from fastconv.algorithm.cut import Cut, whole
 from fastconv.algorithm.dense import dense, dense_weights
-from fastconv.algorithm.fold import fold, fold_row
+from fastconv.algorithm.fold import fold, fold_lines
 from fastconv.algorithm.input_grad.columns import grid_of
 from fastconv.algorithm.input_grad.disjoint import product_of
 from fastconv.algorithm.matrix import BLOCK, run_blocks
@@ -43,8 +43,8 @@ PIECE = 2048  # elements that bias and activation finish at a time
 # Along the outermost axis, of slices or rows, steps have PLANE rows of dx, and LINE_PIXELS pixels of dy.
 (
     PRODUCT, FOLD, GROUPS, CHANNELS, CHANNEL_BLOCKS, BANDS, SIZE, PLANE, LINE_PIXELS, OUTPUTS, KERNEL, STRIDE, PAD,
-    DILATION, TAPS, PITCH, HEIGHT, ROW, DX_C, DX_N, STAGE_AT, PANEL_AT, FINISH, COMB, SLOPE, ITEM, FIELDS,
-) = range(27)  # fmt: skip
+    DILATION, TAPS, PITCH, ROW, DX_C, DX_N, STAGE_AT, PANEL_AT, FINISH, COMB, SLOPE, ITEM, FIELDS,
+) = range(26)  # fmt: skip
 
 
 @helper
@@ -87,14 +87,12 @@ def banded(plan, call, scratch, task):
                        scratch + peek(plan, PANEL_AT), 0)  # fmt: skip
             w += peek(product, n_.W_CHUNK)
         invoke(peek(product, n_.STATE), (0,))
-    plane, height, width = peek(plan, PLANE), peek(plan, HEIGHT), peek(plan, ROW)
+    plane, width = peek(plan, PLANE), peek(plan, ROW)
     for c in range(c0, c1):
         channel = g * channels + c
         dx = peek(call, n_.Y) + n * peek(plan, DX_N) + channel * peek(plan, DX_C) + first * plane * width
         columns = stage + (c * taps - tile0 * BLOCK) * pitch - low * pixels * item
-        for row in range((stop - first) * plane):
-            line = first * plane + row
-            fold_row(peek(plan, FOLD), columns, line // height, line % height, dx + row * width, scratch)
+        fold_lines(peek(plan, FOLD), columns, first * plane, stop * plane, dx, scratch)
         if peek(plan, FINISH) != 0:
             finish_rows(plan, peek(call, n_.BIAS), channel, dx, (stop - first) * plane * width // item, scratch)
 
@@ -125,8 +123,10 @@ class Banded:
         cycles = pieces.cycles(1) + cost.C.matrix_start
         if not packed:
             cycles += min(pieces.packing)
-        rows = problem.n * problem.c * math.prod(grid_of(problem).sizes[:2])
-        return cycles + rows * (cost.C.fold_row + cost.C.fold_phase * problem.stride[1])
+        grid = pieces.grid
+        rows, elements = problem.n * problem.c * math.prod(grid.sizes[:2]), problem.n * grid.rows * grid.windows
+        cycles += rows * (cost.C.fold_row + cost.C.fold_phase * min(problem.stride[1], problem.w))
+        return cycles + elements * cost.C.fold_element
 
     def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool) -> Near:
         pieces, inner = Pieces.best(problem, target, count), product_of(problem)
@@ -266,7 +266,7 @@ def _job(pieces: Pieces, product: Job, cut: Cut, target: Target) -> Job:
         (SIZE, grid.sizes[axis]), (PLANE, math.prod(grid.sizes[axis + 1 : 2])), (LINE_PIXELS, pieces.line_pixels),
         (OUTPUTS, grid.counts[axis]), (KERNEL, grid.kernel[axis]), (STRIDE, grid.stride[axis]),
         (PAD, grid.padding[axis]), (DILATION, grid.dilation[axis]), (TAPS, grid.taps), (PITCH, pieces.pitch),
-        (HEIGHT, h), (ROW, w * item), (DX_C, d * h * w * item), (DX_N, problem.c * d * h * w * item),
+        (ROW, w * item), (DX_C, d * h * w * item), (DX_N, problem.c * d * h * w * item),
         (STAGE_AT, stage_at), (PANEL_AT, stage_at + pieces.stage), (FINISH, finish),
         (COMB, microkernel(f"comb_f32_{target.isa}").address), (SLOPE, slope.ctypes.data), (ITEM, item),
     ):  # fmt: skip
