@@ -66,12 +66,17 @@ def _algorithms(images: int) -> tuple[Algorithm, ...]:
 def _input_grads(images: int) -> tuple[Algorithm, ...]:
     """Those of an input gradient."""
     able = _algorithms(images)
-    return InputGrad("phases", able, images), DepthwiseInput(), *(InputGrad(a.name, (a,), images) for a in able[1:])
+    return (
+        Banded(),
+        InputGrad("phases", able, images),
+        DepthwiseInput(),
+        *(InputGrad(a.name, (a,), images) for a in able[1:]),
+    )
 
 
 def _of_volumes(algorithms: tuple[Algorithm, ...]) -> tuple[Algorithm, ...]:
     """Those of an input gradient of volumes, from those of images."""
-    return DepthwiseVolume(), *(Volume(a) for a in algorithms if a.name != "depthwise")
+    return DepthwiseVolume(), *(a if a.name == "banded" else Volume(a) for a in algorithms if a.name != "depthwise")
 
 
 _FORWARD, _INPUT_GRAD = _algorithms(1), _input_grads(BATCH)
@@ -99,10 +104,10 @@ CANDIDATES |= {
     ),
 }
 # A transposed convolution is the input gradient of the convolution behind it, or one that has all phases at once.
-_WHOLE = (Merged(_FORWARD), Disjoint(), Banded(), Columns(_FORWARD[2]), Exchanged(_FORWARD[2]), DepthwisePhases())
+_WHOLE = (Merged(_FORWARD), Disjoint(), Columns(_FORWARD[2]), Exchanged(_FORWARD[2]), DepthwisePhases())
 _PHASES = _input_grads(1)
 for _axes, _whole, _phases in (
-    (1, _WHOLE, _PHASES), (2, _WHOLE, _PHASES), (3, (Volume(_WHOLE[0]), *_WHOLE[1:4]), _of_volumes(_PHASES)),
+    (1, _WHOLE, _PHASES), (2, _WHOLE, _PHASES), (3, (Volume(_WHOLE[0]), *_WHOLE[1:3]), _of_volumes(_PHASES)),
 ):  # fmt: skip
     _own = {pass_: CANDIDATES[f"conv{_axes}d", pass_] for pass_ in OWN_PASS if (f"conv{_axes}d", pass_) in CANDIDATES}
     _own["input_grad"] = (*_whole, *_phases)

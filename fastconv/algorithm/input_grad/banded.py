@@ -158,14 +158,16 @@ class Pieces:
     def best(cls, problem: Problem, target: Target, count: int) -> Pieces:
         """Those that leave the busiest thread the fewest cycles, with columns in half of L2 if they can be."""
         channels, size = problem.c // problem.groups, grid_of(problem).sizes[0 if problem.depth else 1]
-        tried = [
-            cls(problem, target, blocks, bands)
-            for blocks in sorted({-(-channels // some) for some in range(1, channels + 1)})
-            for bands in sorted({-(-size // some) for some in range(1, size + 1)})
-        ]
-        room = min(target.l2 // 2, job.share(count) // 2)
+        room, tried = min(target.l2, job.share(count)) // 2, []
+        for blocks in {min(channels, 1 << power) for power in range(channels.bit_length() + 1)}:
+            fewest = cls(problem, target, blocks, 1)
+            while fewest.stage > room and fewest.bands < size:
+                more = max(fewest.bands * 9 // 8 + 1, fewest.bands * fewest.stage // room)
+                fewest = replace(fewest, bands=min(size, more))
+            even = count // math.gcd(count, problem.n * problem.groups * blocks)
+            tried += [fewest, replace(fewest, bands=min(size, -(-fewest.bands // even) * even))]
         fit = [pieces for pieces in tried if pieces.stage <= room] or [min(tried, key=lambda p: p.stage)]
-        return min(fit, key=lambda p: p.cycles(count))
+        return min(fit, key=lambda p: (p.cycles(count), p.blocks, p.bands))
 
     @functools.cached_property
     def axis(self) -> int:
@@ -238,6 +240,7 @@ class Pieces:
                                       total, self.target)
             for tiles, times in Counter(self.tiles).items()
             for lines, again in Counter(self.lines).items()
+            if lines > 0
         )  # fmt: skip
         share = -(-self.tasks // count) * count / self.tasks
         return problem.n * problem.groups * each * share
