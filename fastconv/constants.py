@@ -67,8 +67,9 @@ class Constants:
     join: float = 0.5  # to put one element of the input gradient together from phases
     join_row: float = 20.0  # to start a piece of a row of it, where strides are not 2
     columns_weight: float = 0.3  # to read a byte of weights from memory as the image of a product
-    fold_row: float = 100.0  # to start one row of it that is added up from columns
-    fold_phase: float = 50.0  # and each phase of that row
+    fold_row: float = 20.0  # to start one row of it that is added up from columns
+    fold_phase: float = 20.0  # and each phase of that row
+    fold_element: float = 0.2  # to add one element of columns that are near
     gradient_tile: float = 120.0  # to enter and leave a register tile of a weight gradient
     gather_lanes: float = 7.0  # to pack one vector of pixels whose channels lie apart
     spread_lanes: float = 2.5  # the same where they are side by side
@@ -96,6 +97,7 @@ class Constants:
     matrix_store: float = 0.4  # to write one output element
     matrix_weight: float = 0.11  # to read the parts of one weight from L3
     matrix_pack: float = 1.7  # to cut one weight into parts that are read once packed
+    matrix_turn: float = 0.7  # and those that lie beside other outputs', just before their use
     matrix_start: float = 8_000.0  # to start a plan of matrix tiles, which are asleep
     matrix_gradient_step: float = 1.5  # of a weight gradient, where panels come from L2: as `matrix_step`
     matrix_cut_row: float = 15.0  # to cut a vector that comes from farther away: of rows

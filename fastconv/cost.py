@@ -121,6 +121,18 @@ def matrix_cycles(problem: Problem, shape, target: Target, packed: bool) -> floa
     return cycles
 
 
+def banded_task_cycles(columns: int, pixels: int, depth: int, products: int, total: int, target: Target) -> float:
+    """Columns of some pixels on matrix tiles, of weights of which there are `total`: as `matrix_cycles`."""
+    steps, vectors = -(-depth // MATRIX_STEP), -(-pixels // MATRIX_TILE)
+    return (
+        _matrix_products(-(-columns // MATRIX_TILE), vectors) * steps * products * C.matrix_step
+        + vectors * steps * MATRIX_STEP * C.matrix_cut
+        + columns * pixels * C.matrix_store
+        + columns * depth * C.matrix_weight * _far(6 * total, target)
+        + C.task
+    )
+
+
 def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float:
     """One task of a fused Winograd convolution: its strip, its tiles in and out, its share of the products."""
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)

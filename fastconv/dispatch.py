@@ -18,6 +18,7 @@ from fastconv.algorithm.depthwise_weight import DepthwiseWeight
 from fastconv.algorithm.direct import Direct
 from fastconv.algorithm.im2col import Im2col
 from fastconv.algorithm.input_grad import InputGrad
+from fastconv.algorithm.input_grad.banded import Banded
 from fastconv.algorithm.input_grad.columns import Columns
 from fastconv.algorithm.input_grad.disjoint import Disjoint
 from fastconv.algorithm.input_grad.exchanged import Exchanged
@@ -66,12 +67,17 @@ def _algorithms(images: int) -> tuple[Algorithm, ...]:
 def _input_grads(images: int) -> tuple[Algorithm, ...]:
     """Those of an input gradient."""
     able = _algorithms(images)
-    return InputGrad("phases", able, images), DepthwiseInput(), *(InputGrad(a.name, (a,), images) for a in able[1:])
+    return (
+        Banded(),
+        InputGrad("phases", able, images),
+        DepthwiseInput(),
+        *(InputGrad(a.name, (a,), images) for a in able[1:]),
+    )
 
 
 def _of_volumes(algorithms: tuple[Algorithm, ...]) -> tuple[Algorithm, ...]:
     """Those of an input gradient of volumes, from those of images."""
-    return DepthwiseVolume(), *(Volume(a) for a in algorithms if a.name != "depthwise")
+    return DepthwiseVolume(), *(a if a.name == "banded" else Volume(a) for a in algorithms if a.name != "depthwise")
 
 
 _FORWARD, _INPUT_GRAD = _algorithms(1), _input_grads(BATCH)

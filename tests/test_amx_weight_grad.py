@@ -63,6 +63,8 @@ def test_panels(products, rows, pieces, length):
     wide = tiles.shape[2]
     found = made("amxlanes", lanes.ctypes.data, places.ctypes.data, len(lanes), None, wide, rows, 0)
     np.testing.assert_array_equal(found.reshape(*expected.shape[:2], 2, 16, 16, 2)[:, :, :wide], tiles)
+    found = made("amxturned", lanes.ctypes.data, lanes.strides[0], len(lanes), None, rows).reshape(expected.shape)
+    np.testing.assert_array_equal(found[:, :, :rows], expected[:, :, :rows])
     if pieces == 1 or length >= 16:
         found = made("amxcolumns", at, pitch, table.ctypes.data, pieces, length, None, rows)
         np.testing.assert_array_equal(found.reshape(*expected.shape[:2], 2, 16, 16, 2)[:, :, :wide], tiles)

@@ -50,6 +50,7 @@ def run_blocks(plan, depth, some, x, w, w_channel, y, y_run, y_pixel, y_channel,
     channels, kernels, item = peek(plan, n_.GROUP_CHANNELS), peek(plan, n_.KERNELS), peek(plan, n_.ITEM)
     r_run, r_pixel, r_channel = peek(plan, n_.Y_RUN), peek(plan, n_.Y_PIXEL), peek(plan, n_.Y_CHANNEL)
     y_pitch, r_pitch = (y_channel, r_channel) if along_pixels else (y_pixel, r_pixel)
+    turn = peek(plan, n_.W_PACK)
     part_bytes = (depth + STEP - 1) // STEP * STEP * peek(plan, n_.W_PRODUCT)  # of a channel or pixel
     panel_bytes, block_tiles = part_bytes * BLOCK, peek(plan, n_.BLOCK_TILES)
     # Rows of pixels are taken apart by what packs them, so that blocks go on over their ends.
@@ -71,13 +72,16 @@ def run_blocks(plan, depth, some, x, w, w_channel, y, y_run, y_pixel, y_channel,
                 high = base + (1 if tile < larger else 0)
                 outputs = min(high * TILE, channels - k)
                 w_tile = w + k * part_bytes
+                if turn != 0:
+                    w_tile = panel + block_tiles * panel_bytes
+                    invoke(turn, (w + k * item, peek(plan, n_.W_TURN), depth, w_tile, outputs))
                 for p in range(p0, p1, BLOCK):
                     pixels = min(BLOCK, line_pixels - p)
                     wide = (pixels + TILE - 1) // TILE
                     x_tile = panel + (p - p0) // BLOCK * panel_bytes
                     next_x, next_w = x_tile + panel_bytes, w_tile
                     if p + BLOCK >= p1:
-                        next_x, next_w = panel, w_tile + part_bytes * BLOCK
+                        next_x, next_w = panel, w_tile + (part_bytes * BLOCK if turn == 0 else 0)
                     rows, last = (
                         (outputs, pixels - (wide - 1) * TILE) if along_pixels else (pixels, outputs - (high - 1) * TILE)
                     )
@@ -119,17 +123,15 @@ def pack_borrowed(plan, source, table, lines, panel, outputs, wide, held, some, 
             poke(table, c, c * line)
         invoke(pack, (source, taps * 4, table, some, taps, panel, 0, held))
     else:
-        poke(table, 0, 0)
-        invoke(move, (source, line, lines, some * 4, some, held))
-        invoke(pack, (lines, some * 4, table, 1, some, panel, 0, held))
+        invoke(peek(plan, TURN), (source, line, some, panel, held))
 
 
 # The plan that packs weights.
 (
     CHANNELS, CHUNK, R, CHUNK_R, S, CHUNK_S, OUTPUTS, TILES, TILE_BASE, TILE_LARGER, SOURCE_ITEM, PRODUCT_BYTES,
-    GROUP_BYTES, CHUNKS, CHUNK_BYTES, MOVE, WIDE, PACK, LANES,      # MOVE: to float32; LANES: outputs become lanes
-    BORROWED, FIELDS,
-) = range(21)  # fmt: skip
+    GROUP_BYTES, CHUNKS, CHUNK_BYTES, MOVE, WIDE, PACK, TURN, LANES, BORROWED,
+    FIELDS,                             # MOVE: to float32; LANES: outputs become lanes
+) = range(22)  # fmt: skip
 
 
 @native("matrix_weights", 4)

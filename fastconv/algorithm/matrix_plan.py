@@ -56,6 +56,7 @@ def weights(problem: Problem, shape: Shape, target: Target) -> tuple[Job, int]:
         "SOURCE_ITEM": problem.itemsize, "PRODUCT_BYTES": product, "GROUP_BYTES": chunks * chunk_bytes,
         "CHUNKS": chunks, "CHUNK_BYTES": chunk_bytes, "MOVE": microkernel(move).address,
         "WIDE": problem.dtype == "float32", "PACK": microkernel(pack).address, "LANES": lanes,
+        "TURN": microkernel(f"amxturned_f32_{target.isa}_x{shape.products}").address if problem.borrowed else 0,
         "BORROWED": problem.borrowed is not None,
     }.items():  # fmt: skip
         plan[getattr(m_, name)] = value

@@ -35,13 +35,14 @@ from fastconv.codegen.jit import helper, native
     W_PACK, X_PACK, BLOCK_TILES, PANEL_AT,          # panels, of weights or pixels, are packed just before their use
     W_LINES,                                        # where a product's weights lie, if they are another convolution's
     PIECE, W_CHUNK,                                 # of matrix tiles: taps of a piece of x; a chunk's weights
+    W_TURN,                                         # from product to product of weights that W_PACK turns for a tile
     STATE,                                          # their kernel that takes and gives back registers
     Y_N, Y_G, Y_RUN, Y_PIXEL, Y_CHANNEL,
     ACTIVATION, SLOPE,
     STAGED, STAGE_PIXEL, STAGE_CHANNEL, STAGE_BYTES,    # tiles go to scratch, not to y
     AFTER, FINISH, TRANSPOSE,
     NEST_FIELDS,
-) = range(78)  # fmt: skip
+) = range(79)  # fmt: skip
 
 VECTORS_TABLED = 9  # the kernel table has rows of 2 * 9 addresses: 0 to 8 vectors, whole or with a masked tail
 # The arrays of one call, as the launcher lays them out.

@@ -47,11 +47,12 @@ amx_<dtype>_<rows>x<columns>_<isa>_<px|ch>_<x1|x4|x6>
     Sums that are not finite are formed anew by multiply-adds of the numbers cut into parts, unless an operand is NaN.
     The thread has taken the tile registers with amxstate_<dtype>_<isa>, and gives them back with it.
 
-amxlanes_, amxrows_, amxcolumns_<dtype>_<isa>_<x1|x4|x6>
+amxlanes_, amxrows_, amxcolumns_, amxturned_<dtype>_<isa>_<x1|x4|x6>
     numbers, cut off after eight bits, and what is left of them likewise (`amxparts`)
     amxlanes: lanes side by side, products where a table says; zeros complete the last step
     amxrows: products in pieces, side by side, where a table says; rows a pitch apart, of any part of the panel
     amxcolumns: the same, but rows become lanes
+    amxturned: lanes side by side, products a pitch apart, of up to two tiles, become rows
 
 dot_<dtype>_<rows>x<lanes>_<isa>                   rows of weights against one vector, lanes along the reduction
     sixteen sums or more of a row are formed apart

@@ -292,3 +292,46 @@ def columns(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             following += [v.offset(panel, parts.parts * PART_BYTES)]
         rest = b.sub(held, integer(v.lanes))
         moved += [v.offset(from_, b.mul(pitch, integer(v.lanes))), v.offset(to, TILE_BYTES), rest]
+
+
+@emitter("amxturned")
+def turned(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
+    """Arguments: src, pitch, count, dst, rows.
+
+    Lanes, side by side in each of `count` products that are `pitch` bytes apart, become rows of a panel: up to two
+    tiles. Squares of 16 by 16 are transposed in registers, before they are cut.
+    """
+    spec = parse(name)
+    v = Vectors(b, spec.dtype, spec.lanes)
+    v.align_stack()
+    parts = Parts(v, PARTS[products_of(spec.variants)])
+    src, pitch, count, dst, rows = args
+    tiles = b.sdiv(b.add(rows, integer(v.lanes - 1)), integer(v.lanes))
+    steps = b.sdiv(b.add(count, integer(STEP - 1)), integer(STEP))
+    with v.loop_or_none(steps, v.pointer(src), v.pointer(dst), count) as (_, (line, panel, left), following):
+
+        def cut(from_, to, mask, whole, left=left):
+            """This step of 16 rows."""
+            at, halves = from_, ([], [])
+            for p in range(STEP):
+                there = b.icmp_signed("<", integer(p), left)
+                if p:
+                    at = v.opaque(v.offset(at, pitch if whole else b.select(there, pitch, integer(0))))
+                some = mask if whole else b.select(there, mask, ir.Constant(v.mask_type, [0] * v.lanes))
+                if whole:
+                    v.prefetch(v.offset(at, b.mul(pitch, integer(STEP))))
+                halves[p // v.lanes].append(v.load_masked(at, some))
+            for row, both in enumerate(zip(*(transposed(v, half) for half in halves), strict=True)):
+                for part, bits in enumerate(parts.cut(*both)):
+                    v.store(parts.paired(*bits), v.offset(to, part * PART_BYTES + row * ROW_BYTES), align=v.bytes)
+
+        with v.loop_or_none(tiles, line, panel, rows) as (_, (from_, to, high), on):
+            mask = v.first_lanes(high)
+            with b.if_else(b.icmp_signed(">=", left, integer(STEP))) as (then, otherwise):
+                with then:
+                    cut(from_, to, mask, True)
+                with otherwise:
+                    cut(from_, to, mask, False)
+            on += [v.offset(from_, v.bytes), v.offset(to, TILE_BYTES), b.sub(high, integer(v.lanes))]
+        beyond = v.offset(line, b.mul(pitch, integer(STEP)))
+        following += [beyond, v.offset(panel, parts.parts * PART_BYTES), b.sub(left, integer(STEP))]

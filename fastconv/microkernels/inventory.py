@@ -144,6 +144,7 @@ OPERANDS = {
     "amxlanes": _seven,
     "amxcolumns": _seven,
     "amxrows": _eight,
+    "amxturned": _five,
     "amxstate": _one,
     "amxsums": _eight,
     "depthwise": _seventeen,
@@ -174,7 +175,7 @@ OPERANDS = {
     "weave": _eight,
     "accumulate": _five,
     "total": _five,
-    "overlap": _six,
+    "overlap": _nine,
     "scatter": _ten,
     "lookup": _eight,
     "pooltaps": _seventeen,
@@ -268,7 +269,7 @@ def names(target: Target) -> Iterator[str]:
         for rows, columns, way in itertools.product((16, 32), (16, 32), ("px", "ch")):
             for count in amxparts.PRODUCTS:
                 yield str(Name("amx", "f32", "f32", rows, columns, target.isa, (way, f"x{count}")))
-        for op, count in itertools.product(("amxlanes", "amxcolumns", "amxrows"), amxparts.PRODUCTS):
+        for op, count in itertools.product(("amxlanes", "amxcolumns", "amxrows", "amxturned"), amxparts.PRODUCTS):
             yield f"{op}_f32_{target.isa}_x{count}"
         yield f"amxstate_f32_{target.isa}"
         for rows, columns in itertools.product((16, 32), (16, 32)):

@@ -145,7 +145,7 @@ class Columns:
     def _batch(self, problem: Problem, exchanged: bool, target: Target, count: int) -> Batch:
         inner, pixels, columns = _product(problem, exchanged), _pixels(problem), _columns(problem)
         _, dtype, item = names_of(problem)
-        grid = _grid(problem)
+        grid = grid_of(problem)
         product = self._pointwise.build(inner, contiguous_steps(inner), target, count, False)
         joined = fold(grid, (columns * pixels * item, pixels * item), target)
         finish = None
@@ -188,7 +188,7 @@ def _product(problem: Problem, exchanged: bool) -> Problem:
     )  # fmt: skip
 
 
-def _grid(problem: Problem) -> Grid:
+def grid_of(problem: Problem) -> Grid:
     """Where the taps of each pixel of dy lie on dx."""
     d = problem.depth
     depth = (d.size, d.kernel, d.stride, d.padding[0], d.dilation, d.outputs) if d else (1, 1, 1, 0, 1, 1)

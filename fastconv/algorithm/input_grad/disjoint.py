@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fastconv import blocking, cost, job, workspace
+from fastconv.algorithm.amx import refusal, shape_of
 from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, contiguous_steps, finish_name
 from fastconv.algorithm.cut import Cut, Shape, whole
 from fastconv.algorithm.dense import Handed, dense, dense_weights
@@ -97,19 +98,17 @@ class Disjoint:
         return None
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
-        inner = _product(problem)
-        cycles = cost.dense_cycles(inner, _shape(inner, target), target, True)
-        if not packed:
-            cycles += math.prod(problem.weight_shape) * cost.C.pack_panel * 2 + cost.C.packing
+        inner = product_of(problem)
+        cycles = _cycles(inner, _shape(inner, target, packed), target, packed)
         return cycles + cost.C.launch + problem.n * inner.k * inner.w * cost.C.join * 0.6
 
     def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool) -> Apart:
-        inner = _product(problem)
-        shape, steps = _shape(inner, target), contiguous_steps(inner)
+        inner = product_of(problem)
+        shape, steps = _shape(inner, target, packed), contiguous_steps(inner)
         cut = _cut(Cut.of(inner, steps, shape, target, 1, whole(inner)), count)
         main = dense(inner, steps, shape, target, count, None, cut, _handed(problem, target))
         weights, size = dense_weights(replace(inner, borrowed=Borrowed(1, 1, (0, 0), (1, 1))), shape, target)
-        return Apart(math.prod(_axes(problem)[1]), Execution([main], weights, size, (shape.rows,)))
+        return Apart(math.prod(_axes(problem)[1]), Execution([main], weights, size, (shape.rows, shape.products)))
 
 
 def _axes(problem: Problem) -> tuple[tuple, ...]:
@@ -120,7 +119,7 @@ def _axes(problem: Problem) -> tuple[tuple, ...]:
     return tuple((a, *b) for a, b in zip(depth, plane, strict=True))
 
 
-def _product(problem: Problem) -> Problem:
+def product_of(problem: Problem) -> Problem:
     """The 1x1 convolution of dy with an output for each column of w."""
     columns = math.prod(problem.weight_shape[1:]) * problem.groups
     return replace(
@@ -129,10 +128,23 @@ def _product(problem: Problem) -> Problem:
     )  # fmt: skip
 
 
-def _shape(inner: Problem, target: Target) -> Shape:
-    """Pixels in the lanes, as y's are side by side."""
+def _shape(inner: Problem, target: Target, packed: bool) -> Shape:
+    """Pixels in the lanes, as y's are side by side: of vectors or of matrix tiles, whichever is cheaper."""
     vectors = -(-inner.w // target.lanes(inner.itemsize))
-    return Shape("pixels", True, False, *blocking.choose_tile(inner.k // inner.groups, vectors, target)[:2])
+    found = [Shape("pixels", True, False, *blocking.choose_tile(inner.k // inner.groups, vectors, target)[:2])]
+    if refusal(inner, target) is None:
+        found.append(shape_of(inner, contiguous_steps(inner)))
+    return min(found, key=lambda shape: _cycles(inner, shape, target, packed))
+
+
+def _cycles(inner: Problem, shape: Shape, target: Target, packed: bool) -> float:
+    """What the product costs."""
+    if shape.products:
+        return cost.matrix_cycles(inner, shape, target, packed)
+    cycles = cost.dense_cycles(inner, shape, target, True)
+    if not packed:
+        cycles += inner.k * inner.c // inner.groups * cost.C.pack_panel * 2 + cost.C.packing
+    return cycles
 
 
 def _cut(cut: Cut, count: int) -> Cut:
