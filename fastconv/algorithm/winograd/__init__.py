@@ -12,7 +12,7 @@ from dataclasses import replace
 from fastconv import workspace
 from fastconv.algorithm.amx import refusal
 from fastconv.algorithm.common import Execution, Steps
-from fastconv.algorithm.winograd import plan
+from fastconv.algorithm.winograd import jobs, plan
 from fastconv.algorithm.winograd.members import LEAST_CHANNELS, Member, family
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
@@ -22,8 +22,8 @@ class Winograd:
     """Stride 1, any padding, any dilation; kernels as `members` lists them."""
 
     def __init__(self, only: Member | None = None, images: int = 1, matrix: bool = False):
-        self.name = "winograd_amx" if matrix else "winograd"
-        self.matrix = matrix  # products on matrix tiles
+        self.matrix = only.matrix if only else matrix  # products on matrix tiles
+        self.name = "winograd_amx" if self.matrix else "winograd"
         self.only = only  # for tests and the table of errors: this member, whatever the precision
         # The member decides the bits, which must not depend on how a batch is split: it is that of so many images.
         self.images = images
@@ -49,7 +49,7 @@ class Winograd:
         return _cycles(problem, self._member(problem, target, packed), target, packed)
 
     def build(self, problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
-        return plan.execution(problem, x, self._member(problem, target, packed), target, threads, packed)
+        return jobs.execution(problem, x, self._member(problem, target, packed), target, threads, packed)
 
     def _member(self, problem: Problem, target: Target, packed: bool) -> Member:
         """The member to compute with."""
