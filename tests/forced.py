@@ -1,20 +1,33 @@
 """Winograd with one member of its family, whatever the precision and the costs, through the public functions."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 from fastconv import dispatch
 from fastconv.algorithm.winograd import Winograd
 from fastconv.algorithm.winograd.members import Member
 from fastconv.microkernels.winograd import sizes, variants
 from fastconv.operators import conv
+from fastconv.target import host
 
 MEMBERS = [Member(*sizes(word)) for word in variants()]
+MATRIX = [replace(member, matrix=True) for member in MEMBERS] if host().amx else []  # on matrix tiles
 PLACE = "conv2d", "forward"
 
 
 def member(word):
     """The member of a variant such as 4x4k3x3."""
     return Member(*sizes(word))
+
+
+def label(member):
+    """What tests with a member are called."""
+    return member.variant + "_amx" * member.matrix
+
+
+def name_of(member):
+    """The algorithm that a member belongs to."""
+    return "winograd_amx" if member.matrix else "winograd"
 
 
 def values_of(member):
@@ -29,9 +42,9 @@ def times_of(member):
 
 @contextmanager
 def only(member):
-    """Within, algorithm="winograd" is this member."""
+    """Within, the algorithm `name_of(member)` is this member."""
     before = dispatch.CANDIDATES[PLACE]
-    dispatch.CANDIDATES[PLACE] = tuple(Winograd(member) if a.name == "winograd" else a for a in before)
+    dispatch.CANDIDATES[PLACE] = tuple(Winograd(member) if a.name == name_of(member) else a for a in before)
     forget()
     try:
         yield

@@ -256,3 +256,32 @@ def test_infinities(rng, name):
                 expected = (sides[0][:, :, None] * sides[1][None]).sum(1)
             np.testing.assert_array_equal(y, expected)
             assert np.isfinite(expected).any() and not np.isfinite(expected).all()
+
+
+@native("call_sums", 4)
+def call_sums(plan, call, scratch, task):
+    """Call the kernel at plan[1] with the operands plan[2:10], while the thread has tile registers by plan[0]."""
+    invoke(peek(plan, 0), (1,))
+    invoke(peek(plan, 1), (peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6), peek(plan, 7),
+                           peek(plan, 8), peek(plan, 9)))  # fmt: skip
+    invoke(peek(plan, 0), (0,))
+
+
+@pytest.mark.parametrize("depth", [32, 70, 256])
+@pytest.mark.parametrize(("rows", "columns"), [(16, 16), (16, 32), (32, 16), (32, 32)])
+def test_sums(rng, rows, columns, depth):
+    """Exact integers; whole tiles are written and nothing beside them, the second half added to the first."""
+    x, w = (rng.integers(-500, 500, shape).astype(np.float32) for shape in ((rows, depth), (depth, columns)))
+    z = aligned((rows + 1, columns + 16), np.float32)
+    z[...] = -7777
+    state = microkernel(f"amxstate_f32_{host().isa}").address
+    kernel = microkernel(f"amxsums_f32_{rows}x{columns}_{host().isa}_x6").address
+    half = depth // 64 * 32
+    for start, end in ((0, half), (half, depth)) if half else ((0, depth),):
+        left, right = rows_panel(x[:, start:end], 3), lanes_panel(w[start:end], 3)
+        panels = [aligned(panel.shape, panel.dtype) for panel in (left, right)]
+        for to, panel in zip(panels, (left, right), strict=True):
+            to[...] = panel
+        run(call_sums, state, kernel, end - start, *panels, z, z.strides[0], int(start == 0), *panels)
+    np.testing.assert_array_equal(z[:rows, :columns], x @ w)
+    assert (z[rows:] == -7777).all() and (z[:, columns:] == -7777).all()

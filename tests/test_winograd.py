@@ -6,7 +6,7 @@ import naive
 import numpy as np
 import pytest
 from arrays import DTYPES, layout_of
-from forced import MEMBERS, member, only, times_of
+from forced import MATRIX, MEMBERS, label, member, name_of, only, times_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_properties import view_of
@@ -17,6 +17,7 @@ import fastconv as fc
 WORDS = ("4x4k3x3", "6x6k3x3", "2x2k3x3", "5x5k3x3", "4x4k5x5", "2x2k7x7", "3x3k4x4", "4x4k2x2", "4x4k2x3", "2x2k5x3",
          "1x4k1x3", "6x1k3x1", "1x2k1x7", "4x1k2x1")  # fmt: skip
 SOME = [member(word) for word in WORDS]
+ALSO = [which for which in MATRIX if which.variant in WORDS]  # on matrix tiles
 ACTIVATIONS = [None, "relu", "relu6", "leaky_relu", ("leaky_relu", 0.25), "sigmoid", "tanh", "silu", "hardswish",
                "gelu"]  # fmt: skip
 
@@ -37,7 +38,7 @@ def check(y, x, w, bias, residual, times, **options):
     assert np.all(error <= bound + (narrow or 8 * eps) * np.abs(exact)), (error.max(), bound)
 
 
-@pytest.mark.parametrize("which", MEMBERS, ids=lambda m: m.variant)
+@pytest.mark.parametrize("which", MEMBERS + MATRIX, ids=label)
 def test_every_member(rng, which):
     """More tiles than one, the last of them cut off, tails of channels."""
     x, w, bias = (rng.normal(size=s) for s in ((2, 5, 10, 13), (19, 5, which.r, which.s), 19))
@@ -47,7 +48,7 @@ def test_every_member(rng, which):
             for layout in ("channels_first", "channels_last"):
                 operands = [a.astype(dtype) for a in (layout_of(x, layout), w, bias)]
                 options = {"padding": padding, "layout": layout, "activation": "relu6"}
-                y = fc.conv2d(*operands, algorithm="winograd", **options)
+                y = fc.conv2d(*operands, algorithm=name_of(which), **options)
                 check(y, *operands, None, times_of(which), **options)
 
 
@@ -70,7 +71,7 @@ def memory_of(x, kind, layout):
 @st.composite
 def problems(draw):
     """A member and a problem for it: many that no tile fits, and every option."""
-    which = draw(st.sampled_from(SOME))
+    which = draw(st.sampled_from(SOME + ALSO))
     groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
     per_group = draw(st.sampled_from([1, 2, 3, 15, 16, 17, 33] if groups == 1 else [2, 3, 17]))
     outputs = groups * draw(st.sampled_from([1, 3, 8, 17, 33]))
@@ -95,7 +96,7 @@ def problems(draw):
         "options": {"padding": padding, "dilation": dilation, "groups": groups, "padding_mode": mode,
                     "layout": draw(st.sampled_from(["channels_first", "channels_last"])),
                     "activation": draw(st.sampled_from(ACTIVATIONS))},
-        "dtype": draw(st.sampled_from(sorted(DTYPES))),
+        "dtype": draw(st.sampled_from(sorted(set(DTYPES) - {"float64"} if which.matrix else DTYPES))),
         "memory": draw(st.sampled_from(["plain", "other", "rows", "padded", "unaligned", "read_only", "gaps"])),
         "bias": draw(st.booleans()),
         "residual": draw(st.booleans()),
@@ -128,7 +129,8 @@ def test_any_problem(problem):
     before = x.copy()
     with only(problem["member"]):
         try:
-            y = fc.conv2d(x, w, bias, residual=given_residual, out=out, algorithm="winograd", **options)
+            y = fc.conv2d(x, w, bias, residual=given_residual, out=out, algorithm=name_of(problem["member"]),
+                          **options)  # fmt: skip
         except ValueError as refused:
             assert problem["memory"] == "gaps" and "contiguous" in str(refused)
             return
@@ -209,7 +211,7 @@ def test_no_access_outside(rng, which, dtype, layout, at_end):
             held = [None if a is None else guarded(a, at_end) for a in (x, weight, bias, residual)]
             out = guarded(np.zeros(shape, dtype), at_end)
             with only(which):
-                fc.conv2d(*held[:3], residual=held[3], algorithm="winograd", out=out, **options)
+                fc.conv2d(*held[:3], residual=held[3], algorithm=name_of(which), out=out, **options)
             check(out, x, weight, bias, residual, times_of(which), **options)
 
 
@@ -224,6 +226,7 @@ def test_no_access_outside_of_the_other_layouts_memory(rng, layout, at_end):
         x = layout_of(rng.normal(size=(1, c, h, w)), layout).astype(np.float32)
         weight = rng.normal(size=(5, c, 3, 3)).astype(np.float32)
         view = guarded(np.ascontiguousarray(x.transpose(order)), at_end).transpose(np.argsort(order))
-        with only(member("4x4k3x3")):
-            y = fc.conv2d(view, weight, padding=1, layout=layout, algorithm="winograd")
-        check(y, x, weight, None, None, 16, padding=1, layout=layout)
+        for which in [member("4x4k3x3"), *(which for which in ALSO if which.variant == "4x4k3x3")]:
+            with only(which):
+                y = fc.conv2d(view, weight, padding=1, layout=layout, algorithm=name_of(which))
+            check(y, x, weight, None, None, 16, padding=1, layout=layout)

@@ -1,12 +1,13 @@
 """Winograd's bits depend on nothing but the problem, NaN and Inf stay in their tiles, and errors in their class."""
 
 import os
+from dataclasses import replace
 
 import naive
 import numpy as np
 import pytest
 from arrays import layout_of
-from forced import MEMBERS, forget, member, only, times_of, values_of
+from forced import MATRIX, MEMBERS, forget, member, name_of, only, times_of, values_of
 
 import fastconv as fc
 from fastconv import workspace
@@ -35,13 +36,18 @@ def operands(rng, x_shape, w_shape, layout):
     return layout_of(x, layout), w, bias
 
 
+KINDS = pytest.mark.parametrize("matrix", [False, *[True] * bool(MATRIX)], ids=lambda m: "amx" if m else "vectors")
+
+
+@KINDS
 @LAYOUTS
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_threads_batches_and_layers(rng, problem, layout):
+def test_threads_batches_and_layers(rng, problem, layout, matrix):
     word, x_shape, w_shape, options = PROBLEMS[problem]
-    options = {**options, "layout": layout, "algorithm": "winograd"}
+    which = replace(member(word), matrix=matrix)
+    options = {**options, "layout": layout, "algorithm": name_of(which)}
     x, w, bias = operands(rng, x_shape, w_shape, layout)
-    with only(member(word)):
+    with only(which):
         with fc.num_threads(1):
             expected = fc.conv2d(x, w, bias, **options)
         layer = fc.Conv2d(w, bias, **options)
@@ -68,15 +74,17 @@ def test_member_does_not_depend_on_the_batch(rng):
                     np.testing.assert_array_equal(np.concatenate(pieces), expected)
 
 
+@KINDS
 @pytest.mark.parametrize("groups", [1, 3])
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
-def test_where_weights_are_transformed(rng, monkeypatch, groups, activation):
+def test_where_weights_are_transformed(rng, monkeypatch, groups, activation, matrix):
     """By each task or beforehand, for a call or for a layer: the bits are the same."""
     x, w, bias = operands(rng, (2, 70 * groups, 13, 15), (119 * groups, 70, 3, 3), "channels_first")
     residual = rng.normal(size=(2, 119 * groups, 13, 15)).astype(np.float32)
-    options = {"padding": 1, "groups": groups, "algorithm": "winograd", "activation": activation}
+    which = replace(member("4x4k3x3"), matrix=matrix)
+    options = {"padding": 1, "groups": groups, "algorithm": name_of(which), "activation": activation}
     costs = plan.Cut.cycles
-    with only(member("4x4k3x3")):
+    with only(which):
         expected = fc.Conv2d(w, bias, **options)(x, residual=residual)
         for raw in (False, True):
             monkeypatch.setattr(
@@ -115,6 +123,7 @@ def reached(which, size, taps, tile, dilation, pads, mode, at):
     return by_window, by_tile
 
 
+@KINDS
 @LAYOUTS
 @pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize(
@@ -130,15 +139,15 @@ def reached(which, size, taps, tile, dilation, pads, mode, at):
         ("3x3k3x3", {"padding": ((0, 4), (5, 1)), "padding_mode": "replicate"}),
     ],
 )
-def test_specials_stay_in_their_tiles(rng, word, options, special, layout):
+def test_specials_stay_in_their_tiles(rng, word, options, special, layout, matrix):
     """They reach every output whose window holds them, and none whose tile does not."""
-    which, groups = member(word), options.get("groups", 1)
+    which, groups = replace(member(word), matrix=matrix), options.get("groups", 1)
     pads, dilation = options["padding"], options.get("dilation", (1, 1))
     mode = options.get("padding_mode", "zeros")
     n, c, h, w = 2, 6, 15, 17
     weight = rng.normal(size=(18, c // groups, which.r, which.s)).astype(np.float32)
     clean = rng.normal(size=(n, c, h, w)).astype(np.float32)
-    options = {**options, "layout": layout, "algorithm": "winograd"}
+    options = {**options, "layout": layout, "algorithm": name_of(which)}
 
     def convolve(x):
         y = fc.conv2d(layout_of(x, layout), weight, **options)
@@ -160,11 +169,13 @@ def test_specials_stay_in_their_tiles(rng, word, options, special, layout):
             np.testing.assert_array_equal(y[~near], expected[~near])
 
 
-def test_special_weights_reach_their_channel_only(rng):
+@KINDS
+def test_special_weights_reach_their_channel_only(rng, matrix):
     x, w, _ = operands(rng, (1, 5, 9, 9), (20, 5, 3, 3), "channels_first")
-    expected = fc.conv2d(x, w, algorithm="winograd")
+    algorithm = "winograd_amx" if matrix else "winograd"
+    expected = fc.conv2d(x, w, algorithm=algorithm)
     w[7, 2, 1, 1] = np.inf
-    y = fc.conv2d(x, w, algorithm="winograd")
+    y = fc.conv2d(x, w, algorithm=algorithm)
     assert not np.isfinite(y[:, 7]).any()
     np.testing.assert_array_equal(np.delete(y, 7, 1), np.delete(expected, 7, 1))
 
@@ -197,11 +208,11 @@ def random_problem(rng, which):
 def test_errors_keep_to_their_class(rng):
     """The statistic: the largest error among all outputs, as a multiple of a plain sum's on the same operands."""
     for _ in range(COUNT):
-        which = MEMBERS[rng.integers(len(MEMBERS))]
+        which = (MEMBERS + MATRIX)[rng.integers(len(MEMBERS + MATRIX))]
         x, w, exact = random_problem(rng, which)
         plain = fc.conv2d(x, w, algorithm=str(rng.choice(["direct", "im2col"])))
         with only(which):
-            y = fc.conv2d(x, w, algorithm="winograd")
+            y = fc.conv2d(x, w, algorithm=name_of(which))
         ratio = np.abs(y - exact).max() / np.abs(plain - exact).max()
         assert ratio <= times_of(which), (which.variant, w.shape)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from forced import member
+from test_amx_kernels import lanes_panel, rows_panel
 from test_microkernels import ISAS, aligned
 from test_toomcook import Exact
 
@@ -13,6 +14,7 @@ from fastconv.job import Job
 from fastconv.microkernels import toomcook
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.names import parse
+from fastconv.target import host
 
 pytestmark = [
     pytest.mark.parametrize("isa", ISAS),
@@ -36,6 +38,13 @@ def call_eight(plan, call, scratch, task):
     """Call the kernel at plan[0] with the operands plan[1:9]."""
     invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
                            peek(plan, 7), peek(plan, 8)))  # fmt: skip
+
+
+@native("call_ten", 4)
+def call_ten(plan, call, scratch, task):
+    """Call the kernel at plan[0] with the operands plan[1:11]."""
+    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
+                           peek(plan, 7), peek(plan, 8), peek(plan, 9), peek(plan, 10)))  # fmt: skip
 
 
 @native("call_fourteen", 4)
@@ -178,3 +187,40 @@ def test_weight_grad(rng, isa, dtype, which):
         expected = both(toomcook.transform_weight_grad, z[:, t].reshape(high, wide, lanes), sizes)
         near(dw[:, t], expected.reshape(dw[:, t].shape), kind, np.abs(z).max() * np.abs(expected).max())
     assert (dw[:, TILES] == UNTOUCHED).all()
+
+
+def test_pairs(rng, isa, dtype, which):
+    """For matrix tiles: bit by bit the parts of what the transforms of single vectors give."""
+    if (isa, dtype) != ("avx512", "f32") or not host().amx:
+        pytest.skip("no matrix tiles, or not their type")
+    _, high, wide = axes(which)
+    products, columns = high * wide, TILES * which.mw + which.s - 1
+    x = aligned((2, high, columns, 16), np.float32)
+    x[...] = rng.normal(size=x.shape)
+    v = aligned((2, products, TILES, 16), np.float32)
+    for half in range(2):
+        name = f"wgin_f32_avx512_{which.variant}"
+        call(call_seven, name, x[half].ctypes.data, columns * 64, 64, TILES, v[half].ctypes.data, TILES * 64, 64)
+    panel = aligned((products, 3, 32, 32), np.uint16)
+    panel[...] = 7
+    name = f"wgpairin_f32_avx512_x6_{which.variant}"
+    call(call_ten, name, x[1].ctypes.data, columns * 64, 64, TILES, panel.ctypes.data, panel.strides[0], 64,
+         v[0].ctypes.data, TILES * 64, 64)  # fmt: skip
+    for xi in range(products):
+        expected = rows_panel(np.concatenate(v[:, xi], axis=1), 3)[0]
+        np.testing.assert_array_equal(panel[xi, :, :TILES], expected[:, :TILES])
+    assert (panel[:, :, TILES:] == 7).all()
+
+    w = aligned((32, which.r, which.s, 16), np.float32)
+    w[...] = rng.normal(size=w.shape)
+    u = aligned((products, 32, 16), np.float32)
+    steps = w.strides[2], w.strides[1], w.strides[0]
+    name = f"wgweight_f32_avx512_{which.variant}"
+    call(call_eight, name, w.ctypes.data, *steps, 32, u.ctypes.data, u.strides[0], u.strides[1])
+    panel = aligned((products, 3, 2, 16, 16, 2), np.uint16)
+    panel[...] = 7
+    name = f"wgpairweight_f32_avx512_x6_{which.variant}"
+    call(call_eight, name, w.ctypes.data, *steps, 16, panel.ctypes.data, panel.strides[0], 64)
+    for xi in range(products):
+        np.testing.assert_array_equal(panel[xi, :, 0], lanes_panel(u[xi], 3)[0][:, 0])
+    assert (panel[:, :, 1] == 7).all()

@@ -1,6 +1,7 @@
 """How a Winograd convolution is cut: pure Python, for machines and sizes that nobody tests on."""
 
 import math
+from dataclasses import replace
 from unittest import mock
 
 import pytest
@@ -21,16 +22,18 @@ TARGETS = [Target("avx512"), Target("avx2", l2=256 << 10), Target("generic", l2=
 @st.composite
 def cuts(draw):
     """(member, problem, target, threads, packed): from one pixel to 4096x4096, any channels, any dilation."""
-    which = draw(st.sampled_from(MEMBERS))
+    which, target = draw(st.sampled_from(MEMBERS)), draw(st.sampled_from(TARGETS))
+    if target.isa == "avx512":
+        which = replace(which, matrix=draw(st.booleans()))
     size = st.sampled_from([1, 2, 7, 14, 27, 56, 224, 1000, 4096])
     channels = st.sampled_from([1, 3, 16, 17, 64, 100, 512, 2048, 8192])
     c, k, h, w = draw(channels), draw(channels), draw(size), draw(size)
     dilation = draw(st.sampled_from([(1, 1), (1, 1), (2, 2), (1, 3), (16, 1), (16, 16)]))
     problem = conv2d_problem(
         (draw(st.sampled_from([1, 2, 64])), c, h, w), (k, c, which.r, which.s), padding="same", dilation=dilation,
-        dtype=draw(st.sampled_from(["float32", "float64", "float16"])),
+        dtype=draw(st.sampled_from(["float32", "float16", *["float64"] * (not which.matrix)])),
     )  # fmt: skip
-    return which, problem, draw(st.sampled_from(TARGETS)), draw(st.integers(1, 64)), draw(st.booleans())
+    return which, problem, target, draw(st.integers(1, 64)), draw(st.booleans())
 
 
 @given(cuts())
@@ -59,6 +62,9 @@ def test_blocks_cover_all_windows(drawn):
 def test_register_tiles_exist(drawn):
     which, problem, target, threads, packed = drawn
     cut = plan.Cut.of(problem, which, target, threads, packed)
+    if which.matrix:
+        assert 1 <= cut.vectors <= max(plan.MATRIX_VECTORS)
+        return
     assert 1 <= cut.vectors <= blocking.most_vectors(cut.rows, target)
     assert cut.rows <= (14 if target.registers == 32 else 6)
 
@@ -72,7 +78,8 @@ def test_planning_takes_few_steps(drawn):
         cut = plan.Cut.of(problem, which, target, threads, packed)
     heights = min(plan.MOST_TILES, 2 * math.isqrt(cut.windows[0]) + 1 + cut.row_classes) + math.log2(problem.n)
     vectors = -(-problem.k // target.lanes(8 if problem.dtype == "float64" else 4))
-    assert cost.call_count <= 4 * heights * min(threads, 2 * math.isqrt(vectors) + 1)
+    sizes = len(plan.MATRIX_VECTORS) if which.matrix else 1
+    assert cost.call_count <= 4 * sizes * heights * min(threads, 2 * math.isqrt(vectors) + 1)
 
 
 @given(cuts())
@@ -86,27 +93,38 @@ def test_threads_are_used(drawn):
     assert cut.channel_blocks <= -(-vectors // cut.vectors)
 
 
+@pytest.mark.parametrize("matrix", [False, True])
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("threads", [1, 2, 5, 64])
-def test_scratch_holds_its_parts(threads, packed):
+def test_scratch_holds_its_parts(threads, packed, matrix):
     """The parts of a task's scratch follow one another without overlap, whatever the cut."""
-    which, target = member("4x4k3x3"), host()
+    which, target = replace(member("4x4k3x3"), matrix=matrix), Target("avx512") if matrix else host()
     for c, k, h, w in ((1, 1, 1, 1), (17, 33, 5, 300), (512, 512, 7, 7), (64, 64, 56, 56), (100, 1000, 30, 9)):
         problem = conv2d_problem((1, c, h, w), (k, c, 3, 3), dtype="float32", padding=1)
         cut = plan.Cut.of(problem, which, target, threads, packed)
         panels = plan.Panels.of(problem, which, cut.vectors, target)
         at = plan.Scratch.of(problem, which, cut, panels, target)
         lanes, pixel = target.lanes(4), target.vector_bytes
-        assert at.v_at >= plan.t_.STRIP + (cut.high * 4 + 2) * (cut.wide * 4 + 2) * pixel
-        assert at.v_xi >= -(-c // lanes) * cut.tiles * pixel
+        strip, tiles = (cut.high * 4 + 2) * (cut.wide * 4 + 2) * pixel, cut.tiles
+        vectors, value = -(-c // lanes), pixel  # of channels, and their bytes of a tile
+        if matrix:
+            assert at.low_at >= plan.t_.STRIP + 2 * strip
+            assert at.v_at >= at.low_at + 36 * plan.LOW_XI
+            tiles, vectors, value = -(-tiles // 32) * 32, -(-c // 32), 32 * 6
+        else:
+            assert at.v_at >= plan.t_.STRIP + strip
+        assert at.v_xi >= vectors * tiles * value
         assert at.z_at >= at.v_at + 36 * at.v_xi
+        assert at.stage_at >= at.z_at + 36 * -(-cut.tiles // 16) * 16 * panels.widest * pixel * matrix
         assert at.stage_at >= at.z_at + 36 * cut.tiles * panels.widest * pixel
         pixels = 4 * min(cut.wide * 4, w)
         assert at.lines_at >= at.stage_at + pixels * pixel
         assert at.taps_at >= at.lines_at + plan.output.LINES * pixels * 4
         if cut.raw_weights:
-            assert at.u_at >= at.taps_at + 9 * min(c, plan.WEIGHT_CHANNELS) * panels.widest * pixel
-            assert at.size >= at.u_at + 36 * cut.u_channels * panels.widest * pixel
+            held = 32 if matrix else min(c, plan.WEIGHT_CHANNELS)
+            assert at.u_at >= at.taps_at + 9 * held * panels.widest * pixel
+            values = -(-cut.u_channels // 32) * 32 * -(-panels.widest // 2) * 2 * 16 * 6 if matrix else 0
+            assert at.size >= at.u_at + 36 * max(values, cut.u_channels * panels.widest * pixel)
 
 
 def test_layers_share_packed_weights_of_one_form():

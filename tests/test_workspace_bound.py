@@ -96,7 +96,7 @@ def test_any_size(problem, threads, packed):
     check(problem, threads, packed)
 
 
-@pytest.mark.parametrize("algorithm", ["winograd", "im2col", "direct", *["amx"] * host().amx])
+@pytest.mark.parametrize("algorithm", ["winograd", "im2col", "direct", *["amx", "winograd_amx"] * host().amx])
 def test_a_large_image(rng, algorithm, monkeypatch):
     """4096 x 4096, for real: the memory taken, and some of the outputs."""
     taken = []

@@ -10,7 +10,7 @@ import importlib.util
 import itertools
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -154,14 +154,16 @@ def _torch(x: np.ndarray, w: np.ndarray, dilation: int) -> np.ndarray:
 def measure(dtype: str, seed: int, kernels: Iterable = KERNELS, channels: Iterable = CHANNELS,
             size: int = SIZE) -> Iterator[list[Row]]:  # fmt: skip
     """The rows of each kernel, data and number of channels: direct, torch if it is here, matrix tiles if the processor
-    has some, every Winograd member."""
+    has some, every Winograd member with register tiles and on matrix tiles."""
     tiles = host().amx and dtype == "float32"
     peer = importlib.util.find_spec("torch") is not None
     for kernel, data, c in itertools.product(kernels, DATA, channels):
         problem = problem_of(kernel, c, dtype, size)
         rows = [Row(kernel, data, c, OURS)] + [Row(kernel, data, c, PEER)] * peer
         rows += [Row(kernel, data, c, TILES)] * tiles
-        rows += [Row(kernel, data, c, title(m), m) for m in family(*kernel[:2], "fast")]
+        members = family(*kernel[:2], "fast")
+        rows += [Row(kernel, data, c, title(m), m) for m in members]
+        rows += [Row(kernel, data, c, title(m), m) for m in (replace(m, matrix=True) for m in members)] * tiles
         for one in range(seed, seed + SEEDS):
             x, w = arrays(problem, data, one)
             terms = exact(x, w, kernel[2])
@@ -180,14 +182,15 @@ def _result(row: Row, problem: Problem, x: np.ndarray, w: np.ndarray) -> np.ndar
 
 def title(member: Member) -> str:
     """A member as papers write it."""
-    return f"F({member.mh}x{member.mw}, {member.r}x{member.s})"
+    return f"F({member.mh}x{member.mw}, {member.r}x{member.s})" + f" {TILES}" * member.matrix
 
 
 def precision(row: Row) -> str:
     """The least precision that allows a row's algorithm."""
     if row.member is None:
         return "default" if row.algorithm == TILES else "strict"
-    return next(p for p in BOUND if row.member in family(row.member.r, row.member.s, p))
+    plain = replace(row.member, matrix=False)
+    return next(p for p in BOUND if plain in family(plain.r, plain.s, p))
 
 
 def markdown(rows: list[Row], dtype: str, machine: dict[str, str]) -> str:

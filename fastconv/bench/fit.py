@@ -141,7 +141,8 @@ def fit(samples: list[Sample], constants: Constants) -> Constants:
 def _only(sample: Sample, name: str) -> Sample:
     """The part of a sample that a constant has a say in."""
     winograd = name.startswith("winograd")
-    kept = {a: c for a, c in sample.cycles.items() if (a.name == "winograd") == winograd or name in ("task", "nest")}
+    shared = name in ("task", "nest")
+    kept = {a: c for a, c in sample.cycles.items() if a.name.startswith("winograd") == winograd or shared}
     return replace(sample, cycles=kept)
 
 

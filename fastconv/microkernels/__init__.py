@@ -47,6 +47,10 @@ amx_<dtype>_<rows>x<columns>_<isa>_<px|ch>_<x1|x4|x6>
     Sums that are not finite are formed anew by multiply-adds of the numbers cut into parts, unless an operand is NaN.
     The thread has taken the tile registers with amxstate_<dtype>_<isa>, and gives them back with it.
 
+amxsums_<dtype>_<rows>x<columns>_<isa>_x6
+
+    The same block in whole tiles, z += x w or z = x w (first), without repair or anything else.
+
 amxlanes_, amxrows_, amxcolumns_, amxturned_<dtype>_<isa>_<x1|x4|x6>
     numbers, cut off after eight bits, and what is left of them likewise (`amxparts`)
     amxlanes: lanes side by side, products where a table says; zeros complete the last step
@@ -72,6 +76,8 @@ depthweight_<dtype>_<taps>x<lanes>_<isa>
 
 wgin_, wgweight_, wgout_, wgdy_, wgdw_<dtype>_<isa>_<4x4k3x3|...>[_tail]
     Winograd's transforms (`winograd`, `toomcook`): tile, then kernel; lanes are channels
+wgpairin_, wgpairweight_<dtype>_<isa>_x6_<4x4k3x3|...>
+    the same to rows and lanes of panels for matrix tiles: two vectors of channels, 16 pairs of channels
 
 plane_, row_, spread_, panel_, transpose_<dtype>_<isa>      moves (`pack`)
     <source><dtype> also widens: row_f16f32_avx512

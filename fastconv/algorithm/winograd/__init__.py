@@ -3,6 +3,7 @@
 Lavin and Gray, Fast Algorithms for Convolutional Neural Networks (2016): every tile of outputs is transformed,
 multiplied point by point, which over channels is a matrix product for each point, and transformed back. All three steps
 follow one another in blocks (`tasks`); nothing but u, the transformed weights, ever has the size of a whole tensor.
+Products are formed in register tiles ("winograd") or on matrix tiles ("winograd_amx").
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from fastconv import workspace
 from fastconv.algorithm.amx import refusal
 from fastconv.algorithm.common import Execution, Steps
 from fastconv.algorithm.winograd import jobs, plan
-from fastconv.algorithm.winograd.members import LEAST_CHANNELS, Member, family
+from fastconv.algorithm.winograd.members import LEAST_CHANNELS, MOST_MATRIX_CHANNELS, Member, family
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
@@ -41,6 +42,8 @@ class Winograd:
             return f"the tiles of one window take more than {workspace.MOST_SCRATCH_BYTES >> 20} MiB"
         if not self.only and problem.c // problem.groups < LEAST_CHANNELS:
             return f"a group has fewer than {LEAST_CHANNELS} input channels"
+        if self.matrix and not self.only and problem.c // problem.groups > MOST_MATRIX_CHANNELS:
+            return f"a group has more than {MOST_MATRIX_CHANNELS} input channels, which matrix tiles add up in a row"
         if problem.itemsize not in (x.w, x.c):
             return "neither x's rows nor its channels are contiguous"
         return None

@@ -12,6 +12,8 @@ from fastconv.problem.conv import Problem
 MOST_VALUES = {"strict": 0, "default": 14, "fast": 16}
 # With fewer input channels plain sums are so short that they hardly err, which the bounds are multiples of.
 LEAST_CHANNELS = 4
+# Matrix tiles add up all channels in a row, where register tiles have chunks of 64: errors grow on.
+MOST_MATRIX_CHANNELS = 512
 
 
 @dataclass(frozen=True)

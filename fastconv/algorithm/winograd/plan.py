@@ -19,7 +19,7 @@ from fastconv.target import Target
 
 MOST_TILES = 112  # of a block: more gain nothing, and their products leave L2
 MOST_VECTORS = 8  # of a register tile
-MATRIX_VECTORS = 2, 4, 8, 16  # of a panel whose products come block by block
+MATRIX_VECTORS = 2, 4, 8  # of a panel whose products come block by block
 WEIGHT_CHANNELS = 16  # input channels that are transformed at a time
 
 
