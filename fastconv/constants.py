@@ -58,10 +58,12 @@ class Constants:
     winograd_taps: float = 200.0  # to bring the taps of one channel and a panel of outputs together for it
     winograd_start: float = 7_000.0  # to start a block, besides its lines and tiles
     winograd_cut: float = 3.0  # to cut a transformed vector into bfloat16 parts
-    winograd_cut_weight: float = 24.0  # the same of weights, with channels that are brought together in twos
+    winograd_cut_weight: float = 32.0  # the same of weights just before their use
+    winograd_cut_packed: float = 8.0  # and beforehand
     winograd_matrix_step: float = 0.95  # share of the cycles of a product of matrix tiles
     winograd_block: float = 180.0  # to enter and leave a block of matrix tiles
     winograd_matrix_byte: float = 0.17  # to read a byte that L2 does not hold
+    winograd_matrix_again: float = 0.4  # share of that for tiles that are read again
     winograd_shared_transform: float = 24.0  # the same where other cores hold the memory and will read it
     regroup_weight: float = 1.5  # to bring one weight to its place in the input gradient's convolutions
     join: float = 0.5  # to put one element of the input gradient together from phases

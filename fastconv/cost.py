@@ -143,6 +143,8 @@ def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float
     lines = cut.high * cut.classes * cut.column_classes
     tiles_in, tiles_out = c_vectors * cut.tiles, k_vectors * cut.tiles / cut.channel_blocks
     panels = -(-k_vectors // cut.vectors)
+    if member.matrix:
+        c_vectors += c_vectors % 2  # they come in twos
     products, cuts = (_winograd_blocks, C.winograd_cut) if member.matrix else (_winograd_tiles, 0.0)
     weight_cuts = C.winograd_cut_weight * member.matrix
     return (
@@ -159,6 +161,11 @@ def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float
         + C.nest
         + C.winograd_start
     )
+
+
+def winograd_start_cycles(member) -> float:
+    """What a call takes besides its tasks."""
+    return C.matrix_start if member.matrix else 0.0
 
 
 def _winograd_tiles(problem: Problem, member, cut, target: Target) -> float:
@@ -201,7 +208,8 @@ def _winograd_blocks(problem: Problem, member, cut, target: Target) -> float:
         """The share of so many bytes that L2 does not keep."""
         return min(1.0, max(0.0, (size / target.l2 - 0.6) * 2.5))
 
-    far = weights / problem.groups * beyond(tiles + sums + weights) + panels * tiles * beyond(tiles + sums)
+    read = 1 + (panels - 1) * C.winograd_matrix_again
+    far = weights / problem.groups * beyond(tiles + sums + weights) + read * tiles * beyond(tiles + sums)
     return (
         member.products * (blocks * steps * 6 * C.winograd_matrix_step + entered * C.winograd_block)
         + far * C.winograd_matrix_byte
@@ -213,7 +221,7 @@ def winograd_weight_cycles(problem: Problem, member, target: Target, threads: in
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)
     vectors = problem.groups * -(-(problem.k // problem.groups) // lanes) * problem.c // problem.groups
     each = C.winograd_transform if threads == 1 else C.winograd_shared_transform / threads
-    each += member.matrix * C.winograd_cut_weight / threads
+    each += member.matrix * C.winograd_cut_packed / threads
     return vectors * member.products * each + C.packing
 
 

@@ -12,7 +12,7 @@ from fastconv.algorithm.winograd import tasks as t_
 from fastconv.algorithm.winograd.members import Member
 from fastconv.algorithm.winograd.tiles import BLOCK, LOW_XI, between_products, block_bytes
 from fastconv.codegen.tiles import ROWS
-from fastconv.cost import winograd_task_cycles, winograd_weight_cycles
+from fastconv.cost import winograd_start_cycles, winograd_task_cycles, winograd_weight_cycles
 from fastconv.microkernels.amxparts import STEP
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
@@ -101,6 +101,7 @@ class Cut(NamedTuple):
     def cycles(self, problem: Problem, member: Member, target: Target, threads: int, packed: bool) -> float:
         """What the busiest of `threads` threads has to do."""
         cycles = -(-self.tasks(problem) // threads) * winograd_task_cycles(problem, member, self, target)
+        cycles += winograd_start_cycles(member)
         if packed or self.raw_weights:
             return cycles
         return cycles + winograd_weight_cycles(problem, member, target, threads)
