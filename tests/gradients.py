@@ -46,7 +46,7 @@ def exact(algorithm):
 
     "phases" runs convolutions, which may be Winograd's.
     """
-    return algorithm not in ("winograd", "phases")
+    return algorithm not in ("winograd", "winograd_amx", "phases")
 
 
 def length(op, dy, w, groups=1, padding_mode="zeros", **_):

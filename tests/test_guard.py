@@ -33,8 +33,8 @@ def test_no_access_outside(rng, case, layout, dtype, at_end):
     expected = expected + residual.astype(np.float64)
     exactly = rounded(expected, dtype)
     for algorithm in fc.algorithms("conv2d"):
-        inexact = algorithm == "winograd"
-        precision = {"winograd": "fast", "amx": "default"}.get(algorithm, "strict")
+        inexact = algorithm.startswith("winograd")
+        precision = {"winograd": "fast", "winograd_amx": "fast", "amx": "default"}.get(algorithm, "strict")
         out = guarded(np.zeros(expected.shape, dtype), at_end)
         try:
             fc.conv2d(x, w, bias, residual=residual, algorithm=algorithm, precision=precision, out=out, **options)

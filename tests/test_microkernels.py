@@ -74,7 +74,7 @@ TARGETS = [*(Target(isa) for isa in ("avx512", "avx2", "neon", "generic")), Targ
 def test_names_round_trip(target):
     found, isa = list(names(target)), target.isa
     assert len(set(found)) == len(found) > 100
-    assert sum(name.startswith("amx") for name in found) == (37 if target.amx else 0)
+    assert sum(name.startswith("amx") for name in found) == (41 if target.amx else 0)
     for name in found:
         assert str(parse(name)) == name and parse(name).isa == isa
 
