@@ -12,9 +12,8 @@ from fastconv.algorithm.weights import chunk_at
 from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import helper, native
 from fastconv.codegen.tiles import ROWS as TILE
-from fastconv.microkernels.amxparts import STEP
+from fastconv.microkernels.amxparts import BLOCK, STEP
 
-BLOCK = 2 * TILE  # channels or pixels
 PACKED = 128  # pixels whose lanes are packed at a time
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
-from fastconv.codegen.tiles import ROW_BYTES, TILE_BYTES
+from fastconv.codegen.tiles import ROW_BYTES, ROWS, TILE_BYTES
 from fastconv.codegen.vector import I32, I64, Vectors, integer
 from fastconv.microkernels.names import parse
 from fastconv.microkernels.pack import each, transposed
@@ -26,6 +26,7 @@ PRODUCTS = {
 }
 PARTS = {products: 1 + max(left for left, _ in pairs) for products, pairs in PRODUCTS.items()}
 STEP = 32  # products of a step
+BLOCK = 2 * ROWS  # rows or lanes of a panel
 PART_BYTES = 2 * TILE_BYTES  # of one step; half of it is not used where a block is one tile wide or high
 MOST_VECTORS = 8  # that are packed at a time
 PAIRS_AHEAD = 2  # so many pairs of products before they are cut, their lines are fetched

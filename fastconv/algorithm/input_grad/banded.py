@@ -26,7 +26,7 @@ from fastconv.algorithm.common import Execution, Steps, contiguous_steps, finish
 from fastconv.algorithm.cut import Cut, whole
 from fastconv.algorithm.dense import dense, dense_weights
 from fastconv.algorithm.fold import fold, fold_lines
-from fastconv.algorithm.input_grad.columns import grid_of
+from fastconv.algorithm.input_grad.columns import grid_of, unfit
 from fastconv.algorithm.input_grad.disjoint import product_of
 from fastconv.algorithm.matrix import BLOCK, run_blocks
 from fastconv.algorithm.matrix_plan import PRODUCTS, packed_bytes
@@ -103,13 +103,7 @@ class Banded:
     name = "banded"
 
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
-        if problem.layout == "channels_last":
-            return "columns are rows of pixels"
-        if problem.padding_mode != "zeros":
-            return "a border that is folded back"
-        if problem.itemsize < 4:
-            return "columns are rounded, which narrow dtypes may be once"
-        if (reason := refusal(problem, target)) is not None:
+        if (reason := unfit(problem) or refusal(problem, target)) is not None:
             return reason
         if packed_bytes(product_of(problem), PRODUCTS[problem.dtype]) > workspace.MOST_WEIGHT_BYTES:
             return "the weights in parts take too much memory"

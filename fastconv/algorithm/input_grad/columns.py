@@ -92,14 +92,10 @@ class Columns:
         self._pointwise = pointwise
 
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
-        if problem.layout == "channels_last":
-            return "columns are rows of pixels"
+        if (reason := unfit(problem)) is not None:
+            return reason
         if problem.groups > 1:
             return "groups"
-        if problem.padding_mode != "zeros":
-            return "a border that is folded back"
-        if problem.itemsize < 4:
-            return "columns are rounded, which narrow dtypes may be once"
         if not self._ways(problem):
             return f"columns take more than {MOST_COLUMNS >> 20} MiB, or weights to transpose too much"
         return None
@@ -186,6 +182,17 @@ def _product(problem: Problem, exchanged: bool) -> Problem:
         problem, op="conv2d", n=n, c=problem.k, h=1, w=w, k=k, r=1, s=1, stride=(1, 1), padding=((0, 0), (0, 0)),
         dilation=(1, 1), bias=False, activation=None, pass_="forward", depth=None, frames=None,
     )  # fmt: skip
+
+
+def unfit(problem: Problem) -> str | None:
+    """Why no single product of planes is made of all taps, or None."""
+    if problem.layout == "channels_last":
+        return "columns are rows of pixels"
+    if problem.padding_mode != "zeros":
+        return "a border that is folded back"
+    if problem.itemsize < 4:
+        return "columns are rounded, which narrow dtypes may be once"
+    return None
 
 
 def grid_of(problem: Problem) -> Grid:

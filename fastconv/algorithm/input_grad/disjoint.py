@@ -21,6 +21,7 @@ from fastconv.algorithm.amx import refusal, shape_of
 from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, contiguous_steps, finish_name
 from fastconv.algorithm.cut import Cut, Shape, whole
 from fastconv.algorithm.dense import Handed, dense, dense_weights
+from fastconv.algorithm.input_grad.columns import unfit
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
 from fastconv.microkernels.inventory import microkernel
@@ -87,12 +88,8 @@ class Disjoint:
             return "windows are one pixel"
         if sizes != tuple(a * b for a, b in zip(outputs, stride, strict=True)):
             return "pixels between windows"
-        if problem.layout == "channels_last":
-            return "a pixel's block is not side by side"
-        if problem.padding_mode != "zeros":
-            return "a border that is folded back"
-        if problem.itemsize < 4:
-            return "narrow dtypes are rounded once"
+        if (reason := unfit(problem)) is not None:
+            return reason
         if math.prod(problem.weight_shape) * problem.itemsize > workspace.MOST_WEIGHT_BYTES:
             return f"weights to pack take more than {workspace.MOST_WEIGHT_BYTES >> 20} MiB"
         return None

@@ -10,10 +10,10 @@ from fastconv.algorithm import output
 from fastconv.algorithm.common import names_of
 from fastconv.algorithm.winograd import tasks as t_
 from fastconv.algorithm.winograd.members import Member
-from fastconv.algorithm.winograd.tiles import BLOCK, LOW_XI, between_products, block_bytes
+from fastconv.algorithm.winograd.tiles import LOW_XI, between_products, block_bytes
 from fastconv.codegen.tiles import ROWS
 from fastconv.cost import winograd_start_cycles, winograd_task_cycles, winograd_weight_cycles
-from fastconv.microkernels.amxparts import STEP
+from fastconv.microkernels.amxparts import BLOCK, STEP
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
@@ -192,13 +192,11 @@ def _most_tiles(problem: Problem, member: Member, target: Target, share: int) ->
     _, _, item = names_of(problem)
     pixel, channels = target.vector_bytes, problem.c // problem.groups
     widest = min(MOST_VECTORS, -(-problem.k // problem.groups // target.lanes(item)))
-    values, outputs = _v_bytes(member, channels, 1, target, item) + (widest + 1) * pixel, member.mh * member.mw
-    if member.matrix:
-        values = block_bytes.py_func(channels) // BLOCK + (widest + 2) * pixel
-    each = values * member.products + outputs * (pixel + output.LINES * item)
+    block, outputs = _v_bytes(member, channels, BLOCK, target, item), member.mh * member.mw
+    each = (block // BLOCK + (widest + 2) * pixel) * member.products + outputs * (pixel + output.LINES * item)
     fixed = 4096 + member.products * 256
-    if member.matrix:
-        fixed += member.products * (block_bytes.py_func(channels) + ROWS * widest * pixel + LOW_XI)
+    if member.matrix:  # whole blocks of tiles, and sums of whole tiles
+        fixed += member.products * (block + ROWS * widest * pixel + LOW_XI)
     together = _together(problem, member, widest, target, share)
     fixed += member.products * _u_bytes(member, together, widest, target)
     fixed += widest * pixel * stored_taps(problem) * weight_channels(problem, member)

@@ -20,7 +20,6 @@ from __future__ import annotations
 from fastconv.algorithm import output
 from fastconv.algorithm.nest import VECTORS_TABLED, tile_start
 from fastconv.algorithm.winograd.tiles import (
-    BLOCK,
     COLUMN_CLASSES,
     DH,
     DW,
@@ -40,7 +39,7 @@ from fastconv.algorithm.winograd.tiles import (
 from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import helper, native
 from fastconv.codegen.tiles import ROW_BYTES, ROWS, TILE_BYTES
-from fastconv.microkernels.amxparts import STEP
+from fastconv.microkernels.amxparts import BLOCK, STEP
 
 # The plan, after the words of `tiles`; steps and pitches in bytes.
 (

@@ -16,8 +16,8 @@ from fastconv.algorithm.lanes import LANES_FIELDS, SPREAD, X_C, pack_lanes, put_
 from fastconv.algorithm.nest import tile_start
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import helper
-from fastconv.codegen.tiles import ROW_BYTES, ROWS
-from fastconv.microkernels.amxparts import PART_BYTES, PARTS, STEP
+from fastconv.codegen.tiles import ROW_BYTES
+from fastconv.microkernels.amxparts import BLOCK, PART_BYTES, PARTS, STEP
 from fastconv.microkernels.inventory import microkernel
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
@@ -31,7 +31,6 @@ from fastconv.target import Target
 ) = range(LANES_FIELDS, LANES_FIELDS + 24)  # fmt: skip
 
 # On matrix tiles.
-BLOCK = 2 * ROWS  # tiles of windows, and output channels, of a block of sums
 STEP_BYTES = PARTS[6] * PART_BYTES  # of a step of channels of a block
 LINE = 14  # tiles side by side whose values of one vector of channels stay in L1
 LOW_XI = (LINE + 1) * ROW_BYTES  # between their products
@@ -65,14 +64,22 @@ def block_at(plan, block):
 
 
 @helper
+def strip_at(plan, tr0, tc0, trs, tcs, a0, classes):
+    """(rows, columns, first row, first column) of the strip that the windows from (tr0, tc0) on read."""
+    mh, mw, dh, dw = peek(plan, MH), peek(plan, MW), peek(plan, DH), peek(plan, DW)
+    rows = (trs * mh + peek(plan, R) - 1) * classes
+    columns = (tcs * mw + peek(plan, S) - 2) * dw + peek(plan, COLUMN_CLASSES)
+    return rows, columns, tr0 * mh * dh + a0 - peek(plan, TOP), tc0 * mw * dw - peek(plan, LEFT)
+
+
+@helper
 def transform_block(plan, x, channels, strip, v, v_tile, v_c, tr0, tc0, trs, tcs, a0, classes):
     """Pack and transform the windows from (tr0, tc0) on, trs by tcs of them, of `channels` channels; of their row
     classes those from a0 on, `classes` of them. Tiles go to v, v_tile apart, and vectors of channels v_c."""
-    lanes, mh, mw = peek(plan, LANES), peek(plan, MH), peek(plan, MW)
+    lanes, mh = peek(plan, LANES), peek(plan, MH)
     pixel, dh, dw, column_classes = lanes * peek(plan, ITEM), peek(plan, DH), peek(plan, DW), peek(plan, COLUMN_CLASSES)
-    rows = (trs * mh + peek(plan, R) - 1) * classes
-    columns = (tcs * mw + peek(plan, S) - 2) * dw + column_classes
-    top, left, row = tr0 * mh * dh + a0 - peek(plan, TOP), tc0 * mw * dw - peek(plan, LEFT), columns * pixel
+    rows, columns, top, left = strip_at(plan, tr0, tc0, trs, tcs, a0, classes)
+    row = columns * pixel
     for c in range(0, channels, lanes):
         source, valid = x + c * peek(plan, X_C), min(lanes, channels - c)
         pack_lanes(plan, source, strip, rows, top, classes, dh, columns, left, valid, lanes)
@@ -91,9 +98,8 @@ def transform_pairs(plan, x, channels, strip, low, v, v_block, tile0, tr0, tc0, 
     from number `tile0` on."""
     lanes, mh, mw = peek(plan, LANES), peek(plan, MH), peek(plan, MW)
     pixel, dh, dw, column_classes = lanes * peek(plan, ITEM), peek(plan, DH), peek(plan, DW), peek(plan, COLUMN_CLASSES)
-    rows = (trs * mh + peek(plan, R) - 1) * classes
-    columns = (tcs * mw + peek(plan, S) - 2) * dw + column_classes
-    top, left, row = tr0 * mh * dh + a0 - peek(plan, TOP), tc0 * mw * dw - peek(plan, LEFT), columns * pixel
+    rows, columns, top, left = strip_at(plan, tr0, tc0, trs, tcs, a0, classes)
+    row = columns * pixel
     size = rows * row
     for c in range(0, channels, STEP):
         for half in range(2):
