@@ -60,6 +60,7 @@ class Constants:
     winograd_cut: float = 3.0  # to cut a transformed vector into bfloat16 parts
     winograd_cut_weight: float = 32.0  # the same of weights just before their use
     winograd_cut_packed: float = 8.0  # and beforehand
+    winograd_held: float = 40.0  # and more to read them where other cores hold them
     winograd_matrix_step: float = 0.95  # share of the cycles of a product of matrix tiles
     winograd_block: float = 180.0  # to enter and leave a block of matrix tiles
     winograd_matrix_byte: float = 0.17  # to read a byte that L2 does not hold

@@ -219,9 +219,15 @@ def _winograd_blocks(problem: Problem, member, cut, target: Target) -> float:
 def winograd_weight_cycles(problem: Problem, member, target: Target, threads: int) -> float:
     """Transforming the weights of one call beforehand, on each of `threads` threads."""
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)
-    vectors = problem.groups * -(-(problem.k // problem.groups) // lanes) * problem.c // problem.groups
+    channels = problem.c // problem.groups
+    if member.matrix:
+        channels = -(-channels // MATRIX_STEP) * MATRIX_STEP
+    vectors = problem.groups * -(-(problem.k // problem.groups) // lanes) * channels
     each = C.winograd_transform if threads == 1 else C.winograd_shared_transform / threads
-    each += member.matrix * C.winograd_cut_packed / threads
+    if member.matrix:
+        # What another core has just written comes from there, line by line, unless it is so much that L3 has it again.
+        held = min(1.0, target.l2 / (6 * lanes * vectors * member.products))
+        each += (C.winograd_cut_packed + held * C.winograd_held) / threads
     return vectors * member.products * each + C.packing
 
 
