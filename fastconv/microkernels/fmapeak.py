@@ -9,6 +9,7 @@ from fastconv.codegen.vector import Vectors, integer
 from fastconv.microkernels.names import parse
 
 CHAINS = 12  # enough to hide a latency of four at two a cycle, few enough for sixteen registers
+TIMES = 4  # each in one step, so that the loop's branch does not count: it takes 5 % of 12 on Zen 3
 
 
 @emitter("fmapeak")
@@ -19,7 +20,9 @@ def fmapeak(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
     steps, call, _, task = operands
     half = v.constant(0.5)
     with v.loop(steps, *(v.constant(float(i)) for i in range(CHAINS))) as (_, sums, following):
-        following += [v.fma(t, half, half) for t in sums]
+        for _ in range(TIMES):
+            sums = [v.fma(t, half, half) for t in sums]
+        following += sums
     total = following[0]
     for other in following[1:]:
         total = b.fadd(total, other)
