@@ -13,17 +13,26 @@ from fastconv.target import Target
 CHUNK = 640  # products of a sum, at most about
 
 
+RAGGED = 1.05  # shares of whole vectors that rows of pixels by themselves may take
+
+
 def joined(problem: Problem, in_place: bool) -> bool:
     """Whether the rows of pixels that a block of whole rows needs follow one another in its strips: then tiles go on
     over their ends. 256 to 512 channels, 1x1 of stride 2 on 56x56: 49 vectors where rows of 28 pixels take 56."""
     return not in_place and problem.s == 1 and problem.layout == "channels_first"
 
 
-def runs(problem: Problem, in_place: bool) -> tuple[int, int]:
+def runs(problem: Problem, in_place: bool, apart: bool = False) -> tuple[int, int]:
     """How many runs of evenly spaced pixels tiles can have, and the pixels of one: rows, or the plane as one."""
     flat = (problem.r, problem.s) == (1, 1) and problem.stride == (1, 1) and problem.padding_zero
-    whole = flat or joined(problem, in_place)
+    whole = flat or apart or joined(problem, in_place)
     return (1, problem.oh * problem.ow) if whole else (problem.oh, problem.ow)
+
+
+def ragged(problem: Problem, lanes: int) -> bool:
+    """Whether rows of pixels by themselves leave many lanes empty, so that each column of taps had better have strips
+    of its own, in which rows follow one another: 512 to 512 channels, 3x3 of stride 2 on 14x14, 43 to 60 % of peak."""
+    return problem.oh > 1 and problem.s > 1 and -(-problem.ow // lanes) * lanes > RAGGED * problem.ow
 
 
 def split(extent: int, most: int) -> tuple[int, int, int]:
@@ -50,16 +59,21 @@ def tile_shapes(target: Target) -> Iterator[tuple[int, int]]:
         yield rows, most_vectors(rows, target)
 
 
-def tile_cycles(rows: int, vectors: int, near: bool = False, offsets: int = 1) -> float:
+def tile_cycles(rows: int, vectors: int, target: Target, near: bool = False, offsets: int = 1) -> float:
     """Cycles of one step of a tile: two multiply-adds a cycle, latency four, seven loads or prefetches in four cycles
     (`offsets` of them from a table), and vectors from L2 at 20 bytes a cycle, or twice that if they are near.
 
+    Vectors of half a line take half the prefetches. Their steps are short, so what each takes besides counts more: on
+    Zen 3 6x2 takes 6.7 cycles, 5x2 5.6, 4x2 4.6, 4x3 6.8, 3x3 5.3, 6x1 4.5, 2x5 7, 1x7 8.2.
+
     The last term breaks ties: each load that can be saved saves a twentieth of a cycle.
     """
-    return (
-        max(rows * vectors / 2, 4.0, (rows + 2 * vectors + 1 + offsets) / 1.75, vectors * (1.6 if near else 3.2))
-        + (rows + vectors) / 20
-    )
+    lines = vectors * target.vector_bytes / 64
+    if target.registers == 16:
+        loads, products = (rows + vectors + lines + 1 + offsets) / 2.2, 0.55 * rows * vectors
+    else:
+        loads, products = (rows + 2 * vectors + 1 + offsets) / 1.75, rows * vectors / 2
+    return max(products, 4.0, loads, lines * (1.6 if near else 3.2)) + (rows + vectors) / 20
 
 
 @functools.lru_cache(maxsize=4096)
@@ -72,7 +86,7 @@ def choose_tile(rows: int, vectors: int, target: Target, offsets: int = 1) -> tu
         for most_lanes in {widest, max(1, widest - 1)}:
             heights, widths = counted(rows, most_rows), counted(vectors, most_lanes)
             cycles = sum(
-                count * times * tile_cycles(size, width, offsets=offsets)
+                count * times * tile_cycles(size, width, target, offsets=offsets)
                 for size, count in heights
                 for width, times in widths
             )

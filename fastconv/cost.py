@@ -38,7 +38,7 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     groups, n = problem.groups, problem.n
     outputs, channels = problem.k // groups, problem.c // groups
     oh, ow, depth = problem.oh, problem.ow, channels * problem.r * problem.s
-    pixels, (runs, run) = oh * ow, blocking.runs(problem, shape.in_place)
+    pixels, (runs, run) = oh * ow, blocking.runs(problem, shape.in_place, shape.apart)
     if shape.lanes == "pixels":
         rows, vectors = outputs, -(-run // lanes)
     else:
@@ -48,7 +48,7 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
         for width, times in blocking.counted(vectors, shape.vectors):
             # In strips or a panel that were just packed; or weights that follow one another, for one pixel alone.
             near = shape.lanes == "pixels" or n * pixels == 1
-            step += count * times * blocking.tile_cycles(size, width, near)
+            step += count * times * blocking.tile_cycles(size, width, target, near)
             tiles += count * times
     chunks = blocking.chunk_of(channels, problem.r, problem.s).count(channels, problem.r, problem.s)
     slower = 0.0
@@ -59,15 +59,18 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
         slower = C.in_place_strided * (problem.stride[1] > 1) * problem.stride[1] / problem.s
         if shape.lanes == "channels" and problem.r * problem.s == 1:
             slower += C.in_place_apart * min(1.0, problem.h * problem.w * item / NEAR_PLANES)
-    elif shape.lanes == "pixels" and problem.r * problem.s > 1:
+    elif shape.lanes == "pixels" and problem.r * problem.s > 1 and not shape.panels:
         slower = C.strips_unaligned
     cycles = runs * (step * depth * (1 + slower) + tiles * chunks * C.tile)
-    if shape.in_place and shape.lanes == "pixels":
+    if shape.panels:
         cycles += runs * vectors * depth * C.panel
-    elif not shape.in_place:
+    if not shape.in_place:
         last = problem.layout == "channels_last"
-        height = blocking.count_lines(runs, problem.r, problem.stride[0], problem.dilation[0])
-        columns = blocking.columns_of(run, problem.s, problem.stride[1], problem.dilation[1], contiguous=last)
+        rows_packed, row = (oh, ow) if shape.apart else (runs, run)
+        height = blocking.count_lines(rows_packed, problem.r, problem.stride[0], problem.dilation[0])
+        columns = blocking.columns_of(
+            row, problem.s, problem.stride[1], problem.dilation[1], contiguous=last, apart=shape.apart
+        )
         parts, wide = len(columns.firsts), columns.width
         if last:
             cycles += height * parts * wide * (channels * C.move + C.move_pixel * (groups > 1))
@@ -173,7 +176,7 @@ def _winograd_tiles(problem: Problem, member, cut, target: Target) -> float:
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)
     channels, k_vectors = problem.c // problem.groups, -(-(problem.k // problem.groups) // lanes)
     steps = sum(
-        count * times * (blocking.tile_cycles(size, width) * channels * C.winograd_step + C.winograd_tile)
+        count * times * (blocking.tile_cycles(size, width, target) * channels * C.winograd_step + C.winograd_tile)
         for size, count in blocking.counted(cut.tiles, cut.rows)
         for width, times in blocking.counted(k_vectors, cut.vectors)
     )
@@ -247,7 +250,7 @@ def winograd_weight_grad_cycles(problem: Problem, member, cut, target: Target) -
             for size, count in blocking.counted(extent * lanes, cut.rows) if times else ():
                 for width, number in blocking.counted(panels, cut.vectors) if again else ():
                     there = times * again * count * number
-                    steps += there * blocking.tile_cycles(size, width, True) * C.winograd_near_step
+                    steps += there * blocking.tile_cycles(size, width, target, True) * C.winograd_near_step
                     sums += there * (C.winograd_tile / 2 + size * width * C.winograd_sum)
     return (
         groups * moved * (rows * C.winograd_row + lines * C.winograd_line)
@@ -324,7 +327,7 @@ def weight_grad_task_cycles(cut) -> float:
     tiles = cut.lane_tiles_a_block * cut.row_tiles_a_block
     chunks = cut.chunks / cut.segments
     step = sum(
-        count * times * blocking.tile_cycles(size, width, offsets=GRADIENT_OFFSETS)
+        count * times * blocking.tile_cycles(size, width, host(), offsets=GRADIENT_OFFSETS)
         for size, count in blocking.counted(rows, cut.row_most)
         for width, times in blocking.counted(vectors, cut.vector_most)
     )

@@ -13,7 +13,7 @@ from fastconv.microkernels.amxparts import PARTS, STEP
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
-RAGGED = 1.15  # shares of blocks of 32 pixels that rows of pixels by themselves may take
+RAGGED = 1.15  # shares of blocks of matrix tiles' pixels that rows of pixels by themselves may take
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Shape:
     rows: int
     vectors: int
     products: int = 0  # of bfloat16 parts, on matrix tiles; 0: multiply-adds of vectors
+    panels: bool = False  # the pixels of some tiles are packed side by side just before their use
+    apart: bool = False  # each column of taps has strips of its own, see `blocking.ragged`
 
     def channel_tiles(self, lanes: int) -> tuple[int, int]:
         """Units of output channels that are not divided, and how many of them a tile has at most."""
@@ -95,10 +97,11 @@ class Cut:
 
     @property
     def apart(self) -> bool:
-        """Whether every column of taps has strips of its own, so that blocks of matrix tiles go on over rows' ends."""
-        pieces = self.shape.products and self.shape.lanes == "pixels" and not self.shape.in_place
-        ragged = -(-self.run // self.shape.rows) * self.shape.rows > RAGGED * self.run
-        return pieces and self.block_runs > 1 and ragged and self.column_blocks == 1 and self.run == self.problem.ow
+        """Whether every column of taps has strips of its own, so that tiles go on over rows' ends."""
+        asked = self.shape.apart
+        if self.shape.products and self.shape.lanes == "pixels" and not self.shape.in_place:
+            asked = -(-self.run // self.shape.rows) * self.shape.rows > RAGGED * self.run
+        return asked and self.block_runs > 1 and self.column_blocks == 1 and self.run == self.problem.ow
 
     @property
     def tiled(self) -> set[int]:
@@ -202,12 +205,13 @@ class Cut:
     @property
     def panels(self) -> bool:
         """Whether the pixels of some tiles are packed just before their use."""
-        return bool(self.shape.products) or (self.shape.in_place and self.shape.lanes == "pixels")
+        return bool(self.shape.products) or self.shape.panels
 
     @property
     def fetched_by_planes(self) -> bool:
         """Whether panels are fetched plane by plane, in runs: with several taps panels share their lines."""
-        return self.panels and (self.problem.r, self.problem.s) == (1, 1) and not self.shape.products
+        point = self.shape.in_place and (self.problem.r, self.problem.s) == (1, 1)
+        return self.panels and point and not self.shape.products
 
     @property
     def block_tiles(self) -> int:
@@ -222,7 +226,7 @@ class Cut:
         """
         if not self.panels:
             return 1
-        most = -(-self.block_run // (self.lanes * self.shape.vectors))
+        most = -(-max(self.tiled) // (self.lanes * self.shape.vectors))
         room = self.target.l1
         if self.shape.products:
             far = self.outputs * self._panel // self.shape.rows > self.target.l2 // 2
@@ -265,9 +269,9 @@ class Cut:
         runs, run = (1, part.pixels) if flat else (part.bottom - part.top, part.right - part.left)
         transposes = not along_pixels and problem.layout == "channels_first"
         stages = transposes or stored != computing
-        panels = shape.in_place and (along_pixels or shape.products)
+        panels = shape.in_place and (shape.panels or shape.products)
         beside = min(problem.stride[1], chunk.columns) if problem.layout == "channels_first" else problem.stride[1]
-        if shape.products and runs > 1:
+        if (shape.products or shape.apart) and runs > 1:
             beside = chunk.columns
         per_pixel = 0 if panels else chunk.channels * beside * min(problem.stride[0], chunk.rows) * item
         unit = shape.vectors * lanes if along_pixels else shape.rows

@@ -126,8 +126,10 @@ def _put_tiles(put, problem, shape, cut, target, keep):
         put(X_PACK=microkernel(f"panel_{computing}_{target.isa}").address)
     kernels = np.zeros(15 * n_.VECTORS_TABLED * 2, np.int64)
     variants = ["px" if along_pixels else "ch"] + ["strided"] * strided
-    if shape.in_place:
-        variants.append("panel" if along_pixels else "far")
+    if shape.panels:
+        variants.append("panel")
+    elif shape.in_place:
+        variants.append("far")
     part = sum_part(problem, cut.chunk.products)
     variants += ["parts"] * (part < cut.chunk.products)
     for rows, vectors, tail in _tiles_used(shape, cut):
@@ -148,7 +150,7 @@ def _put_tiles(put, problem, shape, cut, target, keep):
         ROW_MOST=shape.rows, VECTOR_MOST=shape.vectors, CHANNEL_TILES=cut.tiles, TILES_A_BLOCK=cut.tiles_a_block,
         GROUP_CHANNELS=cut.outputs, KERNELS=kernels.ctypes.data,
         UNIT=shape.channel_tiles(cut.lanes)[0],
-        LANES_OUTER=not along_pixels or shape.in_place or (vectors_fit and small_y),
+        LANES_OUTER=not along_pixels or shape.panels or (vectors_fit and small_y),
     )  # fmt: skip
     if shape.raw_weights:
         stored = problem.itemsize

@@ -121,7 +121,7 @@ class DepthwisePhases:
         vectors, rows = _tile(problem, target)
         taps = down.taps * across.taps
         tiles = sum(
-            times * (taps * blocking.tile_cycles(size, vectors, True) + cost.C.tile)
+            times * (taps * blocking.tile_cycles(size, vectors, target, True) + cost.C.tile)
             for size, times in blocking.counted(across.size, rows)
         )
         return problem.n * problem.c * (problem.h * (tiles + cost.C.store * problem.w) + cost.C.task)

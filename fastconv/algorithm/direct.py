@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastconv import cost
 from fastconv.algorithm.common import Execution, Steps, names_of
 from fastconv.algorithm.cut import Part, Shape, whole
@@ -63,7 +65,7 @@ class Direct:
         shape = self._shape(problem, target, packed)
         inside = interior(problem)
         found = execution(problem, x, shape, target, threads, inside)
-        beside = Shape(shape.lanes, False, shape.raw_weights, shape.rows, shape.vectors)
+        beside = replace(shape, in_place=False, panels=False)
         for part in border(problem, inside):
             found.parts.append(dense(problem, x, beside, target, threads, part))
         return found
@@ -75,7 +77,7 @@ class Direct:
     def _cycles(self, problem: Problem, shape: Shape, target: Target, packed: bool) -> float:
         inside = interior(problem)
         share = inside.pixels / (problem.oh * problem.ow)
-        beside = Shape(shape.lanes, False, shape.raw_weights, shape.rows, shape.vectors)
+        beside = replace(shape, in_place=False, panels=False)
         cycles = share * dense_cycles(problem, shape, target, packed)
         parts = border(problem, inside) if share < 1 else []
         # Narrow rectangles fill few lanes and rows of a tile, and each has a task for every group.

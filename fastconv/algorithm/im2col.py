@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastconv import blocking, workspace
 from fastconv.algorithm.common import Execution, Steps, names_of
 from fastconv.algorithm.cut import Part, Shape
@@ -17,28 +19,32 @@ def shapes(problem: Problem, target: Target, in_place: bool, packed: bool) -> li
     With channels in the lanes, weights "as they are" are packed a panel at a time, just before the panel is used. That
     is the only way for those of a call that would take too much memory all packed. Weights of several taps that
     are another convolution's are packed beforehand.
+
+    Pixels in the lanes go through panels where x is read in place, and may where vectors are short: each step of six
+    rows by two vectors of eight reads as many bytes as one of twelve rows by two of sixteen.
     """
     _, _, item = names_of(problem)
     lanes = target.lanes(item)
     outputs = problem.k // problem.groups
-    _, run = blocking.runs(problem, in_place)
-    narrow = item != problem.itemsize
-    tiles = {}
-    if problem.layout == "channels_first" and not (in_place and problem.stride[1] != 1):
-        tiles["pixels"] = blocking.choose_tile(outputs, -(-run // lanes), target)[:2]
-    tiles["channels"] = blocking.choose_tile(run, -(-outputs // lanes), target)[:2]
-    found, point = [], (problem.r, problem.s) == (1, 1)
-    if problem.borrowed and narrow and point:
-        tiles.pop("pixels", None)  # what moves them does not widen them
-    for along, tile in tiles.items():
-        shape = Shape(along, in_place, False, *tile)
+    narrow, point = item != problem.itemsize, (problem.r, problem.s) == (1, 1)
+    able = [("channels", False)]
+    unable = problem.borrowed and narrow and point  # what moves such weights does not widen them
+    if problem.layout == "channels_first" and not unable and (problem.stride[1] == 1 or not in_place):
+        able += [("pixels", in_place)] + [("pixels", True)] * (not in_place and target.registers == 16)
+    found = []
+    for along, panels in able:
+        apart = panels and not in_place and blocking.ragged(problem, lanes)
+        _, run = blocking.runs(problem, in_place, apart)
+        sizes = (outputs, -(-run // lanes)) if along == "pixels" else (run, -(-outputs // lanes))
+        tile = blocking.choose_tile(*sizes, target)[:2]
+        shape = Shape(along, in_place, False, *tile, panels=panels, apart=apart)
         if packed or packed_bytes(problem, shape, target) <= workspace.MOST_WEIGHT_BYTES:
             found.append(shape)
         raw = not (narrow and along == "pixels")
         if problem.borrowed:
             raw = along == "channels" and not narrow and point
         if not packed and raw:
-            found.append(Shape(along, in_place, True, *tile))
+            found.append(replace(shape, raw_weights=True))
     return found
 
 

@@ -128,7 +128,8 @@ def product_of(problem: Problem) -> Problem:
 def _shape(inner: Problem, target: Target, packed: bool) -> Shape:
     """Pixels in the lanes, as y's are side by side: of vectors or of matrix tiles, whichever is cheaper."""
     vectors = -(-inner.w // target.lanes(inner.itemsize))
-    found = [Shape("pixels", True, False, *blocking.choose_tile(inner.k // inner.groups, vectors, target)[:2])]
+    tile = blocking.choose_tile(inner.k // inner.groups, vectors, target)[:2]
+    found = [Shape("pixels", True, False, *tile, panels=True)]
     if refusal(inner, target) is None:
         found.append(shape_of(inner, contiguous_steps(inner)))
     return min(found, key=lambda shape: _cycles(inner, shape, target, packed))
