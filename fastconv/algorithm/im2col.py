@@ -27,12 +27,11 @@ def shapes(problem: Problem, target: Target, in_place: bool, packed: bool) -> li
     lanes = target.lanes(item)
     outputs = problem.k // problem.groups
     narrow, point = item != problem.itemsize, (problem.r, problem.s) == (1, 1)
-    able = [("channels", False)]
+    able, found = [], []
     unable = problem.borrowed and narrow and point  # what moves such weights does not widen them
     if problem.layout == "channels_first" and not unable and (problem.stride[1] == 1 or not in_place):
         able += [("pixels", in_place)] + [("pixels", True)] * (not in_place and target.registers == 16)
-    found = []
-    for along, panels in able:
+    for along, panels in (*able, ("channels", False)):
         apart = panels and not in_place and blocking.ragged(problem, lanes)
         _, run = blocking.runs(problem, in_place, apart)
         sizes = (outputs, -(-run // lanes)) if along == "pixels" else (run, -(-outputs // lanes))

@@ -5,8 +5,8 @@ channels_first   strip[c][class][row][column]   a class holds every stride_w-th 
 channels_last    strip[row][class][column][c]   the input's own order with its border, one class of all columns; pixels
                                                 are stride_w columns apart
 
-Where dilation is large each kernel column has a class of its own (`blocking.columns_of`), in both layouts, and for
-matrix tiles that go on over the ends of rows (`Cut.apart`). `row` runs over the input rows that `blocking.runs_of`
+Where dilation is large each kernel column has a class of its own (`blocking.columns_of`), in both layouts, and where
+tiles go on over the ends of rows (`Cut.apart`). `row` runs over the input rows that `blocking.runs_of`
 lists.
 """
 
