@@ -132,7 +132,8 @@ def test_any_problem(problem):
             y = fc.conv2d(x, w, bias, residual=given_residual, out=out, algorithm=name_of(problem["member"]),
                           **options)  # fmt: skip
         except ValueError as refused:
-            assert problem["memory"] == "gaps" and "contiguous" in str(refused)
+            column = problem["x"][3] == 1 and "no member for a kernel of 1x" in str(refused)
+            assert column or (problem["memory"] == "gaps" and "contiguous" in str(refused))
             return
     assert out is None or y is out
     np.testing.assert_array_equal(x, before)

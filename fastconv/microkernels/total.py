@@ -13,7 +13,7 @@ from fastconv.codegen.vector import SIZE, Vectors, integer
 from fastconv.microkernels.names import parse
 from fastconv.microkernels.pack import Source, each
 
-CHAINS = 4  # of sums, so that an addition's latency does not count
+CHAIN_BYTES = 256  # of sums: more than hide an addition's latency, so that a million values do not drift
 
 
 @emitter("total")
@@ -31,14 +31,15 @@ def total(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 following += [v.offset(at, pitch), b.fadd(summed, source.vector(at, mask))]
             v.store_masked(following[1], v.offset(v.pointer(dst), b.mul(j, integer(v.size))), mask)
         return
-    most = integer(CHAINS * v.lanes)
-    turns = b.sdiv(b.add(count, integer(CHAINS * v.lanes - 1)), most)
-    with v.loop_or_none(turns, v.pointer(src), count, *[v.zero()] * CHAINS) as (_, (at, left, *sums), following):
+    chains = CHAIN_BYTES // v.bytes
+    most = integer(chains * v.lanes)
+    turns = b.sdiv(b.add(count, integer(chains * v.lanes - 1)), most)
+    with v.loop_or_none(turns, v.pointer(src), count, *[v.zero()] * chains) as (_, (at, left, *sums), following):
         added = []
         for chain, summed in enumerate(sums):
             mask = v.first_lanes(b.sub(left, integer(chain * v.lanes)))
             added.append(b.fadd(summed, source.vector(v.offset(at, chain * v.lanes * width), mask)))
-        following += [v.offset(at, CHAINS * v.lanes * width), b.sub(left, most), *added]
+        following += [v.offset(at, chains * v.lanes * width), b.sub(left, most), *added]
     sums = following[2:]
     while len(sums) > 1:
         sums = [b.fadd(one, other) for one, other in zip(sums[::2], sums[1::2], strict=True)]

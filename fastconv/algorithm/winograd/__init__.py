@@ -60,7 +60,10 @@ class Winograd:
         return min(self._members(problem, target), key=lambda member: _cycles(batch, member, target, packed))
 
     def _family(self, problem: Problem) -> tuple[Member, ...]:
-        members = (self.only,) if self.only else family(problem.r, problem.s, problem.precision)
+        if self.only:  # images of one column are computed as rows, by a kernel of another size
+            members = (self.only,) * ((self.only.r, self.only.s) == (problem.r, problem.s))
+        else:
+            members = family(problem.r, problem.s, problem.precision)
         return tuple(replace(member, matrix=True) for member in members) if self.matrix else members
 
     def _members(self, problem: Problem, target: Target) -> tuple[Member, ...]:
