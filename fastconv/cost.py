@@ -327,7 +327,7 @@ def weight_grad_task_cycles(cut) -> float:
     tiles = cut.lane_tiles_a_block * cut.row_tiles_a_block
     chunks = cut.chunks / cut.segments
     step = sum(
-        count * times * blocking.tile_cycles(size, width, host(), offsets=GRADIENT_OFFSETS)
+        count * times * blocking.tile_cycles(size, width, cut.target, offsets=GRADIENT_OFFSETS)
         for size, count in blocking.counted(rows, cut.row_most)
         for width, times in blocking.counted(vectors, cut.vector_most)
     )
