@@ -36,9 +36,8 @@ def _call(name: str, *operands: int | np.ndarray) -> Callable[[], None]:
     """A call of a kernel from Python; it takes as many of the operands as it has."""
     kernel = microkernel(name)
     words = [o.ctypes.data if isinstance(o, np.ndarray) else o for o in operands]
-    count = len(kernel._signature.args)
-    run = ctypes.CFUNCTYPE(None, *[ctypes.c_ssize_t] * count)(kernel.address)
-    words = words[:count]
+    run = ctypes.CFUNCTYPE(None, *[ctypes.c_ssize_t] * kernel.operands)(kernel.address)
+    words = words[: kernel.operands]
     return lambda: run(*words)
 
 

@@ -1,7 +1,6 @@
-"""What compiled Python may say beyond Python: emit a microkernel by name, touch memory, call a kernel by address.
+"""Who emits which microkernel, and what compiled Python may say beyond Python: touch memory, call a kernel by address.
 
-All are module-level intrinsics, so Numba's cache can name them; everything that varies is either a literal
-(the microkernel's name) or a run-time integer (an address).
+The latter are module-level intrinsics, so Numba's cache can name them; everything that varies is a run-time integer.
 """
 
 from __future__ import annotations
@@ -31,19 +30,9 @@ def emitter(op: str) -> Callable[[Emitter], Emitter]:
     return register
 
 
-@intrinsic(prefer_literal=True)
-def emit(typingctx, name, args):
-    """emit("gemm_f32_8x48_avx512_px", (a, b, ...)): the microkernel's code, inlined here."""
-    if not isinstance(name, types.StringLiteral):
-        return None
-    kernel = name.literal_value
-
-    def generate(context, builder, signature, values):
-        operands = [builder.extract_value(values[1], i) for i in range(len(args))]
-        _emitters[kernel.partition("_")[0]](builder, kernel, operands)
-        return context.get_dummy_value()
-
-    return types.void(name, types.UniTuple(types.intp, len(args))), generate
+def emit(builder: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
+    """Write the code of the microkernel of this name."""
+    _emitters[name.partition("_")[0]](builder, name, operands)
 
 
 @intrinsic

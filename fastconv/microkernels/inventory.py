@@ -7,8 +7,7 @@ import itertools
 from collections.abc import Iterator
 
 from fastconv.blocking import most_vectors
-from fastconv.codegen.emit import emit
-from fastconv.codegen.jit import Native, native
+from fastconv.codegen.jit import Emitted
 from fastconv.microkernels import (  # noqa: F401  each registers its emitter
     amx,
     amxparts,
@@ -38,172 +37,72 @@ from fastconv.microkernels import (  # noqa: F401  each registers its emitter
 from fastconv.microkernels.names import VECTOR_BYTES, Name, parse
 from fastconv.target import Target
 
-
-def _one(name):
-    def kernel(a):
-        emit(name, (a,))
-
-    return native(name, 1)(kernel)
-
-
-def _four(name):
-    def kernel(a, b, c, d):
-        emit(name, (a, b, c, d))
-
-    return native(name, 4)(kernel)
-
-
-def _five(name):
-    def kernel(a, b, c, d, e):
-        emit(name, (a, b, c, d, e))
-
-    return native(name, 5)(kernel)
-
-
-def _six(name):
-    def kernel(a, b, c, d, e, f):
-        emit(name, (a, b, c, d, e, f))
-
-    return native(name, 6)(kernel)
-
-
-def _seven(name):
-    def kernel(a, b, c, d, e, f, g):
-        emit(name, (a, b, c, d, e, f, g))
-
-    return native(name, 7)(kernel)
-
-
-def _eight(name):
-    def kernel(a, b, c, d, e, f, g, h):
-        emit(name, (a, b, c, d, e, f, g, h))
-
-    return native(name, 8)(kernel)
-
-
-def _nine(name):
-    def kernel(a, b, c, d, e, f, g, h, i):
-        emit(name, (a, b, c, d, e, f, g, h, i))
-
-    return native(name, 9)(kernel)
-
-
-def _ten(name):
-    def kernel(a, b, c, d, e, f, g, h, i, j):
-        emit(name, (a, b, c, d, e, f, g, h, i, j))
-
-    return native(name, 10)(kernel)
-
-
-def _fourteen(name):
-    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n):  # noqa: E741
-        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n))
-
-    return native(name, 14)(kernel)
-
-
-def _eighteen(name):
-    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r):  # noqa: E741
-        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r))
-
-    return native(name, 18)(kernel)
-
-
-def _fifteen(name):
-    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o):  # noqa: E741
-        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o))
-
-    return native(name, 15)(kernel)
-
-
-def _twelve(name):
-    def kernel(a, b, c, d, e, f, g, h, i, j, k, m):
-        emit(name, (a, b, c, d, e, f, g, h, i, j, k, m))
-
-    return native(name, 12)(kernel)
-
-
-def _seventeen(name):
-    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q):  # noqa: E741
-        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q))
-
-    return native(name, 17)(kernel)
-
-
-def _twenty(name):
-    def kernel(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t):  # noqa: E741
-        emit(name, (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t))
-
-    return native(name, 20)(kernel)
-
-
-# Compiled functions have a fixed number of operands, so there is one of these for each number.
 OPERANDS = {
-    "gemm": _fifteen,
-    "amx": _fourteen,
-    "amxlanes": _seven,
-    "amxcolumns": _seven,
-    "amxrows": _eight,
-    "amxturned": _five,
-    "amxstate": _one,
-    "amxsums": _eight,
-    "depthwise": _seventeen,
-    "stencil": _twenty,
-    "stencilinput": _seventeen,
-    "stencilweight": _fifteen,
-    "depthweight": _ten,
-    "wgin": _seven,
-    "wgweight": _eight,
-    "wgpairin": _ten,
-    "wgpairweight": _eight,
-    "wgout": _fourteen,
-    "wgdy": _seven,
-    "wgdw": _seven,
-    "plane": _eight,
-    "panel": _six,
-    "dot": _eight,
-    "row": _six,
-    "spread": _six,
-    "transpose": _six,
-    "finish": _five,
-    "fmapeak": _four,
-    "pick": _seven,
-    "flip": _six,
-    "slab": _six,
-    "fetch": _four,
-    "comb": _five,
-    "weave": _eight,
-    "accumulate": _five,
-    "total": _five,
-    "overlap": _nine,
-    "scatter": _ten,
-    "lookup": _eight,
-    "pooltaps": _seventeen,
-    "poolrow": _eighteen,
-    "poolpass": _twelve,
-    "poolpair": _fifteen,
-    "poolapart": _ten,
-    "poolchoose": _seven,
-    "poolglide": _ten,
-    "poolslide": _ten,
-    "poolspread": _seven,
-    "poolscatter": _fourteen,
-    "poolzero": _four,
-    "poolselect": _nine,
-    "poolspans": _eighteen,
-    "poolpicks": _eighteen,
-    "poolplanes": _seven,
-    "poolpixels": _eight,
-    "poolfill": _five,
-    "poolrepeat": _ten,
+    "gemm": 15,
+    "amx": 14,
+    "amxlanes": 7,
+    "amxcolumns": 7,
+    "amxrows": 8,
+    "amxturned": 5,
+    "amxstate": 1,
+    "amxsums": 8,
+    "depthwise": 17,
+    "stencil": 20,
+    "stencilinput": 17,
+    "stencilweight": 15,
+    "depthweight": 10,
+    "wgin": 7,
+    "wgweight": 8,
+    "wgpairin": 10,
+    "wgpairweight": 8,
+    "wgout": 14,
+    "wgdy": 7,
+    "wgdw": 7,
+    "plane": 8,
+    "panel": 6,
+    "dot": 8,
+    "row": 6,
+    "spread": 6,
+    "transpose": 6,
+    "finish": 5,
+    "fmapeak": 4,
+    "pick": 7,
+    "flip": 6,
+    "slab": 6,
+    "fetch": 4,
+    "comb": 5,
+    "weave": 8,
+    "accumulate": 5,
+    "total": 5,
+    "overlap": 9,
+    "scatter": 10,
+    "lookup": 8,
+    "pooltaps": 17,
+    "poolrow": 18,
+    "poolpass": 12,
+    "poolpair": 15,
+    "poolapart": 10,
+    "poolchoose": 7,
+    "poolglide": 10,
+    "poolslide": 10,
+    "poolspread": 7,
+    "poolscatter": 14,
+    "poolzero": 4,
+    "poolselect": 9,
+    "poolspans": 18,
+    "poolpicks": 18,
+    "poolplanes": 7,
+    "poolpixels": 8,
+    "poolfill": 5,
+    "poolrepeat": 10,
 }
 ACTIVATIONS = ("none", "relu", "relu6", "leaky", "sigmoid", "tanh", "silu", "hardswish", "gelu")
 
 
 @functools.cache
-def microkernel(name: str) -> Native:
+def microkernel(name: str) -> Emitted:
     """The kernel of this name; its code is made when its address is first asked for."""
-    return OPERANDS[parse(name).op](name)
+    return Emitted(name, OPERANDS[parse(name).op])
 
 
 def gemm_name(dtype: str, rows: int, vectors: int, target: Target, *variants: str) -> str:
