@@ -21,18 +21,20 @@ ISAS = list(dict.fromkeys(ISAS))
 GOLDEN = Path(__file__).parent / "golden"
 
 
-@native("call_fifteen", 4)
-def call_fifteen(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:16]."""
+@native("call_gemm", 4)
+def call_gemm(plan, call, scratch, task):
+    """Call the kernel at plan[0] with the operands plan[1:23]."""
     invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
                            peek(plan, 7), peek(plan, 8), peek(plan, 9), peek(plan, 10), peek(plan, 11),
-                           peek(plan, 12), peek(plan, 13), peek(plan, 14), peek(plan, 15)))  # fmt: skip
+                           peek(plan, 12), peek(plan, 13), peek(plan, 14), peek(plan, 15), peek(plan, 16),
+                           peek(plan, 17), peek(plan, 18), peek(plan, 19), peek(plan, 20), peek(plan, 21),
+                           peek(plan, 22)))  # fmt: skip
 
 
-def call(kernel, *operands):
+def call(kernel, *operands, tiles=1, steps=(0,) * 6):
     """Run one gemm kernel."""
-    plan = np.array([kernel.address, *operands], np.int64)
-    threads.run(Job(call_fifteen.address, plan, 1, 0, 0))
+    plan = np.array([kernel.address, *operands, tiles, *steps], np.int64)
+    threads.run(Job(call_gemm.address, plan, 1, 0, 0))
 
 
 @native("call_six", 4)
@@ -165,6 +167,40 @@ def check_gemm(rng, isa, rows, vectors, dtype, words, tail, part=0):
         np.testing.assert_array_equal(y, expected)
 
 
+@pytest.mark.parametrize("tail", [False, True], ids=["whole", "tail"])
+@pytest.mark.parametrize("words", [w for w in gemm.VARIANTS if "tail" not in w], ids="-".join)
+@pytest.mark.parametrize(("isa", "rows", "vectors"), list(tiles()))
+def test_tiles_one_after_another(rng, isa, rows, vectors, words, tail):
+    """The same as a call for each, every operand a step farther on."""
+    kernel = microkernel(gemm_name("f32", rows, vectors, Target(isa), *words, *["tail"] * tail))
+    lanes, depth, count = parse(kernel.name).lanes, 5, 3
+    wide, columns = vectors * lanes, (vectors - 1) * lanes + max(1, lanes - 3) if tail else vectors * lanes
+    held, side = aligned((count, depth, wide), np.float32), np.zeros((count, rows, 16), np.float32)
+    held[:], side[:] = rng.normal(size=held.shape), rng.normal(size=side.shape)
+    pixels, strided = words[0] == "px", "strided" in words
+    x, w = (held, side) if pixels else (side, held)
+    table = np.arange(depth, dtype=np.int64) * (4 * wide if pixels else 4 if strided else 4 * rows)
+    if "pairs" in words:
+        table = np.stack([table, np.arange(depth) * 4, np.zeros(depth, np.int64)], axis=1)
+    y = rng.normal(size=(count, rows, columns)).astype(np.float32)
+    bias, residual = rng.normal(size=(count, max(rows, wide))).astype(np.float32), np.roll(y, 1)
+    moving = [x, w, y, bias, residual, x]  # the last: what is fetched ahead
+
+    def run(tile, tiles):
+        at = [array[tile:].ctypes.data for array in moving]
+        call(kernel, depth, at[0], table.ctypes.data, at[1], side.strides[1] if strided else 0, at[2], y.strides[1], 0,
+             at[3], at[4], residual.strides[1], 1, columns - wide + lanes, 2, at[5], tiles=tiles,
+             steps=[array.strides[0] for array in moving])  # fmt: skip
+
+    before = y.copy()
+    for tile in range(count):
+        run(tile, 1)
+    expected, y[:] = y.copy(), before
+    run(0, count)
+    assert not np.array_equal(expected, before)
+    np.testing.assert_array_equal(y, expected)
+
+
 def dots():
     """Every kernel of rows of weights against a vector."""
     return [name for isa in ISAS for name in names(Target(isa)) if parse(name).op == "dot"]
@@ -268,7 +304,7 @@ def test_golden_ir():
     """One kernel's emitted IR: a change of the emitters shows in review; delete the file to accept a new one."""
     name = "gemm_f32_2x8_generic_px_tail"
     module = ir.Module("golden")
-    kernel = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * 15), name)
+    kernel = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * len(gemm.ARGUMENTS)), name)
     builder = ir.IRBuilder(kernel.append_basic_block())
     gemm.gemm(builder, name, list(kernel.args))
     builder.ret_void()

@@ -78,14 +78,17 @@ def depthwise_phases(plan, call, scratch, task):
         dx = peek(call, Y) + ((n * peek(plan, CHANNELS) + c) * h + t) * w * stored
         to = line if finish != 0 else dx
         pixels = rows + (place - above) * pitch + (across - 1) * item
-        for part in range(parts):
-            j = tile_start(part, columns // parts, columns % parts)
-            some = columns // parts + (1 if part < columns % parts else 0)
+        part, larger = 0, columns % parts
+        while part < parts:
+            j = tile_start(part, columns // parts, larger)
+            some, together = columns // parts + (1 if part < larger else 0), (larger if part < larger else parts) - part
             invoke(
                 peek(kernels, some),
                 (taps, pixels + j * item, peek(plan, TABLE), panels + a * taps * wide, 0, to + j * sw * item, sw * item,
-                 1, bias, 0, 0, peek(plan, ACTIVATION), peek(plan, LAST), taps, 0),
+                 1, bias, 0, 0, peek(plan, ACTIVATION), peek(plan, LAST), taps, 0,
+                 together, some * item, 0, some * sw * item, 0, 0, 0),
             )  # fmt: skip
+            part += together
         if finish != 0:
             invoke(finish, (line + off * item, dx, 0, w, peek(plan, SLOPE)))
 

@@ -98,8 +98,9 @@ def run_tiles(plan, depth, some, x, w, w_channel, y, y_run, y_pixel, y_channel, 
     pixels_outer = (peek(plan, LANES_OUTER) != 0) == along_pixels
     outer_tiles, inner_tiles = (1, tile1 - tile0) if pixels_outer else (tile1 - tile0, 1)
     w_pack, w_lines, x_pack = peek(plan, W_PACK), peek(plan, W_LINES), peek(plan, X_PACK)
-    block_tiles = peek(plan, BLOCK_TILES)
+    block_tiles = peek(plan, BLOCK_TILES) if pixels_outer else pixel_parts
     sum_part, asked, ahead_step = peek(plan, SUM_PART), peek(plan, AHEAD), peek(plan, AHEAD_STEP)
+    ahead_most = max(0, depth * peek(plan, X_C) - ahead_step)
     x_panel = depth * peek(plan, VECTOR_MOST) * lanes * item
     for outer in range(outer_tiles):
         if w_pack != 0:
@@ -120,45 +121,71 @@ def run_tiles(plan, depth, some, x, w, w_channel, y, y_run, y_pixel, y_channel, 
                         width = vector_base + (1 if part < vector_larger else 0)
                         invoke(x_pack, (x_line + p * x_pixel, table, depth, panel + (part - part0) * x_panel, width,
                                         min(run - p, width * lanes)))  # fmt: skip
-                for inner in range(inner_tiles):
-                    for part in range(part0, part1):
-                        i, j = tile0 + outer + inner, part
+                # A rectangle of tiles; those of one size that follow one another are one call of a kernel.
+                i0, i1, j0, j1 = tile0 + outer, tile0 + outer + inner_tiles, part0, part1
+                if not along_pixels:
+                    i0, i1, j0, j1 = j0, j1, i0, i1
+                across = j1 - j0 > 1
+                i, j = i0, j0
+                while i < i1:
+                    row, rows = tile_start(i, row_base, row_larger), row_base + (1 if i < row_larger else 0)
+                    lane = tile_start(j, vector_base, vector_larger) * lanes
+                    width = vector_base + (1 if j < vector_larger else 0)
+                    last = min(lane_extent - lane - (width - 1) * lanes, lanes)
+                    p, k = (lane, row) if along_pixels else (row, lane)
+                    kernel = peek(kernels, (rows * VECTORS_TABLED + width) * 2 + (1 if last < lanes else 0))
+                    pixels, outputs = 0, rows  # from tile to tile
+                    if across:
+                        tiles = min(vector_larger if j < vector_larger else vector_parts, j1) - j
+                        if tiles > 1 and j + tiles == vector_parts and lane_extent % lanes != 0:
+                            tiles -= 1
+                        pixels, outputs = width * lanes, 0
+                    else:
+                        tiles = min(row_larger if i < row_larger else row_parts, i1) - i
                         if not along_pixels:
-                            i, j = j, i
-                        row, rows = tile_start(i, row_base, row_larger), row_base + (1 if i < row_larger else 0)
-                        lane = tile_start(j, vector_base, vector_larger) * lanes
-                        width = vector_base + (1 if j < vector_larger else 0)
-                        last = min(lane_extent - lane - (width - 1) * lanes, lanes)
-                        p, k = (lane, row) if along_pixels else (row, lane)
-                        kernel = peek(kernels, (rows * VECTORS_TABLED + width) * 2 + (1 if last < lanes else 0))
-                        # Each step of a tile fetches a line of the next pixels. Those of 1x1 kernels come plane by
-                        # plane, some planes a tile, in the order that the processor's own prefetcher follows. Else it
-                        # is the last of them, or with pixels in the lanes one of a vector: a pixel's tiles share this.
-                        source, lines = x_line + p * x_pixel, table
-                        if asked != 0:
-                            lines, ahead = asked, x_after
-                            if part1 < pixel_parts:
-                                ahead = x_line + tile_start(part1, vector_base, vector_larger) * lanes * x_pixel
-                            elif line < runs - 1:
-                                ahead = x_line + x_run
-                            planes = (inner * (part1 - part0) + part - part0) * ahead_step
-                            ahead += max(0, min(planes, depth * peek(plan, X_C) - ahead_step))
-                        else:
-                            ahead = source + (min(i, width - 1) * lanes if along_pixels else rows - 1) * x_pixel
-                            if part1 < pixel_parts:
-                                ahead += block_tiles * (width * lanes if along_pixels else rows) * x_pixel
-                        if x_pack != 0:
-                            source = panel + (part - part0) * x_panel
-                        invoke(
-                            kernel,
-                            (
-                                depth, source, lines, panel if w_pack != 0 else w + k * w_channel, pitch,
-                                y_line + p * y_pixel + k * y_channel, y_pitch, first,
-                                bias + k * item if bias != 0 else 0,
-                                r_line + p * r_pixel + k * r_channel if residual != 0 else 0, r_pitch, act, last,
-                                sum_part, ahead,
-                            ),
-                        )  # fmt: skip
+                            pixels, outputs = rows, 0
+                    # Each step of a tile fetches a line of the next pixels. Those of 1x1 kernels come plane by plane,
+                    # some planes a tile, in the order that the processor's own prefetcher follows. Else it is the last
+                    # of them, or with pixels in the lanes one of a vector: a pixel's tiles share this.
+                    source, lines, x_step = x_line + p * x_pixel, table, pixels * x_pixel
+                    if asked != 0:
+                        lines, ahead = asked, x_after
+                        if part1 < pixel_parts:
+                            ahead = x_line + tile_start(part1, vector_base, vector_larger) * lanes * x_pixel
+                        elif line < runs - 1:
+                            ahead = x_line + x_run
+                        planes = ((i - i0) * (j1 - j0) + j - j0) * ahead_step
+                        ahead += min(planes, ahead_most)
+                        further = ahead_step if planes < ahead_most else 0
+                    elif along_pixels:
+                        ahead, further = source + min(i, width - 1) * lanes * x_pixel, x_step
+                        if part1 < pixel_parts:
+                            ahead += block_tiles * width * lanes * x_pixel
+                        if x_pack != 0 and not across:
+                            tiles = 1
+                    else:
+                        ahead, further = source + (2 * rows - 1) * x_pixel, x_step
+                    if x_pack != 0:
+                        source, x_step = panel + (j - j0) * x_panel, x_panel if across else 0
+                    y_step = pixels * y_pixel + outputs * y_channel
+                    invoke(
+                        kernel,
+                        (
+                            depth, source, lines, panel if w_pack != 0 else w + k * w_channel, pitch,
+                            y_line + p * y_pixel + k * y_channel, y_pitch, first,
+                            bias + k * item if bias != 0 else 0,
+                            r_line + p * r_pixel + k * r_channel if residual != 0 else 0, r_pitch, act, last,
+                            sum_part, ahead, tiles, x_step, outputs * w_channel, y_step,
+                            outputs * item if bias != 0 else 0,
+                            pixels * r_pixel + outputs * r_channel if residual != 0 else 0, further,
+                        ),
+                    )  # fmt: skip
+                    if across:
+                        j += tiles
+                    else:
+                        i += tiles
+                    if j == j1:
+                        i, j = i + 1, j0
 
 
 @helper

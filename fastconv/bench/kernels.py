@@ -62,7 +62,8 @@ def _gemm(name: str, spec: Name):
             table = np.stack([table, np.arange(depth) * step, table], axis=1)
     else:
         table, x, w = np.arange(depth, dtype=np.int64) * step, scalars, lines
-    calls = [_call(name, count, x, table, w, pitch, y, y.strides[0], 1, 0, 0, 0, 0, spec.lanes, PART, x)
+    calls = [_call(name, count, x, table, w, pitch, y, y.strides[0], 1, 0, 0, 0, 0, spec.lanes, PART, x, 1,
+                   *[0] * 6)
              for count in (DEPTH, depth)]  # fmt: skip
     return 2 * DEPTH * spec.rows * spec.columns, calls, (lines, scalars, y, table)
 

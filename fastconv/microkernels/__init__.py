@@ -30,6 +30,8 @@ gemm_<dtype>_<rows>x<columns>_<isa>_<px|ch>[_strided][_pairs][_panel|_far|_near]
     tail: the last vector has `last` valid lanes; the others are neither read from x, y, bias, residual nor written.
     bias is one element a row (px) or a lane (ch); residual has y's shape with its own pitch; 0 means absent.
     activation: 0 none, 1 relu, 2 relu6, else the address of leaky_relu's slope.
+    tiles: so many tiles, one after another. From one to the next x, w, y, bias, residual and ahead go on by steps of
+    their own; the step of one that is absent is 0.
 
 amx_<dtype>_<rows>x<columns>_<isa>_<px|ch>_<x1|x4|x6>
 

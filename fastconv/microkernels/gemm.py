@@ -11,11 +11,13 @@ from llvmlite import ir
 from fastconv.codegen.emit import emitter
 from fastconv.codegen.vector import Vectors, integer
 from fastconv.microkernels.finish import leaky, relu, relu6
-from fastconv.microkernels.names import parse
+from fastconv.microkernels.names import Name, parse
 from fastconv.microkernels.parts import in_parts
 
 ARGUMENTS = ("depth", "x", "table", "w", "pitch", "y", "y_pitch", "first", "bias", "residual", "residual_pitch",
-             "activation", "last", "part", "ahead")  # fmt: skip
+             "activation", "last", "part", "ahead", "tiles", "x_step", "w_step", "y_step", "bias_step", "residual_step",
+             "ahead_step")  # fmt: skip
+MOVING = ("x", "w", "y", "bias", "residual", "ahead")  # from tile to tile
 PREFETCH = 4096  # bytes ahead
 # What the words of a name may be, see the contract.
 VARIANTS = (
@@ -33,14 +35,24 @@ NONE, RELU, RELU6 = range(3)  # `activation`; anything larger is the address of 
 
 @emitter("gemm")
 def gemm(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
-    """Emit one tile; see ARGUMENTS for the operands."""
+    """Emit some tiles, one after another; see ARGUMENTS for the operands."""
     spec = parse(name)
     args = dict(zip(ARGUMENTS, operands, strict=True))
-    rows, vectors = spec.rows, spec.vectors
+    v = Vectors(b, spec.dtype, spec.lanes)
+    if "parts" in spec.variants:
+        v.align_stack()
+    mask = v.first_lanes(args["last"]) if "tail" in spec.variants else None
+    step = b.mul(args["pitch"], integer(3)) if "strided" in spec.variants else None
+    with v.loop(args["tiles"], *(args[key] for key in MOVING)) as (_, at, following):
+        one_tile(v, spec, {**args, **dict(zip(MOVING, at, strict=True))}, mask, step)
+        following += [b.add(place, args[f"{key}_step"]) for key, place in zip(MOVING, at, strict=True)]
+
+
+def one_tile(v: Vectors, spec: Name, args: dict[str, ir.Value], mask: ir.Value | None, step: ir.Value | None) -> None:
+    """Emit one tile; `step`: three pitches."""
+    b, rows, vectors = v.b, spec.rows, spec.vectors
     words = ("px", "strided", "pairs", "panel", "far", "near", "tail")
     pixels, strided, pairs, panel, far, near, tail = (word in spec.variants for word in words)
-    v = Vectors(b, spec.dtype, spec.lanes)
-    mask = v.first_lanes(args["last"]) if tail else None
     table, x, w = (v.pointer(args[name]) for name in ("table", "x", "w"))
 
     def load_vector(pointer, j):
@@ -48,8 +60,6 @@ def gemm(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
         if tail and j == vectors - 1 and pixels and not panel:
             return v.load_masked(pointer, mask)
         return v.load(pointer, align=None if pixels and not panel else v.bytes)
-
-    step = b.mul(args["pitch"], integer(3)) if strided else None
 
     def load_rows(base):
         """Every row's scalar. x86 reaches base + {0, 1, 2} * pitch at once, so the base moves every three rows; hidden
@@ -112,7 +122,6 @@ def gemm(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
         return state
 
     if "parts" in spec.variants:
-        v.align_stack()
         found = in_parts(v, args["depth"], args["part"], add_up, table, w, x)
     else:
         found = add_up(args["depth"], table, w, x)

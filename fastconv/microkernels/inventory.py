@@ -38,7 +38,7 @@ from fastconv.microkernels.names import VECTOR_BYTES, Name, parse
 from fastconv.target import Target
 
 OPERANDS = {
-    "gemm": 15,
+    "gemm": 22,
     "amx": 14,
     "amxlanes": 7,
     "amxcolumns": 7,

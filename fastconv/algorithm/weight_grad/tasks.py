@@ -245,6 +245,7 @@ def weight_grad(plan, call, scratch, task):
                         (
                             depth, strip + peek(unit, 0), table, scalars + row * pitch + peek(unit, 1), pitch,
                             tile_sums + row * sum_pitch + peek(unit, 2), sum_pitch, first, 0, 0, 0, 0, lanes, 0, ahead,
+                            1, 0, 0, 0, 0, 0, 0,
                         ),
                     )  # fmt: skip
                     unit += 24

@@ -129,13 +129,17 @@ def multiply(plan, v, u, u_xi, z, z_xi, tiles, width, start, end):
         for c0 in range(start, end, chunk):
             depth, first = min(chunk, end - c0), 1 if c0 == 0 else 0
             source, weights = v + xi * v_xi + c0 // lanes * v_c, u + xi * u_xi + (c0 - start) * wide
-            for part in range(parts):
+            part = 0
+            while part < parts:
                 row, rows = tile_start(part, base, larger), base + (1 if part < larger else 0)
+                together = (larger if part < larger else parts) - part
                 invoke(
                     peek(kernels, (rows * VECTORS_TABLED + width) * 2),
                     (depth, source + row * pixel, table, weights, pixel,
-                     z + xi * z_xi + row * wide, wide, first, 0, 0, 0, 0, 0, 0, 0),
+                     z + xi * z_xi + row * wide, wide, first, 0, 0, 0, 0, 0, 0, 0,
+                     together, rows * pixel, 0, rows * wide, 0, 0, 0),
                 )  # fmt: skip
+                part += together
 
 
 @helper

@@ -87,13 +87,16 @@ def multiply(plan, scratch, tiles, c_vectors, k_vectors, rows, first):
         for panel in range(panels):
             start, width = part_of(panel, base, larger)
             wide, sums = width * pixel, z + start * pixel * rows
-            for part in range(parts):
-                row, some = part_of(part, rows // parts, rows % parts)
+            part, larger_parts = 0, rows % parts
+            while part < parts:
+                row, some = part_of(part, rows // parts, larger_parts)
+                together = (larger_parts if part < larger_parts else parts) - part
                 invoke(
                     peek(kernels, (some * VECTORS_TABLED + width) * 2),
                     (tiles, d + row * item, table, v + start * pixel * tiles, 0, sums + row * wide, wide, first,
-                     0, 0, 0, 0, 0, 0, 0),
+                     0, 0, 0, 0, 0, 0, 0, together, some * item, 0, some * wide, 0, 0, 0),
                 )  # fmt: skip
+                part += together
         d, v, z = d + peek(peek(plan, DY), V_XI), v + peek(plan, V_XI), z + peek(plan, Z_XI)
 
 
