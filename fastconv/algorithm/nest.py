@@ -155,8 +155,9 @@ def run_tiles(plan, depth, some, x, w, w_channel, y, y_run, y_pixel, y_channel, 
                         elif line < runs - 1:
                             ahead = x_line + x_run
                         planes = ((i - i0) * (j1 - j0) + j - j0) * ahead_step
-                        ahead += min(planes, ahead_most)
-                        further = ahead_step if planes < ahead_most else 0
+                        ahead, further = ahead + min(planes, ahead_most), 0
+                        if planes < ahead_most:
+                            tiles, further = min(tiles, (ahead_most - planes) // ahead_step + 1), ahead_step
                     elif along_pixels:
                         ahead, further = source + min(i, width - 1) * lanes * x_pixel, x_step
                         if part1 < pixel_parts:
