@@ -12,7 +12,7 @@ import numpy as np
 from fastconv import blocking, cost
 from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, finish_name, move_name, names_of, sum_part
 from fastconv.algorithm.input_grad.merged import axes_of, ragged
-from fastconv.algorithm.nest import tile_start
+from fastconv.algorithm.nest import alike, tile_start
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
 from fastconv.job import LINE, Job
@@ -81,7 +81,7 @@ def depthwise_phases(plan, call, scratch, task):
         part, larger = 0, columns % parts
         while part < parts:
             j = tile_start(part, columns // parts, larger)
-            some, together = columns // parts + (1 if part < larger else 0), (larger if part < larger else parts) - part
+            some, together = columns // parts + (1 if part < larger else 0), alike(part, parts, larger)
             invoke(
                 peek(kernels, some),
                 (taps, pixels + j * item, peek(plan, TABLE), panels + a * taps * wide, 0, to + j * sw * item, sw * item,

@@ -56,6 +56,12 @@ def tile_start(index, base, larger):
 
 
 @helper
+def alike(index, stop, larger):
+    """How many parts of a split are of one size, from `index` on and before `stop`."""
+    return (min(larger, stop) if index < larger else stop) - index
+
+
+@helper
 def place_of(plan, block):
     """A block's image and group, and its place among the blocks of rows and of columns."""
     column_block = block % peek(plan, COLUMN_BLOCKS)
@@ -136,12 +142,12 @@ def run_tiles(plan, depth, some, x, w, w_channel, y, y_run, y_pixel, y_channel, 
                     kernel = peek(kernels, (rows * VECTORS_TABLED + width) * 2 + (1 if last < lanes else 0))
                     pixels, outputs = 0, rows  # from tile to tile
                     if across:
-                        tiles = min(vector_larger if j < vector_larger else vector_parts, j1) - j
+                        tiles = alike(j, j1, vector_larger)
                         if tiles > 1 and j + tiles == vector_parts and lane_extent % lanes != 0:
                             tiles -= 1
                         pixels, outputs = width * lanes, 0
                     else:
-                        tiles = min(row_larger if i < row_larger else row_parts, i1) - i
+                        tiles = alike(i, i1, row_larger)
                         if not along_pixels:
                             pixels, outputs = rows, 0
                     # Each step of a tile fetches a line of the next pixels. Those of 1x1 kernels come plane by plane,
@@ -168,7 +174,6 @@ def run_tiles(plan, depth, some, x, w, w_channel, y, y_run, y_pixel, y_channel, 
                         ahead, further = source + (2 * rows - 1) * x_pixel, x_step
                     if x_pack != 0:
                         source, x_step = panel + (j - j0) * x_panel, x_panel if across else 0
-                    y_step = pixels * y_pixel + outputs * y_channel
                     invoke(
                         kernel,
                         (
@@ -176,8 +181,8 @@ def run_tiles(plan, depth, some, x, w, w_channel, y, y_run, y_pixel, y_channel, 
                             y_line + p * y_pixel + k * y_channel, y_pitch, first,
                             bias + k * item if bias != 0 else 0,
                             r_line + p * r_pixel + k * r_channel if residual != 0 else 0, r_pitch, act, last,
-                            sum_part, ahead, tiles, x_step, outputs * w_channel, y_step,
-                            outputs * item if bias != 0 else 0,
+                            sum_part, ahead, tiles, x_step, outputs * w_channel,
+                            pixels * y_pixel + outputs * y_channel, outputs * item if bias != 0 else 0,
                             pixels * r_pixel + outputs * r_channel if residual != 0 else 0, further,
                         ),
                     )  # fmt: skip

@@ -18,7 +18,7 @@ On matrix tiles v and u are panels of bfloat16 parts (`microkernels.amxparts`) o
 from __future__ import annotations
 
 from fastconv.algorithm import output
-from fastconv.algorithm.nest import VECTORS_TABLED, tile_start
+from fastconv.algorithm.nest import VECTORS_TABLED, alike, tile_start
 from fastconv.algorithm.winograd.tiles import (
     COLUMN_CLASSES,
     DH,
@@ -132,7 +132,7 @@ def multiply(plan, v, u, u_xi, z, z_xi, tiles, width, start, end):
             part = 0
             while part < parts:
                 row, rows = tile_start(part, base, larger), base + (1 if part < larger else 0)
-                together = (larger if part < larger else parts) - part
+                together = alike(part, parts, larger)
                 invoke(
                     peek(kernels, (rows * VECTORS_TABLED + width) * 2),
                     (depth, source + row * pixel, table, weights, pixel,

@@ -14,7 +14,7 @@ Where there are few channels, segments of the blocks are tasks of their own, and
 
 from __future__ import annotations
 
-from fastconv.algorithm.nest import VECTORS_TABLED, tile_start
+from fastconv.algorithm.nest import VECTORS_TABLED, alike, tile_start
 from fastconv.algorithm.winograd.tiles import COLUMN_CLASSES, ITEM, LANES, TILES_FIELDS, V_XI, block_at, transform_block
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import helper, native
@@ -90,7 +90,7 @@ def multiply(plan, scratch, tiles, c_vectors, k_vectors, rows, first):
             part, larger_parts = 0, rows % parts
             while part < parts:
                 row, some = part_of(part, rows // parts, larger_parts)
-                together = (larger_parts if part < larger_parts else parts) - part
+                together = alike(part, parts, larger_parts)
                 invoke(
                     peek(kernels, (some * VECTORS_TABLED + width) * 2),
                     (tiles, d + row * item, table, v + start * pixel * tiles, 0, sums + row * wide, wide, first,
