@@ -64,13 +64,14 @@ def tile_cycles(rows: int, vectors: int, target: Target, near: bool = False, off
     (`offsets` of them from a table), and vectors from L2 at 20 bytes a cycle, or twice that if they are near.
 
     Vectors of half a line take half the prefetches. Their steps are short, so what each takes besides counts more: on
-    Zen 3 6x2 takes 6.7 cycles, 5x2 5.6, 4x2 4.6, 4x3 6.8, 3x3 5.3, 6x1 4.5, 2x5 7, 1x7 8.2.
+    Zen 3 6x2 takes 6.7 cycles, 5x2 5.6, 4x2 4.6, 4x3 6.8, 3x3 5.3, 6x1 4.5, 2x5 7, 1x7 8.2. In a layer 4x2 takes 5, as
+    it reads a fourth more for each multiply-add (decision 25).
 
     The last term breaks ties: each load that can be saved saves a twentieth of a cycle.
     """
     lines = vectors * target.vector_bytes / 64
     if target.registers == 16:
-        loads, products = (rows + vectors + lines + 1 + offsets) / 2.2, 0.55 * rows * vectors
+        loads, products = (rows + vectors + lines + 1 + offsets) / 2.2, 0.45 * rows * vectors + 1.4
     else:
         loads, products = (rows + 2 * vectors + 1 + offsets) / 1.75, rows * vectors / 2
     return max(products, 4.0, loads, lines * (1.6 if near else 3.2)) + (rows + vectors) / 20
@@ -90,8 +91,10 @@ def choose_tile(rows: int, vectors: int, target: Target, offsets: int = 1) -> tu
                 for size, count in heights
                 for width, times in widths
             )
-            # Unequal parts leave threads with unequal shares.
-            cycles *= 1 + 0.03 * (len(heights) + len(widths) - 2)
+            # Unequal parts leave threads with unequal shares, if they are few (not tried where vectors are long).
+            for parts in (heights, widths):
+                few = 8 / sum(count for _, count in parts) if target.registers == 16 else 1.0
+                cycles *= 1 + 0.03 * min(1.0, few) * (len(parts) - 1)
             if best is None or cycles < best[2]:
                 best = (most_rows, most_lanes, cycles)
     return best

@@ -58,7 +58,9 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
         # Of each line that a row of taps loads it uses the less, the farther windows lie apart.
         slower = C.in_place_strided * (problem.stride[1] > 1) * problem.stride[1] / problem.s
         if shape.lanes == "channels" and problem.r * problem.s == 1:
-            slower += C.in_place_apart * min(1.0, problem.h * problem.w * item / NEAR_PLANES)
+            # Where vectors are short, a line of each plane for every step takes as long as the step's multiply-adds.
+            far = problem.h * problem.w * item / NEAR_PLANES if target.registers == 32 else 1.0
+            slower += C.in_place_apart * min(1.0, far)
     elif shape.lanes == "pixels" and problem.r * problem.s > 1 and not shape.panels:
         slower = C.strips_unaligned
     cycles = runs * (step * depth * (1 + slower) + tiles * chunks * C.tile)
