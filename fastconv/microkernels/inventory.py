@@ -37,6 +37,7 @@ from fastconv.microkernels import (  # noqa: F401  each registers its emitter
 from fastconv.microkernels.names import VECTOR_BYTES, Name, parse
 from fastconv.target import Target
 
+# How many operands each kernel has.
 OPERANDS = {
     "gemm": 22,
     "amx": 14,
