@@ -63,6 +63,8 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
             slower += C.in_place_apart * min(1.0, far)
     elif shape.lanes == "pixels" and problem.r * problem.s > 1 and not shape.panels:
         slower = C.strips_unaligned
+    elif shape.lanes == "channels" and problem.r * problem.s == 1 and problem.layout == "channels_first":
+        slower = C.in_place_apart / 2 * (target.registers == 16)  # packed planes are nearer
     cycles = runs * (step * depth * (1 + slower) + tiles * chunks * C.tile)
     if shape.panels:
         cycles += runs * vectors * depth * C.panel
