@@ -33,6 +33,7 @@ from fastconv.algorithm.pool import (
     Rows,
     Scatter,
     Slide,
+    Sweep,
     Turned,
     WeightedRows,
     Whole,
@@ -113,7 +114,7 @@ for _axes, _whole, _phases in (
     _own = {pass_: CANDIDATES[f"conv{_axes}d", pass_] for pass_ in OWN_PASS if (f"conv{_axes}d", pass_) in CANDIDATES}
     _own["input_grad"] = (*_whole, *_phases)
     CANDIDATES |= {(f"conv_transpose{_axes}d", pass_): algorithms for pass_, algorithms in _own.items()}
-_SLIDING = (Whole(), OnePass(), Apart(), Turned(), Rows(), WeightedRows(), Glide(), Slide(), Windows())
+_SLIDING = (Whole(), OnePass(), Sweep(), Apart(), Turned(), Rows(), WeightedRows(), Glide(), Slide(), Windows())
 CANDIDATES |= {(op, "forward"): _SLIDING for op in POOLS}
 CANDIDATES |= {(op, "backward"): (Whole(), Bands(), Scatter()) if "max" in op else _SLIDING for op in POOLS}
 

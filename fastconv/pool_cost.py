@@ -40,7 +40,8 @@ def pool_rows_cycles(problem, target: Target) -> float:
 def pool_turned_cycles(problem, target: Target) -> float:
     """A pool of planes that are turned: a square of vectors takes four cycles a vector, there and back; then taps of
     whole vectors, three times as long with indices."""
-    lanes = target.lanes(max(4, problem.itemsize))
+    # Measured: a core that does eight lanes at a time does twice as many of these in a cycle as one of sixteen.
+    lanes = 64 // max(4, problem.itemsize)
     moved = problem.plane + problem.outputs + 3 * problem.outputs * problem.indices
     each = problem.outputs * (problem.taps * (2.2 if problem.indices else 1.2) + 4)
     cycles = problem.n * -(-problem.c // lanes) * (4 * moved + each) + 0.25 * problem.n * problem.c * moved
@@ -54,6 +55,15 @@ def pool_pass_cycles(problem, target: Target) -> float:
     (d, h, w), lines = problem.axes, problem.n * problem.c * problem.axes[0].out * problem.axes[1].out
     vectors = lines * -(-w.out // lanes)
     return vectors * (d.kernel * h.kernel * w.stride + w.kernel + 1) * (4.5 if problem.indices else 2)
+
+
+def pool_sweep_cycles(problem, target: Target) -> float:
+    """A pool of small windows that move on by one: every row along itself, and down the rows."""
+    lanes = target.lanes(max(4, problem.itemsize))
+    _, h, w = problem.axes
+    long, high = (w.out, h.out) if problem.pass_ == "forward" else (w.size, h.size)
+    each = (high + h.kernel) * (w.kernel + 1) + high * (h.kernel + 1)
+    return problem.n * problem.c * (100 + -(-long // lanes) * (each + 30))
 
 
 def pool_apart_cycles(problem, target: Target) -> float:

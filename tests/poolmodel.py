@@ -1,85 +1,14 @@
-"""What a pool kernel's name says, on NumPy's numbers, and how such kernels are called."""
+"""What a pool kernel's name says, on NumPy's numbers."""
 
 import ml_dtypes
 import numpy as np
 from pools import assert_close
-from test_depthwise_grad_kernels import CALLS
 
-from fastconv.codegen.emit import invoke, peek
-from fastconv.codegen.jit import native
 from fastconv.microkernels.names import parse
 
 P = 2.5  # of norms
 KINDS = {"f16": np.float16, "bf16": ml_dtypes.bfloat16, "f32": np.float32, "f64": np.float64, "i8": np.int8,
          "u8": np.uint8, "i32": np.int32}  # fmt: skip
-
-
-@native("call_the_five", 4)
-def call_five(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:6]."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5)))
-
-
-@native("call_the_others_six", 4)
-def call_six(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:7]."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6)))
-
-
-@native("call_the_seven", 4)
-def call_seven(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:8]."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
-                           peek(plan, 7)))  # fmt: skip
-
-
-@native("call_the_others_eight", 4)
-def call_eight(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:9]."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
-                           peek(plan, 7), peek(plan, 8)))  # fmt: skip
-
-
-@native("call_the_twelve", 4)
-def call_twelve(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:13]."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
-                           peek(plan, 7), peek(plan, 8), peek(plan, 9), peek(plan, 10), peek(plan, 11),
-                           peek(plan, 12)))  # fmt: skip
-
-
-@native("call_the_eighteen", 4)
-def call_eighteen(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:19]."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
-                           peek(plan, 7), peek(plan, 8), peek(plan, 9), peek(plan, 10), peek(plan, 11),
-                           peek(plan, 12), peek(plan, 13), peek(plan, 14), peek(plan, 15), peek(plan, 16),
-                           peek(plan, 17), peek(plan, 18)))  # fmt: skip
-
-
-@native("call_the_nine", 4)
-def call_nine(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:10]."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
-                           peek(plan, 7), peek(plan, 8), peek(plan, 9)))  # fmt: skip
-
-
-@native("call_the_fourteen", 4)
-def call_fourteen(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:15]."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
-                           peek(plan, 7), peek(plan, 8), peek(plan, 9), peek(plan, 10), peek(plan, 11),
-                           peek(plan, 12), peek(plan, 13), peek(plan, 14)))  # fmt: skip
-
-
-@native("call_the_four", 4)
-def call_four(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:5]."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4)))
-
-
-CALLS.update({4: call_four, 5: call_five, 6: call_six, 7: call_seven, 8: call_eight, 9: call_nine, 12: call_twelve,
-              14: call_fourteen, 18: call_eighteen})  # fmt: skip
 
 
 class Model:

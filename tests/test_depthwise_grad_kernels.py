@@ -1,13 +1,11 @@
 """The kernels of depthwise gradients against NumPy, on every instruction set this CPU can run."""
 
+import ctypes
+
 import numpy as np
 import pytest
 from test_microkernels import ISAS, aligned
 
-from fastconv import threads
-from fastconv.codegen.emit import invoke, peek
-from fastconv.codegen.jit import native
-from fastconv.job import Job
 from fastconv.microkernels.inventory import OPERANDS, microkernel, names
 from fastconv.microkernels.names import parse
 from fastconv.target import Target
@@ -15,38 +13,11 @@ from fastconv.target import Target
 MASKED = [isa for isa in ISAS if isa in ("avx512", "avx2")]
 
 
-@native("call_ten", 4)
-def call_ten(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:11]."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
-                           peek(plan, 7), peek(plan, 8), peek(plan, 9), peek(plan, 10)))  # fmt: skip
-
-
-@native("call_the_fifteen", 4)
-def call_fifteen(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:16]."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
-                           peek(plan, 7), peek(plan, 8), peek(plan, 9), peek(plan, 10), peek(plan, 11),
-                           peek(plan, 12), peek(plan, 13), peek(plan, 14), peek(plan, 15)))  # fmt: skip
-
-
-@native("call_seventeen", 4)
-def call_seventeen(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:18]."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
-                           peek(plan, 7), peek(plan, 8), peek(plan, 9), peek(plan, 10), peek(plan, 11),
-                           peek(plan, 12), peek(plan, 13), peek(plan, 14), peek(plan, 15), peek(plan, 16),
-                           peek(plan, 17)))  # fmt: skip
-
-
-CALLS = {10: call_ten, 15: call_fifteen, 17: call_seventeen}
-
-
 def call(kernel, *operands):
     """Run one kernel; arrays stand for their addresses."""
-    words = [o.ctypes.data if isinstance(o, np.ndarray) else o for o in operands]
-    plan = np.array([kernel.address, *words], np.int64)
-    threads.run(Job(CALLS[len(operands)].address, plan, 1, 0, 0))
+    words = [o.ctypes.data if isinstance(o, np.ndarray) else int(o) for o in operands]
+    assert len(words) == kernel.operands, kernel.name
+    ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * len(words))(kernel.address)(*words)
 
 
 def all_of(op, isas):

@@ -22,8 +22,8 @@ if sys.platform.startswith("linux"):
 @pytest.mark.parametrize("name", some("poolapart"))
 def test_poolapart(rng, name):
     model, times = Model(name, rng), word_of(name, "t")
-    lines, item = 3, model.stored.itemsize
-    for n, rest in itertools.product((1, model.lanes, 2 * model.lanes + 1), (0, 1, model.lanes + 1)):
+    item, ns = model.stored.itemsize, (1, 2, model.lanes - 1, model.lanes, 2 * model.lanes + 1)
+    for n, rest, lines in itertools.product(ns, (0, 1, model.lanes + 1), (3, model.lanes + 2)):
         width = n * times + rest
         x, y = guarded(model.draw(lines, n, kind=model.stored), True), guarded(np.full((2 * lines, width), 77,
                                                                                       model.stored), True)  # fmt: skip
@@ -39,23 +39,28 @@ def test_poolapart(rng, name):
 @pytest.mark.parametrize("name", some("poolchoose"))
 def test_poolchoose(rng, name):
     """Indices outside their windows are told of, and nothing is written beyond y."""
-    kind, lanes, lines = KINDS[parse(name).source], parse(name).lanes, 3
-    for n, odd in itertools.product((1, lanes - 1, lanes, 2 * lanes + 1), (0, 1)):
+    kind, lanes = KINDS[parse(name).source], parse(name).lanes
+    ns = 1, 2, lanes - 1, lanes, 2 * lanes + 1
+    for n, odd, planes, (lines, rest) in itertools.product(ns, (0, 1), (1, 3), ((3, 0), (3, 2), (lanes + 2, 0))):
         width, wrong = 2 * n + odd, np.zeros(1, np.int64)
+        plane, rows = (2 * lines + rest) * width, (planes, lines, n)
         corners = 2 * np.arange(lines)[:, None] * width + 2 * np.arange(n)
-        index = corners + rng.integers(0, 2, (lines, n)) * width + rng.integers(0, 2, (lines, n))
-        x, index = guarded(rng.integers(1, 9, (lines, n)).astype(kind), True), guarded(index, True)
-        y = guarded(np.full(2 * lines * width, 77, kind), True)
-        call(microkernel(name), x, index, lines, n, y, width, wrong)
-        expected = np.zeros(y.size)
-        expected[index.ravel()] = x.ravel()
-        np.testing.assert_array_equal(y.astype(np.float64), expected)
+        index = corners + rng.integers(0, 2, rows) * width + rng.integers(0, 2, rows)
+        x, index = guarded(rng.integers(1, 9, rows).astype(kind), True), guarded(index, True)
+        y = guarded(np.full(planes * plane - rest * width, 77, kind), True)
+        call(microkernel(name), x, index, planes, lines, n, y, plane, width, wrong)
+        expected = np.zeros((planes, plane))
+        for p in range(planes):
+            expected[p, index[p].ravel()] = x[p].ravel()
+            # What lies behind a plane's last line, and is not looked at, may be written to.
+            found = y[p * plane : p * plane + 2 * lines * width]
+            np.testing.assert_array_equal(found.astype(np.float64), expected[p, : 2 * lines * width])
         assert not wrong[0]
         for stray in {-1, 2, width - 1, width + 2, 2**40} - {0, 1, width, width + 1}:
             there = index.copy()
-            there[-1, -1] = corners[-1, -1] + stray
+            there[-1, -1, -1] = corners[-1, -1] + stray
             wrong[0] = 0
-            call(microkernel(name), x, there, lines, n, y, width, wrong)
+            call(microkernel(name), x, there, planes, lines, n, y, plane, width, wrong)
             assert wrong[0]
 
 

@@ -1,5 +1,6 @@
 """The kernels of pools, of unpooling and of `fold` against NumPy, on every instruction set this CPU can run."""
 
+import itertools
 import sys
 
 import numpy as np
@@ -214,15 +215,20 @@ def word_of(name, kind):
 def test_poolpass(rng, name):
     """Nothing is read or written beyond the arrays, which end where a page does."""
     model, (rows, taps, stride) = Model(name, rng), (word_of(name, kind) for kind in "rts")
-    lines, gap, first, step, item, before = 3, 2, 5, 1000, model.stored.itemsize, int("p1" in parse(name).variants)
-    for n in (1, 2, model.lanes - 1, model.lanes, model.lanes + 1, 2 * model.lanes + 3):
-        width = (n - 1) * stride + taps - before
+    words, item, first, step = parse(name).variants, model.stored.itemsize, 5, 1000
+    before, least = int("p1" in words), int("behind" in words)
+    ns = 1, 2, model.lanes - 1, model.lanes, model.lanes + 1, 2 * model.lanes + 3
+    for n, behind, (lines, gap) in itertools.product(ns, {least, max(least, taps - 1)}, ((3, 2), (7, 1), (2, 0))):
+        behind = behind if least else 0
+        width = (n - 1) * stride + taps - before - behind
+        if width < 1:
+            continue
         x = guarded(model.draw(lines * gap + rows - gap, width), True)
         fixed = np.stack([np.arange(rows) * width * item, np.arange(rows) * 50], 1).astype(np.int64)
         indexed = model.number is not None
         y, indices = guarded(np.full((lines, n), 77, model.stored), True), guarded(np.full((lines, n), -7), True)
         call(microkernel(name), x, fixed, lines, gap * width * item, y, n * item, n, np.array([3, 1 / 3], model.held),
-             indices if indexed else 0, 8 * n, first, step)  # fmt: skip
+             indices if indexed else 0, 8 * n, first, step, width)  # fmt: skip
         expected, found = np.empty((lines, n)), np.full((lines, n), -7)
         for i, j in np.ndindex(lines, n):
             column = j * stride - before
@@ -259,13 +265,43 @@ def test_poolpair(rng, name):
             )
             expected, numbers = y.copy(), indices.copy()
             call(microkernel(name), x, fixed, lines, gap * width * item, y, n * item, n, factors,
-                 indices if indexed else 0, 8 * n, first, step, apart * x.strides[0], apart * y.strides[0],
+                 indices if indexed else 0, 8 * n, first, step, width, apart * x.strides[0], apart * y.strides[0],
                  apart * indices.strides[0])  # fmt: skip
             for i in range(1 + apart):
                 call(single, x[i], fixed, lines, gap * width * item, expected[i], n * item, n, factors,
-                     numbers[i] if indexed else 0, 8 * n, first, step)  # fmt: skip
+                     numbers[i] if indexed else 0, 8 * n, first, step, width)  # fmt: skip
             np.testing.assert_array_equal(y, expected)
             np.testing.assert_array_equal(indices, numbers)
+
+
+@needs_guard
+@pytest.mark.parametrize("name", some("poolsweep", 23))
+def test_poolsweep(rng, name):
+    """Nothing is read or written beyond the arrays, which end or begin where a page does."""
+    model, (rows, taps) = Model(name, rng), (word_of(name, kind) for kind in "rt")
+    item, far = model.stored.itemsize, 64
+    for n, before, behind in itertools.product((1, 2, model.lanes - 1, model.lanes, 2 * model.lanes + 3),
+                                               {0, taps // 2, taps - 1}, {0, taps - 1}):  # fmt: skip
+        columns, above, size = n + taps - 1 - before - behind, rows // 2, 4
+        lines = size + 2 * above - rows + 1
+        if columns < 1:
+            continue
+        for end in (False, True):
+            x = guarded(model.draw(size, columns), end)
+            y = guarded(np.full((lines, n), 77, model.stored), end)
+            factors = np.array([[3.0] * far, [1 / 3] * far], model.held)
+            divisors = np.full(lines, factors.ctypes.data, np.int64)
+            call(microkernel(name), x, columns * item, -above, size, lines, y, n * item, n, columns, before, divisors,
+                 far * factors.itemsize)  # fmt: skip
+            expected = np.empty((lines, n))
+            for i, j in np.ndindex(lines, n):
+                window = x[max(0, i - above) : i - above + rows, max(0, j - before) : max(0, j - before + taps)].ravel()
+                value, _ = model.reduced(model.loaded(window, window), None)
+                expected[i, j] = model.finished(value, 3, 1 / 3, 0)
+            if model.maximum:
+                np.testing.assert_array_equal(y.astype(np.float64), expected)
+            else:
+                assert_close(y, expected, name)
 
 
 @needs_guard
@@ -351,15 +387,15 @@ def test_scatter_and_lookup(rng, name):
 
 @pytest.mark.parametrize("name", some("overlap"))
 def test_overlap(rng, name):
-    model = Model(name, rng)
+    model, rows = Model(name, rng), 2
     columns, taps = 5 * model.lanes + 3, 3
-    x = rng.integers(-4, 5, (taps, columns)).astype(model.stored)
+    x = rng.integers(-4, 5, (taps, rows, columns)).astype(model.stored)
     ends = np.sort(rng.integers(0, columns + 1, (taps, 2)), 1)
     ends[0] = 0, columns
     pieces = np.column_stack([x.ctypes.data + np.arange(taps) * x.strides[0], ends]).astype(np.int64)
     for count in (0, 1, taps):
-        y = np.full(columns + 3, 77, model.stored)
+        y = np.full((rows, columns + 3), 77, model.stored)
         inner = (ends[:count, 0].max(initial=0), ends[:count, 1].min(initial=columns))
-        call(microkernel(name), pieces, count, y, columns, *inner)
+        call(microkernel(name), pieces, count, y, columns, *inner, rows, x.strides[1], y.strides[0])
         there = (ends[:, :1] <= np.arange(columns)) & (np.arange(columns) < ends[:, 1:])
-        model.check(y, None, np.where(there, x, 0)[:count].astype(float).sum(0), None)
+        model.check(y, None, np.where(there[:, None], x, 0)[:count].astype(float).sum(0), None)

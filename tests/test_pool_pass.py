@@ -65,8 +65,39 @@ def test_windows_that_begin_before_the_input(rng, kernel, padding, dtype):
                     )
 
 
-def test_padded_windows_are_taken_in_one_pass():
-    for shape, taken in (((1, 64, 112, 112), True), ((1, 64, 113, 112), False), ((1, 64, 112, 113), False)):
+@pytest.mark.parametrize("dtype", ALL_DTYPES)
+@pytest.mark.parametrize("kernel, stride", [(2, 2), (3, 2), (3, 3), ((1, 3), 2), ((3, 2), 2)], ids=str)
+def test_windows_that_end_behind_the_input(rng, kernel, stride, dtype):
+    for width in (*range(4, 20), 30, 32, 33, 34, 64, 72, 134):
+        for height in (3, 4, 8, 9):
+            x = values(rng, (2, 3, height, width), dtype)
+            x -= 20 * (dtype != "uint8")  # so that nothing in the border can be taken for a maximum
+            for padding in (0, 1 if np.ndim(kernel) == 0 else tuple(side // 2 for side in kernel)):
+                options = {"padding": padding, "ceil_mode": True}
+                y, _ = pools.max_pool(x, kernel, stride, padding, 1, True)
+                for view, expected in ((x, y), (x[:, ::2], y[:, ::2])):
+                    np.testing.assert_array_equal(fc.max_pool2d(view, kernel, stride, **options), expected)
+                if x.dtype.kind not in "iu":
+                    expected = pools.avg_pool(x, kernel, stride, **options)
+                    pools.assert_close(fc.avg_pool2d(x, kernel, stride, **options), expected)
+
+
+@pytest.mark.parametrize("dtype", ALL_DTYPES)
+@pytest.mark.parametrize("kernel", [3, (1, 3), (2, 3)], ids=str)
+def test_windows_of_three_side_by_side(rng, kernel, dtype):
+    for width in (*range(3, 20), 30, 33, 64, 72, 133):
+        x = values(rng, (2, 3, 3 + width % 5, width), dtype) - np.array(20 * (dtype != "uint8"), ALL_DTYPES[dtype])
+        for padding in (0, 1 if kernel == 3 else (kernel[0] // 2, 1)):
+            y, _ = pools.max_pool(x, kernel, 1, padding)
+            np.testing.assert_array_equal(fc.max_pool2d(x, kernel, 1, padding), y)
+            np.testing.assert_array_equal(fc.max_pool2d(x[:, :, ::-1], kernel, 1, padding)[:, :, ::-1],
+                                          pools.max_pool(x[:, :, ::-1], kernel, 1, padding)[0][:, :, ::-1])  # fmt: skip
+            if x.dtype.kind not in "iu":
+                pools.assert_close(fc.avg_pool2d(x, kernel, 1, padding), pools.avg_pool(x, kernel, 1, padding))
+
+
+def test_windows_that_leave_the_input_are_taken_in_one_pass():
+    for shape, taken in (((1, 64, 112, 112), True), ((1, 64, 113, 112), True), ((1, 64, 112, 113), True)):
         problem = pool_problem("max_pool2d", shape, 3, 2, 1, dtype=np.dtype("f4"))
         name = dispatch.choose(problem, contiguous_steps(problem), "auto", False).name
         assert (name == "pass") is taken

@@ -90,9 +90,10 @@ poolspans_, poolplanes_, poolpicks_, poolpixels_, poolfill_, poolrepeat_<dtype>_
 total_<dtype>_<isa>_<across|down>                  sums of a row, of columns; <source><dtype> also widens
 finish_<dtype>_<isa>_<activation>[_past]           dst = round(act(src + residual)); <stored><dtype> also narrows
 pooltaps_, poolrow_<dtype>_<isa>_<load>_<op>_<finish>...   windows of pools (`pool`, `reducer`)
-poolpass_, poolpair_<dtype>_<isa>_<load>_<op>_<finish>...    those inside x, or from one element before it on (p1), in
-    one pass (`poolpass`)
+poolpass_, poolpair_<dtype>_<isa>_<load>_<op>_<finish>...    those of few taps inside x, or from one element before it
+    on (p1), or that end behind it, in one pass (`poolpass`)
 poolslide_<dtype>_<isa>_<load>_<op>_<finish>_r<rows> three pixels wide, a column for three windows (`poolslide`)
+poolsweep_<dtype>_<isa>_<load>_<op>_<finish>_r<rows>_t<taps>   rows along once, for all windows of them (`poolsweep`)
 poolglide_<dtype>_<isa>_<load>_<op>_keep            many rows at the cost of three (`poolglide`)
 poolspread_, poolscatter_, poolzero_, poolchoose_, poolselect_<dtype>_<isa>, poolscatter_<dtype>_<isa>_apart,
     poolapart_<dtype>_<isa>_<finish>_<times>

@@ -8,6 +8,8 @@ Words of poolapart's name besides those of `pool`: t2.. so many times.
 
 from __future__ import annotations
 
+import functools
+
 from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
@@ -29,20 +31,18 @@ def poolapart(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     v, stored = r.v, Vectors(b, r.stored, r.v.lanes)
     src, src_pitch, lines, n, fixed, rows, dst, step, rest, factors = args
     times, zero = next(t for t in TIMES if f"t{t}" in r.words), integer(0)
-    whole = b.sub(n, b.srem(n, integer(v.lanes)))
-    left = v.opaque(b.sub(n, whole))
 
     def pair():
         at = v.pointer(factors)
         return v.broadcast(v.load_scalar(at)), v.broadcast(v.load_scalar(v.offset(at, v.size)))
 
-    with each(v, zero, lines, 1) as i:
-        line, to = v.offset(v.pointer(src), b.mul(i, src_pitch)), v.offset(v.pointer(dst), b.mul(i, step))
-
-        def block(j, some, line=line, to=to):
-            """A vector of outputs from j on, or some of them."""
-            mask = None if some is None else v.first_lanes(some)
-            x = r.load(v.offset(line, b.mul(j, integer(stored.size))), mask)
+    def line(i, last, some):
+        """A line of outputs."""
+        start, to = v.offset(v.pointer(src), b.mul(i, src_pitch)), v.offset(v.pointer(dst), b.mul(i, step))
+        mask = None if some is None else v.first_lanes(some)
+        with each(v, zero, n, v.lanes) as j:
+            j = b.select(b.icmp_signed("<", j, last), j, last)
+            x = r.load(v.offset(start, b.mul(j, integer(stored.size))), mask)
             x = narrow(v, r.finished(x, pair, None, None), r.stored)
             parts = [stored.shuffle(x, None, [(k * v.lanes + lane) // times for lane in range(v.lanes)])
                      for k in range(times)]  # fmt: skip
@@ -50,31 +50,47 @@ def poolapart(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 offset = v.load_integer(v.offset(v.pointer(fixed), b.mul(f, integer(TAP))))
                 _stored_some(stored, parts, v.offset(to, b.add(offset, b.mul(j, integer(times * stored.size)))),
                              None if some is None else b.mul(some, integer(times)))  # fmt: skip
-
-        with each(v, zero, whole, v.lanes) as j:
-            block(j, None)
-        with b.if_then(b.icmp_signed(">", left, zero)):
-            block(whole, left)
         with each(v, zero, rest, v.lanes) as k, each(v, zero, rows, 1) as f:
             offset = v.load_integer(v.offset(v.pointer(fixed), b.mul(f, integer(TAP))))
             end = b.add(b.mul(n, integer(times)), k)
             end = v.offset(to, b.add(offset, b.mul(end, integer(stored.size))))
             stored.store_masked(stored.zero(), end, v.first_lanes(b.sub(rest, k)))
 
+    follow = b.icmp_signed(">=", src_pitch, b.mul(n, integer(stored.size)))
+    _in_lines(v, lines, n, line, follow)
+
+
+def _in_lines(v: Vectors, lines, n, line, follow=None, more=None) -> None:
+    """line(i, last, some) for all lines of n outputs, the last vector of which begins at `last`.
+
+    Lines of few outputs are read and written with what belongs to the next (if they `follow` each other), which comes
+    after them: a masked store of AVX2 takes 14 cycles. Only in the last ones, if there are no `more`, there are `some`.
+    """
+    b, zero, lanes = v.b, integer(0), integer(v.lanes)
+    many = b.icmp_signed(">=", n, lanes)
+    last = b.select(many, b.sub(n, lanes), zero)
+    short = b.sdiv(b.add(lanes, n), n)
+    short = short if follow is None else b.select(follow, short, lines)
+    short = b.select(many if more is None else b.or_(many, more), zero, short)
+    quick = b.select(b.icmp_signed(">", lines, short), b.sub(lines, short), zero)
+    with each(v, zero, quick, 1) as i:
+        line(i, last, None)
+    with each(v, quick, lines, 1) as i:
+        line(i, last, v.opaque(n))
+
 
 @emitter("poolchoose")
 def poolchoose(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
-    """Arguments: src, index, lines, n, dst, width (elements of a row of dst), elsewhere (a flag).
+    """Arguments: src, index, planes, lines, n, dst, plane (elements of it), width (elements of a row of dst), elsewhere
+    (a flag).
 
     If an index lies outside its window, the flag is set and dst is worth nothing. Where rows have an odd element at
     their end, it becomes 0."""
     spec = parse(name)
     v = Vectors(b, spec.source, spec.lanes)
-    src, index, lines, n, dst, width, elsewhere = args
+    src, index, planes, lines, n, dst, plane, width, elsewhere = args
     zero, size = integer(0), integer(v.size)
     number, small = Vectors(b, "i64", v.lanes), Vectors(b, "i32", v.lanes)
-    whole = b.sub(n, b.srem(n, integer(v.lanes)))
-    left = v.opaque(b.sub(n, whole))
     odd = b.icmp_signed(">", width, b.mul(n, integer(2)))
     reach = number.broadcast(b.add(width, integer(1)))
     low = b.trunc(width, small.scalar)
@@ -82,15 +98,16 @@ def poolchoose(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     steps = ir.Constant(number.type, [2 * lane for lane in range(v.lanes)])
     strayed = b.alloca(number.mask_type)
     b.store(ir.Constant(number.mask_type, [0] * v.lanes), strayed)
-    with each(v, zero, lines, 1) as i:
-        first = b.mul(i, b.mul(width, integer(2)))
-        start = b.mul(i, n)
-        top = v.offset(v.pointer(dst), b.mul(first, size))
-        bottom = v.offset(top, b.mul(width, size))
 
-        def block(j, some, first=first, start=start, top=top, bottom=bottom):
-            """A vector of outputs from j on, or some of them."""
-            mask = None if some is None else v.first_lanes(some)
+    def line(p, i, last, some):
+        """All windows of a line of a plane."""
+        first = b.mul(i, b.mul(width, integer(2)))
+        start = b.mul(b.add(b.mul(p, lines), i), n)
+        top = v.offset(v.pointer(dst), b.mul(b.add(b.mul(p, plane), first), size))
+        bottom = v.offset(top, b.mul(width, size))
+        mask = None if some is None else v.first_lanes(some)
+        with each(v, zero, n, v.lanes) as j:
+            j = b.select(b.icmp_signed("<", j, last), j, last)
             at = b.add(start, j)
             x_at = v.offset(v.pointer(src), b.mul(at, size))
             index_at = v.offset(v.pointer(index), b.mul(at, integer(8)))
@@ -102,9 +119,7 @@ def poolchoose(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             inside = b.trunc(inside, small.type)
             here = [b.icmp_signed("==", inside, place) for place in (small.zero(), small.constant(1), *below)]
             any_of = b.or_(b.or_(here[0], here[1]), b.or_(here[2], here[3]))
-            wrong = b.or_(far, b.not_(any_of))
-            if mask is not None:
-                wrong = b.and_(wrong, mask)
+            wrong = b.and_(b.or_(far, b.not_(any_of)), there)
             b.store(b.or_(b.load(strayed), wrong), strayed)
             for to, (even, uneven) in ((top, here[:2]), (bottom, here[2:])):
                 pair = [b.select(chosen, x, v.zero()) for chosen in (even, uneven)]
@@ -114,14 +129,15 @@ def poolchoose(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 ]
                 _stored_some(v, woven, v.offset(to, b.mul(j, integer(2 * v.size))),
                              None if some is None else b.mul(some, integer(2)))  # fmt: skip
-
-        with each(v, zero, whole, v.lanes) as j:
-            block(j, None)
-        with b.if_then(b.icmp_signed(">", left, zero)):
-            block(whole, left)
         with b.if_then(odd):
             for row in (top, bottom):
                 store_first(b, v.zero(), v.offset(row, b.mul(n, integer(2 * v.size))))
+
+    there = v.first_lanes(n)
+    with each(v, zero, planes, 1) as p:
+        behind = b.mul(b.sub(b.sub(planes, p), integer(1)), b.mul(lines, n))  # outputs
+        more = b.icmp_signed(">=", behind, integer(v.lanes))
+        _in_lines(v, lines, n, functools.partial(line, p), more=more)
     bits = b.bitcast(b.load(strayed), ir.IntType(v.lanes))
     with b.if_then(b.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0)), likely=False):
         b.store(integer(1), b.bitcast(v.pointer(elsewhere), I64.as_pointer()), align=8)

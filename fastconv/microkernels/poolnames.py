@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from fastconv.microkernels.pool import STRIDES, UNROLLED
 from fastconv.microkernels.poolapart import TIMES
-from fastconv.microkernels.poolpass import ALONG, PADDED, PADDED_ROWS, PAIRED, ROWS
+from fastconv.microkernels.poolpass import ALONG, BEHIND, BORDER_ROWS, PADDED, PAIRED, ROWS
 from fastconv.microkernels.poolslide import ROWS as SLIDING_ROWS
+from fastconv.microkernels.poolsweep import SIDES
 from fastconv.microkernels.reducer import QUICK
 
 FLOATS = ("f32", "f64", "f16f32", "bf16f32")
@@ -51,10 +52,14 @@ def _words(floats: bool) -> Iterator[tuple[str, ...]]:
                     for kernel in ("poolpass", "poolpair")[: 1 + ((taps, stride) in PAIRED)]:
                         yield kernel, *words, index, f"r{rows}", f"t{taps}", f"s{stride}"
                 if words in (MAX, AVERAGE, NORMS[1]):
-                    for rows, (taps, stride) in itertools.product(PADDED_ROWS, PADDED):
-                        yield "poolpass", *words, f"r{rows}", f"t{taps}", f"s{stride}", "p1"
+                    for rows, (taps, stride) in itertools.product(BORDER_ROWS, BEHIND):
+                        for borders in (("p1",), ("behind",), ("p1", "behind")):
+                            if (taps, stride) in PADDED or "p1" not in borders:
+                                yield "poolpass", *words, f"r{rows}", f"t{taps}", f"s{stride}", *borders
                 yield "poolglide", load, op, "keep"
                 yield from (("poolslide", *words, f"r{rows}") for rows in SLIDING_ROWS)
+                for rows, taps in itertools.product(SIDES, SIDES):
+                    yield "poolsweep", *words, f"r{rows}", f"t{taps}"
                 yield "pooltaps", "plain", op, finish, "held"
         yield "pooltaps", "plain", op, "keep", "held"
         if words in GRADIENTS:

@@ -1,11 +1,15 @@
-"""Pools of few taps whose windows all lie inside x: one pass from x to y, nothing in scratch.
+"""Pools of few taps, with nothing in scratch: one pass from x to y.
 
 poolpass   dst[i, j] = finish( over f < rows, t < taps of load(src[i * line_step + fixed[f] + j * stride + t]) )
 poolpair   the same for two images, each of which has half of a vector
 
 Whole vectors of the rows are reduced first, then the taps of every window are picked out of what is left. Words of the
-name besides those of `pool`: r1..r9 so many rows, t2.. so many taps of each, s2.. the stride along it; p1: the first
-window begins one element before src.
+name besides those of `pool`: r1..r9 so many rows, t2.. so many taps of each, s1.. the stride along it; p1: the first
+window begins one element before src; behind: the last ones may end behind the row.
+
+Masks take long (a masked store of AVX2 14 cycles), so rows end without: the last vector of outputs begins as many
+before the end as there are lanes. Rows of fewer outputs are written with what belongs to the next line, which comes
+after them; only the last lines of a call have masks.
 """
 
 from __future__ import annotations
@@ -23,59 +27,80 @@ from fastconv.microkernels.reducer import Reducer
 ROWS = (1, 2, 3, 4, 8, 9)
 ALONG = ((1, 1), (2, 2), (3, 2), (3, 3), (4, 4))  # (taps, stride)
 PAIRED = ((2, 2), (3, 2))  # those that two images take together
-PADDED, PADDED_ROWS = ((3, 2),), (1, 2, 3)  # those that may begin before src
+PADDED, BEHIND = ((3, 2),), ((2, 2), (3, 2), (3, 3))  # those that may begin before src, or end behind it
+BORDER_ROWS = (1, 2, 3)  # of which they have so many
 
 
 @emitter("poolpass")
 def poolpass(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     """Arguments: src, fixed (table), lines, line_step (bytes), dst, dst_pitch, n, factors (one pair), index_dst,
-    index_pitch, index (of the first line's first element), index_step (from a line to the next)."""
+    index_pitch, index (of the first line's first element), index_step (from a line to the next), columns (elements of a
+    row, from src on)."""
     r = Reducer(b, name)
     v = r.v
-    src, fixed, lines, line_step, dst, dst_pitch, n, factors, index_dst, index_pitch, index, index_step = args
+    (src, fixed, lines, line_step, dst, dst_pitch, n, factors, index_dst, index_pitch, index, index_step,
+     columns) = args  # fmt: skip
     rows, taps, stride = _numbers(r)
-    zero, width, before = integer(0), SIZE[r.source.source], int("p1" in r.words)
+    zero, lanes, width = integer(0), integer(v.lanes), SIZE[r.source.source]
+    before, behind = int("p1" in r.words), "behind" in r.words
     offsets, numbers = _table(v, fixed, rows)
-    most = -(-((v.lanes - 1) * stride + taps) // v.lanes)  # vectors that a vector of windows covers
+    covered = (v.lanes - 1) * stride + taps  # by a vector of windows
+    most = -(-covered // v.lanes)
+    last = _greater(b, b.sub(n, lanes), zero)  # where the last vector of a row begins
 
-    whole = b.sub(n, b.srem(n, integer(v.lanes)))
-    left = v.opaque(b.sub(n, whole))
-    seen = b.add(b.mul(b.sub(left, integer(1)), integer(stride)), integer(taps))  # elements of the last windows
-    with each(v, zero, lines, 1) as i:
+    def line(i, masked: bool):
+        """A line of outputs."""
         first = v.offset(v.pointer(src), b.sub(b.mul(i, line_step), integer(before * width)))
-        line, index_line = (v.offset(v.pointer(to), b.mul(i, step)) for to, step in
-                            ((dst, dst_pitch), (index_dst, index_pitch)))  # fmt: skip
+        to, index_to = (v.offset(v.pointer(to), b.mul(i, step)) for to, step in
+                        ((dst, dst_pitch), (index_dst, index_pitch)))  # fmt: skip
         begin = b.add(index, b.mul(i, index_step))
-
-        def block(j, covered, some, first=first, line=line, index_line=index_line, begin=begin):
-            """The windows from j on, which cover so many elements; `some` of them, or a vector."""
-            loaded = [[] for _ in range(rows)]
+        with each(v, zero, n, v.lanes) as j:
+            j = j if masked else b.select(b.icmp_signed("<", j, last), j, last)
+            left = b.sub(b.add(columns, integer(before)), b.mul(j, integer(stride)))  # elements from here on
             missing = b.select(b.icmp_signed("==", j, zero), integer(1), zero)
             inside = b.not_(v.first_lanes(missing)) if before else None
-            for f in range(rows):
-                at = v.offset(first, b.add(offsets[f], b.mul(j, integer(stride * width))))
-                for k in range(most):
-                    place = v.offset(at, k * v.lanes * width)
-                    loaded[f].append(_vector(r, place, covered, k, None if k else inside))
+
+            def vector(f, k):
+                """Vector number k of row f."""
+                mask = v.first_lanes(v.opaque(b.sub(left, integer(k * v.lanes)))) if masked else None
+                place = b.add(b.add(offsets[f], b.mul(j, integer(stride * width))), integer(k * v.lanes * width))
+                return _vector(r, v.offset(first, place), covered - k * v.lanes, mask, None if k else inside)
+
+            def border(k, x):
+                """Vector number k of all rows, as nothing behind them."""
+                if not behind:
+                    return x
+                return b.select(v.first_lanes(b.sub(left, integer(k * v.lanes))), x, r.identity()[0])
 
             def position(f, t):
                 place = b.add(b.add(begin, numbers[f]), b.add(b.mul(j, integer(stride)), integer(t)))
                 return _counted(r.number, place, stride)
 
-            state = _reduced(r, loaded, taps, lambda row, t: _picked(v, row, stride, t), position)
-            mask = v.first_lanes(integer(v.lanes) if some is None else some)
+            loaded = [[vector(f, k) for k in range(most)] for f in range(rows)]
+            state = _reduced(r, loaded, taps, lambda row, t: _picked(v, row, stride, t), position, border)
+            mask = v.first_lanes(v.opaque(b.sub(n, j)) if masked else lanes)
             result = r.finished(state[0], lambda: _factors(v, factors), None, None)
-            r.store(result, v.offset(line, b.mul(j, integer(r.width))), mask)
+            r.store(result, v.offset(to, b.mul(j, integer(r.width))), mask)
             if r.indexed:
-                r.store_index(state[1], v.offset(index_line, b.mul(j, integer(8))), mask)
+                r.store_index(state[1], v.offset(index_to, b.mul(j, integer(8))), mask)
 
-        with each(v, zero, whole, v.lanes) as j:
-            block(j, (v.lanes - 1) * stride + taps, None)
-        for count in range(1, most + 1):
-            more = b.icmp_signed(">", seen, integer((count - 1) * v.lanes))
-            here = b.and_(more, b.icmp_signed("<=", seen, integer(count * v.lanes)))
-            with b.if_then(b.and_(here, b.icmp_signed(">", left, zero))):
-                block(whole, (seen, count), left)
+    # What lies behind a row or a line may be read and written if it belongs to a later line of this call.
+    read = b.sub(b.add(b.mul(last, integer(stride)), integer(covered - before)), columns)
+    beyond = [(b.mul(read, integer(width)), line_step), (b.mul(b.sub(lanes, n), integer(r.width)), dst_pitch)]
+    close = b.icmp_signed("==", dst_pitch, b.mul(n, integer(r.width)))
+    if r.indexed:
+        close = b.and_(close, b.icmp_signed("==", index_pitch, b.mul(n, integer(8))))
+    some = zero
+    for reach, step in beyond:
+        steps = b.sdiv(b.add(reach, b.sub(step, integer(1))), _greater(b, step, integer(1)))
+        steps = b.select(b.icmp_signed(">", step, zero), steps, lines)
+        some = _greater(b, some, b.select(b.icmp_signed(">", reach, zero), steps, zero))
+    some = b.select(b.or_(close, b.icmp_signed(">=", n, lanes)), some, lines)
+    quick = _greater(b, b.sub(lines, some), zero)
+    with each(v, zero, quick, 1) as i:
+        line(i, False)
+    with each(v, quick, lines, 1) as i:
+        line(i, True)
 
 
 @emitter("poolpair")
@@ -84,7 +109,7 @@ def poolpair(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     index_apart. Rows of both have n windows, half a vector at most, whose elements fill no more than one."""
     r = Reducer(b, name)
     v = r.v
-    (src, fixed, lines, line_step, dst, dst_pitch, n, factors, index_dst, index_pitch, index, index_step, apart,
+    (src, fixed, lines, line_step, dst, dst_pitch, n, factors, index_dst, index_pitch, index, index_step, _, apart,
      dst_apart, index_apart) = args  # fmt: skip
     rows, taps, stride = _numbers(r)
     half = v.lanes // 2
@@ -105,7 +130,7 @@ def poolpair(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         loaded = []
         for f in range(rows):
             at = v.offset(first, offsets[f])
-            loaded.append([_vector(r, place, (seen, 1), 0) for place in (at, v.offset(at, apart))])
+            loaded.append([_vector(r, place, v.lanes, v.first_lanes(seen)) for place in (at, v.offset(at, apart))])
 
         def position(f, t, begin=begin):
             return _counted(r.number, b.add(b.add(begin, numbers[f]), integer(t)), stride, half)
@@ -122,15 +147,19 @@ def poolpair(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 number.store_masked(found, v.pointer(b.add(index_line, b.mul(image, index_apart))), mask)
 
 
-def _reduced(r: Reducer, loaded: list, taps: int, picked, position) -> list:
+def _reduced(r: Reducer, loaded: list, taps: int, picked, position, border=lambda _, x: x) -> list:
     """The state of every window, of rows of vectors: tap t in row f is picked(row, t), at position(f, t)."""
     if r.indexed:
         elements = [(picked(row, t), position(f, t)) for f, row in enumerate(loaded) for t in range(taps)]
         return functools.reduce(lambda state, found: r.absorb(state, *found, ordered=True), elements[1:], elements[0])
-    columns = [functools.reduce(lambda state, x: r.absorb(state, x), column, [first])[0]
-               for first, *column in zip(*loaded, strict=True)]  # fmt: skip
+    columns = [border(k, functools.reduce(lambda state, x: r.absorb(state, x), column, [first])[0])
+               for k, (first, *column) in enumerate(zip(*loaded, strict=True))]  # fmt: skip
     first, *others = (picked(columns, t) for t in range(taps))
     return functools.reduce(lambda state, x: r.absorb(state, x), others, [first])
+
+
+def _greater(b, one, other):
+    return b.select(b.icmp_signed(">", one, other), one, other)
 
 
 def _numbers(r: Reducer) -> list[int]:
@@ -152,28 +181,21 @@ def _factors(v: Vectors, factors):
     return v.broadcast(v.load_scalar(at)), v.broadcast(v.load_scalar(v.offset(at, v.size)))
 
 
-def _vector(r: Reducer, pointer, covered, k: int, inside=None):
-    """Vector number k of a row of which so many elements are there: a number, or (a number, vectors that it takes).
+def _vector(r: Reducer, pointer, here: int, mask=None, inside=None):
+    """A vector of a row, of which so many elements are wanted, and those of the mask, if there is one, exist.
 
-    `inside` is nothing, or the mask of the elements that are there."""
-    v, mask = r.v, None
-    if isinstance(covered, int):
-        here = covered - k * v.lanes
-        if here == 1:
-            # Not by a mask: LLVM 22 makes of one constant lane of 16 bits an access of 32.
-            x = r.b.insert_element(v.zero(), r.source.scalar(pointer), ir.Constant(I32, 0))
-            return r.transformed(x, pointer, None, None, None)
-        if here < v.lanes:
-            mask = v.first_lanes(integer(here))
-    elif k >= covered[1]:
-        return v.zero()
-    elif k == covered[1] - 1:
-        mask = v.first_lanes(r.b.sub(covered[0], integer(k * v.lanes)))
+    `inside` is nothing, or the mask of the elements that do not lie before the row; others are a reduction's start."""
+    v = r.v
+    if here == 1 and mask is None:
+        # Not by a mask: LLVM 22 makes of one constant lane of 16 bits an access of 32.
+        x = r.b.insert_element(v.zero(), r.source.scalar(pointer), ir.Constant(I32, 0))
+        return r.transformed(x, pointer, None, None, None)
+    if here < v.lanes and mask is None:
+        mask = v.first_lanes(integer(here))
     if inside is not None:
         mask = inside if mask is None else r.b.and_(mask, inside)
-        x = r.transformed(r.load(pointer, mask), pointer, mask, None, None)
-        return r.b.select(mask, x, r.identity()[0]) if r.maximum else x
-    return r.transformed(r.load(pointer, mask), pointer, mask, None, None)
+    x = r.transformed(r.load(pointer, mask), pointer, mask, None, None)
+    return r.b.select(inside, x, r.identity()[0]) if inside is not None and r.maximum else x
 
 
 def _picked(v: Vectors, vectors: list, stride: int, tap: int):

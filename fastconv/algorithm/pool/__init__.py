@@ -11,6 +11,7 @@ from fastconv.algorithm.pool.one_pass import OnePass
 from fastconv.algorithm.pool.plan import LAST
 from fastconv.algorithm.pool.scatter import Scatter
 from fastconv.algorithm.pool.slide import Slide
+from fastconv.algorithm.pool.sweep import Sweep
 from fastconv.algorithm.pool.turned import Turned
 from fastconv.algorithm.pool.weighted import WeightedRows
 from fastconv.algorithm.pool.whole import Whole
@@ -24,6 +25,7 @@ __all__ = [
     "Rows",
     "Scatter",
     "Slide",
+    "Sweep",
     "Turned",
     "WeightedRows",
     "Whole",

@@ -1,9 +1,9 @@
-"""Pools of few taps whose windows lie inside x, pixels in the lanes: one pass from x to y.
+"""Pools of few taps, pixels in the lanes: one pass from x to y.
 
 Every line of outputs is read from its rows of x and written at once. Where all rows of x belong to windows, and planes
 follow each other, a batch is one image with all their lines. Lines that fill half a vector or less are taken two at a
-time, from two planes or from two halves of some lines. Windows may begin one row and one element before x: the first
-line of outputs then has a row less.
+time, from two planes or from two halves of some lines. Windows may begin one row and one element before x, or end
+behind it: the first line of outputs, or the last, then has fewer rows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import helper, native
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
-from fastconv.microkernels.poolpass import ALONG, PADDED, PADDED_ROWS, PAIRED, ROWS
+from fastconv.microkernels.poolpass import ALONG, BEHIND, BORDER_ROWS, PADDED, PAIRED, ROWS
 from fastconv.microkernels.reducer import QUICK
 from fastconv.pool_cost import pool_pass_cycles
 from fastconv.problem.pool import PoolProblem, PoolSteps
@@ -35,11 +35,11 @@ BATCH_FLOPS = 1000  # that a batch counts as besides: 20 ns
 
 PLAN = Plan(
     "kernel units a_task batches batch channels stored depths rows width x_n x_c x_d line_step fixed factors indexed "
-    "index_depth index_step pairs plane_count top top_step"
+    "index_depth index_step pairs plane_count columns top top_step bottom"
 )
 (
     KERNEL, UNITS, A_TASK, BATCHES, BATCH, CHANNELS, STORED, DEPTHS, ROW_COUNT, WIDTH, X_N, X_C, X_D, LINE_STEP, FIXED,
-    FACTORS, INDEXED, INDEX_DEPTH, INDEX_STEP, PAIRS, PLANE_COUNT, TOP, TOP_STEP,
+    FACTORS, INDEXED, INDEX_DEPTH, INDEX_STEP, PAIRS, PLANE_COUNT, COLUMNS, TOP, TOP_STEP, BOTTOM,
 ) = range(len(PLAN.fields))  # fmt: skip
 
 
@@ -60,7 +60,8 @@ def passed(plan, call, kernel, plane, depth, row, lines, apart, outputs):
             kernel,
             (
                 source, peek(plan, FIXED), lines, peek(plan, LINE_STEP), to, width * stored, width, peek(plan, FACTORS),
-                index_to, width * 8, index, peek(plan, INDEX_STEP), apart, outputs * stored, outputs * 8,
+                index_to, width * 8, index, peek(plan, INDEX_STEP), peek(plan, COLUMNS), apart, outputs * stored,
+                outputs * 8,
             ),
         )  # fmt: skip
     else:
@@ -68,7 +69,7 @@ def passed(plan, call, kernel, plane, depth, row, lines, apart, outputs):
             kernel,
             (
                 source, peek(plan, FIXED), lines, peek(plan, LINE_STEP), to, width * stored, width, peek(plan, FACTORS),
-                index_to, width * 8, index, peek(plan, INDEX_STEP),
+                index_to, width * 8, index, peek(plan, INDEX_STEP), peek(plan, COLUMNS),
             ),
         )  # fmt: skip
 
@@ -95,11 +96,14 @@ def pool_pass(plan, call, scratch, task):
             if row == 0 and peek(plan, TOP) != 0:
                 passed(plan, call, peek(plan, TOP), plane, depth, 0, 1, 0, 0)
                 row, some = 1, some - 1
+            if row + some == rows and peek(plan, BOTTOM) != 0:
+                some -= 1
+                passed(plan, call, peek(plan, BOTTOM), plane, depth, rows - 1, 1, 0, 0)
             passed(plan, call, kernel, plane, depth, row, some, 0, 0)
 
 
 class OnePass:
-    """Few taps, none outside x, pixels in the lanes."""
+    """Few taps, next to none outside x, pixels in the lanes."""
 
     name = "pass"
 
@@ -150,7 +154,7 @@ class OnePass:
         planes, channels, depths, rows = problem.n * problem.c, problem.c, d.out, h.out
         follow = x.c == h.out * line_step and (problem.n == 1 or x.n == problem.c * x.c)
         pairs = self._pairs(problem, x, target)
-        if depths == 1 and follow and not problem.indices and not h.before:
+        if depths == 1 and follow and not problem.indices and h.whole:
             rows, planes = planes * rows, 1
         count = planes
         if pairs == PLANES:
@@ -171,6 +175,7 @@ class OnePass:
             name = kernel_name(
                 "poolpair" if pairs else "poolpass", problem, target, words.load, words.op, finish,
                 index_word(problem), f"r{rows}", f"t{w.kernel}", f"s{w.stride}", "p1" if w.before else "",
+                "behind" if _behind(w) else "",
             )  # fmt: skip
             return microkernel(name).address
 
@@ -179,8 +184,9 @@ class OnePass:
             channels=channels, stored=problem.itemsize, depths=depths, rows=rows, width=w.out, x_n=x.n, x_c=x.c,
             x_d=depth_step, line_step=line_step, fixed=fixed, factors=factors, indexed=problem.indices,
             index_depth=d.stride * indices[0] if depths > 1 else 0,
-            index_step=h.stride * indices[1] if h.out > 1 else 0, pairs=pairs, plane_count=count,
+            index_step=h.stride * indices[1] if h.out > 1 else 0, pairs=pairs, plane_count=count, columns=w.size,
             top=kernel(len(fixed) - 1) if h.before else 0, top_step=h.before * x.h,
+            bottom=kernel(len(fixed) - _behind(h)) if _behind(h) else 0,
         )  # fmt: skip
         elements = problem.n * problem.c * (problem.plane + problem.outputs)
         moved = (INDEXED_FLOPS if problem.indices else FLOPS) * elements + BATCH_FLOPS * units
@@ -192,14 +198,22 @@ def _whole(problem: PoolProblem) -> bool:
     return all(axis.whole for axis in problem.axes)
 
 
+def _behind(axis: Axis) -> int:
+    """How many taps of the last window lie behind the axis."""
+    return max(0, (axis.out - 1) * axis.stride - axis.before + axis.kernel - axis.size)
+
+
 def _against_borders(problem: PoolProblem, words: Recipe) -> str | None:
-    """Why windows that leave x are not taken; those that begin one element before it may be."""
+    """Why windows that leave x are not taken; those that begin one element before it, or end behind it, may be."""
     d, h, w = problem.axes
     if problem.indices or (words.factor is not None and words.factor.size > 1):
         return "windows leave x, and have indices or are divided by unlike numbers"
-    behind = any((axis.out - 1) * axis.stride - axis.before + axis.kernel > axis.size for axis in (h, w))
-    deep = not d.whole or (h.before > 0 and d.kernel > 1)
-    if behind or deep or max(h.before, w.before) > 1 or (w.before and (w.kernel, w.stride) not in PADDED):
+    if d.kernel > 1 or not d.whole:
+        return "volumes whose windows leave x"
+    behind, most = _behind(w), max(h.before, w.before)
+    if most > 1 or (w.before and (w.kernel, w.stride) not in PADDED) or (behind and (w.kernel, w.stride) not in BEHIND):
         return "windows leave x by more than an element before it"
-    rows = {d.kernel * h.kernel, d.kernel * (h.kernel - h.before)}
-    return None if rows <= set(PADDED_ROWS if w.before else ROWS) else "windows of too many rows, or too few"
+    if h.before and _behind(h) and h.out == 1:
+        return "windows leave x on both sides"
+    rows = {h.kernel, h.kernel - h.before, h.kernel - _behind(h)}
+    return None if rows <= set(BORDER_ROWS if w.before or behind else ROWS) else "windows of too many rows, or too few"

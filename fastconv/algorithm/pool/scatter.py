@@ -47,14 +47,15 @@ def side_by_side(plan, index):
 
 
 @helper
-def chosen(plan, call, scratch, source, to):
-    """Write a plane of dx as one of windows of 2x2 side by side; whether it is one."""
-    stored, rows, width = peek(plan, STORED), peek(plan, ROWS), peek(plan, WIDTH)
+def chosen(plan, call, scratch, source, to, planes):
+    """Write some planes of dx as those of windows of 2x2 side by side; whether they are."""
+    stored, rows, width, plane = peek(plan, STORED), peek(plan, ROWS), peek(plan, WIDTH), peek(plan, PLANE)
     dy, index, elsewhere = peek(call, X) + source * stored, peek(call, W) + source * 8, scratch + 8 * ELSEWHERE
     poke(scratch, ELSEWHERE, 0)
-    invoke(peek(plan, CHOOSE), (dy, index, rows, peek(plan, COLUMNS), to, width, elsewhere))
+    invoke(peek(plan, CHOOSE), (dy, index, planes, rows, peek(plan, COLUMNS), to, plane, width, elsewhere))
     covered = 2 * rows * width
-    invoke(peek(plan, CLEAR_STORED), (to + covered * stored, 1, 0, peek(plan, PLANE) - covered))
+    if covered < plane:
+        invoke(peek(plan, CLEAR_STORED), (to + covered * stored, planes, plane * stored, plane - covered))
     return peek(scratch, ELSEWHERE) == 0
 
 
@@ -100,11 +101,10 @@ def pool_scatter(plan, call, scratch, task):
     choose = peek(plan, CHOOSE) != 0 and side_by_side(plan, peek(call, W) + source * 8)
     p = 0
     while p < some:
-        if choose and chosen(plan, call, scratch, source + p * outputs, to + p * plane * stored):
-            p += 1
+        planes, at, there = min(peek(plan, GROUP), some - p), source + p * outputs, to + p * plane * stored
+        if choose and chosen(plan, call, scratch, at, there, planes):
+            p += planes
             continue
-        planes = 1 if choose else min(peek(plan, GROUP), some - p)
-        at, there = source + p * outputs, to + p * plane * stored
         sums = scratch + HEAD if peek(plan, WIDE) != 0 else there
         invoke(peek(plan, CLEAR), (sums, 1, 0, planes * count))
         invoke(
