@@ -13,6 +13,7 @@ from test_pool_kernels import needs_guard, some, word_of
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.names import parse
 from fastconv.microkernels.poolscatter import AT_ONCE
+from fastconv.microkernels.poolspot import SIDE
 
 if sys.platform.startswith("linux"):
     from guard import guarded
@@ -62,6 +63,37 @@ def test_poolchoose(rng, name):
             wrong[0] = 0
             call(microkernel(name), x, there, planes, lines, n, y, plane, width, wrong)
             assert wrong[0]
+
+
+@needs_guard
+@pytest.mark.parametrize("name", some("poolspot"))
+def test_poolspot(rng, name):
+    """Windows may leave the plane, and the band of rows that is added to; indices outside them are told of."""
+    kind, lanes, wrong = KINDS[parse(name).dtype], parse(name).lanes, np.zeros(1, np.int64)
+    for n, step, (height, top, end, row) in itertools.product(
+        (1, lanes, 2 * lanes + 1), (1, 2, 3), ((5, 0, 5, 1), (4, 0, 4, -1), (4, 0, 4, 2), (6, 2, 4, 0), (6, 3, 5, 2))
+    ):
+        columns, column = 4, -1
+        width = (columns - 1) * step + 2
+        corners = np.stack(np.broadcast_arrays(row, np.arange(columns) * step + column), -1)[:, None]
+        places = corners + rng.integers(0, SIDE, (columns, n, 2))
+        inside = (places >= 0).all(-1) & (places < [height, width]).all(-1)
+        index = guarded(np.where(inside, places[..., 0] * width + places[..., 1], -1), True)
+        x = guarded(rng.integers(1, 9, (columns, n)).astype(kind), True)
+        y = guarded(np.ones((end - top, width, n), kind), True)
+        expected = np.ones((height, width, n))
+        for (j, c), there in np.ndenumerate(inside):
+            if there:
+                expected[places[j, c, 0], places[j, c, 1], c] += x[j, c]
+        arguments = columns, n, y, width, height, top, end, row, column, step, wrong
+        call(microkernel(name), x, index, *arguments)
+        np.testing.assert_array_equal(y.astype(np.float64), expected[top:end])
+        assert not wrong[0]
+        for stray in (-2, -(2**31), 2**32 - 1, 2**40, (top + 1) * width + column + SIDE + 1, height * width):
+            index[0, -1] = stray
+            call(microkernel(name), x, index, *arguments)
+            assert wrong[0], stray
+            wrong[0] = 0
 
 
 @pytest.mark.parametrize("name", some("poolscatter"))

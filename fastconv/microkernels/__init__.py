@@ -95,9 +95,9 @@ poolpass_, poolpair_<dtype>_<isa>_<load>_<op>_<finish>...    those of few taps i
 poolslide_<dtype>_<isa>_<load>_<op>_<finish>_r<rows> three pixels wide, a column for three windows (`poolslide`)
 poolsweep_<dtype>_<isa>_<load>_<op>_<finish>_r<rows>_t<taps>   rows along once, for all windows of them (`poolsweep`)
 poolglide_<dtype>_<isa>_<load>_<op>_keep            many rows at the cost of three (`poolglide`)
-poolspread_, poolscatter_, poolzero_, poolchoose_, poolselect_<dtype>_<isa>, poolscatter_<dtype>_<isa>_apart,
-    poolapart_<dtype>_<isa>_<finish>_<times>
-    moves of their gradients (`pool`, `poolapart`, `poolscatter`)
+poolspread_, poolscatter_, poolzero_, poolchoose_, poolselect_, poolspot_<dtype>_<isa>,
+    poolscatter_<dtype>_<isa>_apart, poolapart_<dtype>_<isa>_<finish>_<times>
+    moves of their gradients (`pool`, `poolapart`, `poolscatter`, `poolspot`)
 fmapeak_<dtype>_<isa>                              multiply-adds in registers, the yardstick
 
 Alignment: packed panels start on 64 bytes; every other operand needs no more than one element's alignment.
