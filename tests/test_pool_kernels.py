@@ -347,12 +347,18 @@ def test_poolglide(rng, name):
 
 @pytest.mark.parametrize("name", some("poolspread"))
 def test_poolspread(rng, name):
+    """Zeros lie between elements, and nothing is written behind the last."""
     model = Model(name, rng)
-    x, y = model.draw(3, 5, kind=model.held), np.full((3, 14), 77, model.held)
-    call(microkernel(name), x, x.strides[0], 3, 4, y, y.strides[0], 3 * model.held.itemsize)
-    expected = np.full((3, 14), 77)
-    expected[:, :12:3] = x[:, :4]
-    np.testing.assert_array_equal(y, expected)
+    for n in (0, 1, model.lanes, model.lanes + 1, 2 * model.lanes + 3):
+        step = 5 if "any" in model.words else word_of(name, "s")
+        x, y = model.draw(3, n + 1, kind=model.held), np.zeros((3, n * step + 1), model.held)
+        y[:, max(0, (n - 1) * step + 1) :] = 77
+        call(microkernel(name), x, x.strides[0], 3, n, y, y.strides[0], step * model.held.itemsize)
+        expected = np.zeros((3, n * step))
+        expected[:, ::step] = x[:, :n]
+        end = max(0, (n - 1) * step + 1)
+        np.testing.assert_array_equal(y[:, :end], expected[:, :end])
+        assert (y[:, end:] == 77).all()
 
 
 @needs_guard

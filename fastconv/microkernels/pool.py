@@ -2,7 +2,7 @@
 
 pooltaps    dst[i, :] = finish( over f < fixed, v in begins[i]..begins[i+1] of load(src[fixed[f] + varying[v] + :]) )
 poolrow     dst[i, j] = finish( over v in begins[i]..begins[i+1], s < taps of src[varying[v] + j * stride + s * step] )
-poolspread  dst[i, j * step] = src[i, j]
+poolspread  dst[i, j * step] = src[i, j], what lies between being zero
 
 A name's variants say what becomes of an element, of two, and of the result: pooltaps_f32_avx512_square_sum_keep.
 
@@ -16,7 +16,7 @@ finish  keep: to scratch, in the computing type       round: to the stored type
 held    src is scratch, in the computing type
 indices, far   positions beside the maxima, the first of equals; 32 bits in scratch, or 64
 across  lanes are positions side by side
-s1..s4, any    the stride of a row     t1..t3  so many taps along it, unrolled
+s1..s4, any    the stride of a row, or that of the places to which it is spread      t1..t3  so many taps, unrolled
 
 Tables hold pairs of 64-bit integers for each tap: its byte offset, and its index: a position in the plane, or the
 number of its weight. Positions beside maxima ascend from tap to tap. Without a tap a window is 0, or the least number
@@ -279,9 +279,19 @@ def poolspread(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     spec = parse(name)
     v = Vectors(b, spec.dtype, spec.lanes)
     src, src_pitch, lines, n, dst, dst_pitch, step = args
-    zero = integer(0)
+    zero, stride = integer(0), next((int(word[1:]) for word in spec.variants if word != "any"), 0)
     with each(v, zero, lines, 1) as i:
         at, to = v.offset(v.pointer(src), b.mul(i, src_pitch)), v.offset(v.pointer(dst), b.mul(i, dst_pitch))
-        with each(v, zero, n, 1) as j:
+        whole = zero
+        if stride:
+            # Whole vectors, but for the last element, after which there may be no room.
+            whole = b.sub(n, b.add(b.srem(b.sub(n, integer(1)), integer(v.lanes)), integer(1)))
+            with each(v, zero, whole, v.lanes) as j:
+                x, places = v.load(v.offset(at, b.mul(j, integer(v.size)))), range(stride * v.lanes)
+                for k in range(stride):
+                    picks = [place // stride if place % stride == 0 else v.lanes for place in places[k * v.lanes :]]
+                    part = v.shuffle(x, v.zero(), picks[: v.lanes])
+                    v.store(part, v.offset(to, b.add(b.mul(j, step), integer(k * v.bytes))))
+        with each(v, whole, n, 1) as j:
             place = b.bitcast(v.offset(to, b.mul(j, step)), v.scalar.as_pointer())
             b.store(v.load_scalar(v.offset(at, b.mul(j, integer(v.size)))), place, align=v.size)

@@ -71,7 +71,8 @@ def _words(floats: bool) -> Iterator[tuple[str, ...]]:
         yield "poolrepeat", *AVERAGE
         yield from (("poolrepeat", *MAX, index) for index in ("indices", "far"))
         yield from (("poolrow", *SUM, "held", "weights", *strided) for strided in along)
-        yield from ((op,) for op in ("poolspread", "poolscatter", "poolzero", "poolchoose", "poolselect", "poolspot"))
+        yield from (("poolspread", apart) for apart in STRIDES[1:])
+        yield from ((op,) for op in ("poolscatter", "poolzero", "poolchoose", "poolselect", "poolspot"))
         yield "poolscatter", "apart"
         yield from (("poolapart", finish, f"t{times}") for finish in ("divide", "scale") for times in TIMES)
 

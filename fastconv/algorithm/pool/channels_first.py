@@ -13,7 +13,7 @@ import numpy as np
 from fastconv.algorithm.common import Execution
 from fastconv.algorithm.pool.parts import PartsOfRow, in_parts
 from fastconv.algorithm.pool.plan import LAST, Plan, factor_rows, index_word, tap_indices
-from fastconv.algorithm.pool.recipe import dtypes, exponents, kernel_name, recipe
+from fastconv.algorithm.pool.recipe import dtypes, exponents, kernel_name, recipe, spread_kernel
 from fastconv.algorithm.pool.row import HEAD, row_of, segments_of
 from fastconv.algorithm.pool.taps import each_alone, stacked, taps_of
 from fastconv.algorithm.pool.wide import MANY, groups
@@ -222,7 +222,7 @@ class Rows:
         down = kernel_name("pooltaps", problem, target, words.load, words.op, "keep", numbers, "across",
                            "rowweights" if weights is not None else "")  # fmt: skip
         along = kernel_name(row.op, problem, target, "plain", words.op, words.finish, "held", numbers, *row_words)
-        spread = microkernel("_".join(["poolspread", dtypes(problem)[0], target.isa])) if row.spread > 1 else None
+        spread = spread_kernel(problem, row.spread, target)
         index_at = groups_at + (batch * pitch if together else 0)
         spread_at = index_at + batch * row.elements * index_item
         space_at = -(-(spread_at + (batch * int(segments[:, COLUMNS].max()) * item if spread else 0)) // 64) * 64
@@ -232,7 +232,7 @@ class Rows:
         grouping = kernel_name("pooltaps", problem, target, "plain", words.op, "keep", "held")
         (depth_begins, depth_taps), (row_begins, row_taps) = tables
         plan = PLAN.array(
-            down=microkernel(down).address, along=microkernel(along).address, spread=spread.address if spread else 0,
+            down=microkernel(down).address, along=microkernel(along).address, spread=spread,
             units=units, lines=lines, a_task=a_task,
             chunks=-(-units // a_task), batches=batches, batch=batch, channels=channels,
             stored=problem.itemsize, item=item, depths=depths, rows=rows, width=row.out, x_n=x.n, x_c=x_c,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastconv.microkernels.inventory import microkernel
+from fastconv.microkernels.pool import STRIDES
 from fastconv.microkernels.reducer import QUICK
 from fastconv.problem.conv import SHORT_DTYPE
 from fastconv.problem.pool import PoolProblem
@@ -130,6 +132,12 @@ def dtypes(problem: PoolProblem) -> tuple[str, np.dtype]:
 def kernel_name(op: str, problem: PoolProblem, target: Target, *words: str) -> str:
     """A pool kernel's name."""
     return "_".join([op, dtypes(problem)[0], target.isa, *filter(None, words)])
+
+
+def spread_kernel(problem: PoolProblem, places: int, target: Target) -> int:
+    """The kernel that spreads a row's elements so many places apart; 0 where they lie side by side."""
+    stride = f"s{places}" if f"s{places}" in STRIDES else "any"
+    return microkernel("_".join(["poolspread", dtypes(problem)[0], target.isa, stride])).address if places > 1 else 0
 
 
 def exponents(problem: PoolProblem) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 from fastconv.algorithm.common import Execution
 from fastconv.algorithm.pool.plan import LAST, Plan, tap_indices
-from fastconv.algorithm.pool.recipe import dtypes, kernel_name
+from fastconv.algorithm.pool.recipe import dtypes, kernel_name, spread_kernel
 from fastconv.algorithm.pool.row import HEAD, row_of, segments_of
 from fastconv.algorithm.pool.taps import each_alone, taps_of
 from fastconv.codegen.emit import invoke, peek, poke
@@ -131,14 +131,14 @@ class WeightedRows:
         units = problem.n * problem.c * depths * batches
         a_task = max(1, min(-(-units // (4 * threads)), -(-(1 << 13) // (batch * elements))))
         alone, nothing = each_alone(most, x.h), np.zeros(slices * most + 1, np.int64)
-        spread = microkernel("_".join(["poolspread", dtypes(problem)[0], target.isa])) if row.spread > 1 else None
+        spread = spread_kernel(problem, row.spread, target)
         along = kernel_name("poolrow", problem, target, "plain", "sum", "round", "held", "weights", *row.words)
         spread_at = HEAD + slices * most * pitch
         lists_at = spread_at + (-(-most * int(segments[:, COLUMNS].max()) * item // 64) * 64 if spread else 0)
         scratch = lists_at + 8 * (batch + 1) + 16 * batch * slices * max(1, lines.most)
         plan = PLAN.array(
             copy=microkernel(kernel_name("pooltaps", problem, target, "plain", "sum", "keep", "across")).address,
-            along=microkernel(along).address, spread=spread.address if spread else 0, units=units, a_task=a_task,
+            along=microkernel(along).address, spread=spread, units=units, a_task=a_task,
             chunks=-(-units // a_task), batches=batches, batch=batch, channels=problem.c, stored=problem.itemsize,
             item=item, depths=depths, rows=rows, width=row.out, x_n=x.n, x_c=x.c, x_h=x.h, depth_begins=depth.begins,
             depth_taps=depth.table, row_begins=lines.begins, row_taps=lines.table, row_ranges=ranges, most_rows=most,
