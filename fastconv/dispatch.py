@@ -162,7 +162,7 @@ def consider(problem: Problem, x: Steps, packed: bool, target: Target | None = N
     algorithms, (problem, x, _) = CANDIDATES[problem.op, problem.pass_], _computed(problem, x)
     # The choice fixes the order of sums, which must not depend on how a batch is split: but for gradients of weights,
     # which are sums over the batch, it is made for a number of images that is always the same.
-    images = {"forward": 1, "input_grad": BATCH}.get(problem.own_pass, max(1, problem.n))
+    images = {"forward": 1, "backward": 1, "input_grad": BATCH}.get(problem.own_pass, max(1, problem.n))
     image = replace(problem, n=images)
     found = []
     for algorithm in algorithms:

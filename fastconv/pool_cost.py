@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from fastconv.target import Target
 
 
@@ -29,12 +31,15 @@ def pool_whole_cycles(problem, target: Target) -> float:
 def pool_rows_cycles(problem, target: Target) -> float:
     """A pool with pixels in the lanes: taps of columns, then of rows."""
     lanes = target.lanes(max(4, problem.itemsize))
-    (d, h, w), planes = problem.axes, problem.n * problem.c
-    columns = planes * d.out * h.out * -(-w.size // lanes)
-    cycles = columns * (2 * d.kernel * h.kernel + 4) + planes * d.out * h.out * -(-w.out // lanes) * (2 * w.kernel + 4)
-    # Measured: indices are compared, gradients spread apart and parts picked one by one.
-    spread = problem.pass_ == "backward" and w.stride > 1
-    return cycles * (2.9 if problem.indices else 1.1) * (3 if spread else 1) * (1.5 if problem.in_parts else 1)
+    w, backward = problem.axes[2], problem.pass_ == "backward"
+    read, written = (w.out, w.size) if backward else (w.size, w.out)
+    lines = problem.n * problem.c * math.prod(_results(axis, backward) for axis in problem.axes[:2])
+    high = math.prod(_taps(axis, backward) for axis in problem.axes[:2])
+    spread = backward and w.stride > 1
+    along = -(-written // lanes) * (2 * w.kernel + 4 + 2 * spread)  # zeros between elements are added as they are
+    cycles = lines * (-(-read // lanes) * (2 * high + 4) + along)
+    # Measured: indices are compared, and parts picked one by one.
+    return cycles * (2.9 if problem.indices else 1.1) * (1.5 if problem.in_parts else 1)
 
 
 def pool_turned_cycles(problem, target: Target) -> float:
@@ -43,7 +48,10 @@ def pool_turned_cycles(problem, target: Target) -> float:
     # Measured: a core that does eight lanes at a time does twice as many of these in a cycle as one of sixteen.
     lanes = 64 // max(4, problem.itemsize)
     moved = problem.plane + problem.outputs + 3 * problem.outputs * problem.indices
-    each = problem.outputs * (problem.taps * (2.2 if problem.indices else 1.2) + 4)
+    backward = problem.pass_ == "backward"
+    taps = math.prod(_taps(axis, backward) for axis in problem.axes)
+    results = math.prod(_results(axis, backward) for axis in problem.axes)
+    each = results * (taps * (2.2 if problem.indices else 1.2) + 4)
     cycles = problem.n * -(-problem.c // lanes) * (4 * moved + each) + 0.25 * problem.n * problem.c * moved
     # Measured: indices take more, and an image takes 2 us however small it is.
     return 5000 + cycles * (1.15 if problem.indices else 1.0)
@@ -86,3 +94,13 @@ def pool_bands_cycles(problem) -> float:
 def moved_cycles(problem) -> float:
     """To move what a pool must move, from memory."""
     return problem.bytes / 8
+
+
+def _results(axis, backward: bool) -> int:
+    """How many elements of the result lie along an axis."""
+    return axis.size if backward else axis.out
+
+
+def _taps(axis, backward: bool) -> int:
+    """How many elements each of them has, at most: of a gradient those windows that cover it."""
+    return -(-axis.kernel // axis.stride) if backward else axis.kernel
