@@ -1,8 +1,9 @@
-"""The cost model of pools: cycles of one core. What is moved decides most of it, so there are no fitted constants."""
+"""The cost model of pools: cycles of one core."""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from fastconv.target import Target
 
@@ -28,41 +29,71 @@ def pool_whole_cycles(problem, target: Target) -> float:
     return problem.n * problem.c * (2 * -(-problem.plane // lanes) + 8)
 
 
+class Rates(NamedTuple):
+    """What the parts of a pool cost, in cycles; fitted to random pools."""
+
+    line: float  # a line of `rows`
+    down: tuple[float, float]  # a tap of a vector down columns, and the vector
+    along: tuple[float, float]  # a tap of a vector along rows, and the vector
+    plane: float  # a plane of `pass` that is not one image with those behind it
+    row: float  # a vector that it reads
+    pick: tuple[float, float]  # a tap that it picks out of them, and a vector
+    image: float  # an image of `turned`
+    turn: float  # an element of a vector of planes, there and back
+    tap: float  # a vector of turned planes
+    result: float
+    shared: float  # the same where windows share columns
+
+
+# Of 32 registers, an Intel server core with AVX-512; and of 16, 300 pools each on Zen 3 with AVX2. Without indices, and
+# with.
+LONG = (
+    Rates(0, (2.2, 4.4), (2.2, 4.4), 0, 2, (2, 2), 5000, 8, 1.2, 4, 15),
+    Rates(0, (5.8, 11.6), (5.8, 11.6), 0, 4.5, (4.5, 4.5), 5000, 9.2, 2.5, 4.6, 0),
+)
+SHORT = (
+    Rates(40, (1.7, 2.3), (1.7, 7), 110, 1.5, (2, 1), 0, 5.6, 1.4, 9.6, 5.4),
+    Rates(53, (5.6, 3.5), (5.8, 4), 110, 6.1, (1, 0), 0, 4.3, 2.8, 30, 0),
+)
+
+
+def _rates(problem, target: Target) -> Rates:
+    return (SHORT if target.registers == 16 else LONG)[problem.indices]
+
+
 def pool_rows_cycles(problem, target: Target) -> float:
     """A pool with pixels in the lanes: taps of columns, then of rows."""
-    lanes = target.lanes(max(4, problem.itemsize))
+    rates, lanes = _rates(problem, target), target.lanes(max(4, problem.itemsize))
     w, backward = problem.axes[2], problem.pass_ == "backward"
     read, written = (w.out, w.size) if backward else (w.size, w.out)
     lines = problem.n * problem.c * math.prod(_results(axis, backward) for axis in problem.axes[:2])
     high = math.prod(_taps(axis, backward) for axis in problem.axes[:2])
-    spread = backward and w.stride > 1
-    along = -(-written // lanes) * (2 * w.kernel + 4 + 2 * spread)  # zeros between elements are added as they are
-    cycles = lines * (-(-read // lanes) * (2 * high + 4) + along)
-    # Measured: indices are compared, and parts picked one by one.
-    return cycles * (2.9 if problem.indices else 1.1) * (1.5 if problem.in_parts else 1)
+    spread = 2 * (backward and w.stride > 1)  # zeros between elements are added as they are
+    down = -(-read // lanes) * (rates.down[0] * high + rates.down[1])
+    along = -(-written // lanes) * (rates.along[0] * min(w.kernel, w.size) + rates.along[1] + spread)
+    return lines * (rates.line + down + along) * (1.5 if problem.in_parts else 1)  # which are picked one by one
 
 
 def pool_turned_cycles(problem, target: Target) -> float:
-    """A pool of planes that are turned: a square of vectors takes four cycles a vector, there and back; then taps of
-    whole vectors, three times as long with indices."""
-    # Measured: a core that does eight lanes at a time does twice as many of these in a cycle as one of sixteen.
-    lanes = 64 // max(4, problem.itemsize)
+    """A pool of planes that are turned, there and back, and then has taps of whole vectors."""
+    rates, lanes = _rates(problem, target), target.lanes(max(4, problem.itemsize))
+    w, backward = problem.axes[2], problem.pass_ == "backward"
     moved = problem.plane + problem.outputs + 3 * problem.outputs * problem.indices
-    backward = problem.pass_ == "backward"
     taps = math.prod(_taps(axis, backward) for axis in problem.axes)
+    shared = (w.kernel, w.stride) == (3, 1) and not problem.indices
+    each = rates.shared if shared else rates.tap * taps + rates.result
     results = math.prod(_results(axis, backward) for axis in problem.axes)
-    each = results * (taps * (2.2 if problem.indices else 1.2) + 4)
-    cycles = problem.n * -(-problem.c // lanes) * (4 * moved + each) + 0.25 * problem.n * problem.c * moved
-    # Measured: indices take more, and an image takes 2 us however small it is.
-    return 5000 + cycles * (1.15 if problem.indices else 1.0)
+    return rates.image + problem.n * -(-problem.c // lanes) * (rates.turn * moved + each * results)
 
 
 def pool_pass_cycles(problem, target: Target) -> float:
     """A pool in one pass, pixels in the lanes: every tap of the rows, and whole vectors of outputs."""
-    lanes = target.lanes(max(4, problem.itemsize))
-    (d, h, w), lines = problem.axes, problem.n * problem.c * problem.axes[0].out * problem.axes[1].out
-    vectors = lines * -(-w.out // lanes)
-    return vectors * (d.kernel * h.kernel * w.stride + w.kernel + 1) * (4.5 if problem.indices else 2)
+    rates, lanes = _rates(problem, target), target.lanes(max(4, problem.itemsize))
+    (d, h, w), planes = problem.axes, problem.n * problem.c
+    apart = problem.indices or d.out > 1 or h.size != h.out * h.stride or not h.whole
+    vectors = planes * d.out * h.out * -(-w.out // lanes)
+    each = d.kernel * h.kernel * w.stride * rates.row + w.kernel * rates.pick[0] + rates.pick[1]
+    return planes * rates.plane * apart + vectors * each
 
 
 def pool_sweep_cycles(problem, target: Target) -> float:
@@ -103,4 +134,4 @@ def _results(axis, backward: bool) -> int:
 
 def _taps(axis, backward: bool) -> int:
     """How many elements each of them has, at most: of a gradient those windows that cover it."""
-    return -(-axis.kernel // axis.stride) if backward else axis.kernel
+    return min(-(-axis.kernel // axis.stride), axis.out) if backward else min(axis.kernel, axis.size)

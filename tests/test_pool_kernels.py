@@ -67,13 +67,15 @@ def factor_lines(model, lines, n):
     return places.astype(np.int64), numbers.strides[1], numbers
 
 
+@needs_guard
 @pytest.mark.parametrize("name", some("poolrow", 37))
 def test_poolrow(rng, name):
+    """Also of lines that follow each other, of which nothing is written beyond the last."""
     model = Model(name, rng)
-    item, lines, step = model.held.itemsize, 3, 2
+    item, step = model.held.itemsize, 2
     stride = next((int(w[1:]) for w in model.words if w in ("s1", "s2", "s3", "s4")), 5)
     taps = next((int(w[1:]) for w in model.words if w in ("t1", "t2", "t3")), 4)
-    for n in (1, model.lanes, 2 * model.lanes + 1):
+    for n, lines in itertools.product((1, model.lanes - 1, model.lanes, 2 * model.lanes + 1), (3, model.lanes + 2)):
         x = model.draw(40 + (n + model.lanes) * stride)
         numbers = None if model.number is None else rng.integers(0, 99, x.size).astype(model.number)
         begins, varying = table(rng, lines, 2, 20, item, 9)
@@ -81,9 +83,14 @@ def test_poolrow(rng, name):
         places, apart, factors = factor_lines(model, lines, n)
         y, indices = model.out(lines, n)
         none = model.number is None
-        call(microkernel(name), x, begins, varying, lines, y, y.strides[0], n, taps, step * item, stride * item, places,
-             apart, weights, model.exponents, more, 0 if none else numbers, 0 if none else indices,
-             0 if none else indices.strides[0])  # fmt: skip
+        close, close_at = (
+            guarded(np.full((lines, n), 77, model.result), True),
+            None if none else np.full((lines, n), -7),
+        )
+        for to, index_to, beside in ((y, indices, more), (close, close_at, guarded(more[:, :n].copy(), True))):
+            call(microkernel(name), x, begins, varying, lines, to, to.strides[0], n, taps, step * item, stride * item,
+                 places, apart, weights, model.exponents, beside, 0 if none else numbers, 0 if none else index_to,
+                 0 if none else index_to.strides[0])  # fmt: skip
         expected, found = np.empty((lines, n)), np.empty((lines, n))
         for i, j in np.ndindex(lines, n):
             pairs = [(tap, s) for tap in varying[begins[i] : begins[i + 1]] for s in range(taps)]
@@ -92,6 +99,9 @@ def test_poolrow(rng, name):
             value, found[i, j] = model.reduced(x[at].astype(float), None if none else numbers[at], by)
             expected[i, j] = model.finished(value, *factors[i, :, j], more[i, j])
         model.check(y, indices, expected, found)
+        np.testing.assert_array_equal(close, y[:, :n])
+        if not none:
+            np.testing.assert_array_equal(close_at, indices[:, :n])
 
 
 @pytest.mark.parametrize("name", some("poolspans", 11))
