@@ -259,7 +259,7 @@ def test_errors_name_the_argument(call, kind, words):
 def test_explain_and_algorithms():
     for op in ("max_pool1d", "avg_pool2d", "lp_pool3d", "weighted_avg_pool2d"):
         assert "rows" in fc.algorithms(op) and fc.algorithms(f"{op}_backward")
-    plan = fc.explain("max_pool2d", (1, 64, 112, 112), 3, stride=1, padding=1)
+    plan = fc.explain("max_pool2d", (1, 64, 112, 112), 7, stride=1, padding=3)
     assert plan.algorithm == "rows" and "MB in and out" in str(plan)
     assert fc.explain("avg_pool2d_backward", (1, 8, 8, 4), 2, layout="channels_last").algorithm == "windows"
     assert fc.explain("max_pool2d_backward", (1, 4, 8, 8), (1, 4, 4, 4)).algorithm == "scatter"
