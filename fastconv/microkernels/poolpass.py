@@ -15,6 +15,7 @@ after them; only the last lines of a call have masks.
 from __future__ import annotations
 
 import functools
+import itertools
 
 from llvmlite import ir
 
@@ -24,11 +25,10 @@ from fastconv.microkernels.pack import each, narrow
 from fastconv.microkernels.pool import TAP
 from fastconv.microkernels.reducer import Reducer
 
-ROWS = (1, 2, 3, 4, 8, 9)
-ALONG = ((1, 1), (2, 2), (3, 2), (3, 3), (4, 4))  # (taps, stride)
+ROWS = (1, 2, 3, 4, 5, 8, 9)
+ALONG = ((1, 1), *itertools.product((2, 3, 4, 5), (2, 3, 4)), (5, 5))  # (taps, stride)
 PAIRED = ((2, 2), (3, 2))  # those that two images take together
-PADDED, BEHIND = ((3, 2),), ((2, 2), (3, 2), (3, 3))  # those that may begin before src, or end behind it
-BORDER_ROWS = (1, 2, 3)  # of which they have so many
+BORDER_ROWS = (1, 2, 3, 4, 5)  # of windows that begin before src, or end behind it
 
 
 @emitter("poolpass")

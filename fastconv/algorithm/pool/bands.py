@@ -158,8 +158,11 @@ class Bands:
     def build(self, problem: PoolProblem, x: PoolSteps, target: Target, threads: int, packed: bool) -> Execution:
         d, h, w = problem.axes
         select = (d.size, h.size // h.out, w.size // w.out) == (1, 2, 2)
-        # Windows of a volume are no rectangles in its slices, and rows of a signal have one output each.
-        spot = target.isa != "avx512" and d.size == 1 and w.out > 1 and problem.plane < 1 << 31
+        # Windows of a volume are no rectangles in its slices, rows of a signal have one output each, and vectors of few
+        # channels have masks.
+        lanes = target.lanes(problem.itemsize)
+        whole = problem.c % lanes == 0 or problem.c >= 8 * lanes
+        spot = whole and target.isa != "avx512" and d.size == 1 and w.out > 1 and problem.plane < 1 << 31
         if d.size > 1 or h.size == 1:
             h, w = (d, Axis(h.size * w.size, h.out * w.out)) if d.size > 1 else (w, h)
         stride, step = (max(1, round(axis.size / axis.out)) for axis in (h, w))

@@ -19,7 +19,7 @@ from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import helper, native
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
-from fastconv.microkernels.poolpass import ALONG, BEHIND, BORDER_ROWS, PADDED, PAIRED, ROWS
+from fastconv.microkernels.poolpass import ALONG, BORDER_ROWS, PAIRED, ROWS
 from fastconv.microkernels.reducer import QUICK
 from fastconv.pool_cost import pool_pass_cycles
 from fastconv.problem.pool import PoolProblem, PoolSteps
@@ -210,10 +210,11 @@ def _against_borders(problem: PoolProblem, words: Recipe) -> str | None:
         return "windows leave x, and have indices or are divided by unlike numbers"
     if d.kernel > 1 or not d.whole:
         return "volumes whose windows leave x"
-    behind, most = _behind(w), max(h.before, w.before)
-    if most > 1 or (w.before and (w.kernel, w.stride) not in PADDED) or (behind and (w.kernel, w.stride) not in BEHIND):
+    if max(h.before, w.before) > 1:
         return "windows leave x by more than an element before it"
     if h.before and _behind(h) and h.out == 1:
         return "windows leave x on both sides"
     rows = {h.kernel, h.kernel - h.before, h.kernel - _behind(h)}
-    return None if rows <= set(BORDER_ROWS if w.before or behind else ROWS) else "windows of too many rows, or too few"
+    return (
+        None if rows <= set(BORDER_ROWS if w.before or _behind(w) else ROWS) else "windows of too many rows, or too few"
+    )
