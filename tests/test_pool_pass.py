@@ -50,7 +50,7 @@ def test_averages_of_powers_of_two_and_of_others_round_as_divisions(rng):
 @pytest.mark.checkerboard
 @pytest.mark.parametrize("dtype", ALL_DTYPES)
 @pytest.mark.parametrize(
-    "kernel, padding", [(3, 1), ((3, 3), (0, 1)), ((2, 3), 1), ((1, 3), (0, 1)), (3, (1, 0)), (2, 1), (5, 1)]
+    "kernel, padding", [(3, 1), ((3, 3), (0, 1)), ((2, 3), 1), ((1, 3), (0, 1)), (3, (1, 0)), (2, 1), (5, 1), (5, 2)]
 )
 def test_windows_that_begin_before_the_input(rng, kernel, padding, dtype):
     for width in (*range(5, 14), 30, 32, 33, 34, 64, 72, 134):
@@ -79,7 +79,9 @@ def test_windows_that_end_behind_the_input(rng, kernel, stride, dtype):
             x -= 20 * (dtype != "uint8")  # so that nothing in the border can be taken for a maximum
             for padding in (0, 1 if np.ndim(kernel) == 0 else tuple(side // 2 for side in kernel)):
                 options = {"padding": padding, "ceil_mode": True}
-                y, _ = pools.max_pool(x, kernel, stride, padding, 1, True)
+                y, indices = pools.max_pool(x, kernel, stride, padding, 1, True)
+                found = fc.max_pool2d(x, kernel, stride, return_indices=True, **options)[1]
+                np.testing.assert_array_equal(found, indices)
                 for view, expected in ((x, y), (x[:, ::2], y[:, ::2])):
                     np.testing.assert_array_equal(fc.max_pool2d(view, kernel, stride, **options), expected)
                 if x.dtype.kind not in "iu":
@@ -107,6 +109,27 @@ def test_windows_that_leave_the_input_are_taken_in_one_pass():
         problem = pool_problem("max_pool2d", shape, 3, 2, 1, dtype=np.dtype("f4"))
         name = dispatch.choose(problem, contiguous_steps(problem), "auto", False).name
         assert (name == "pass") is taken
+
+
+@pytest.mark.parametrize("kernel, stride, padding", [(3, 2, 1), (2, 2, 1), (5, 3, 2), ((2, 3), 2, (0, 1))], ids=str)
+def test_indices_where_all_elements_are_the_least(rng, kernel, stride, padding):
+    """They are elements of x, not of the border, which has as little."""
+    for x in (np.full((2, 3, 9, 21), -np.inf, np.float32), np.full((1, 2, 8, 70), -128, np.int8)):
+        x[:, :, ::4, ::3] = rng.integers(-5, 5, x[:, :, ::4, ::3].shape)
+        x[:, 1] = x.min()
+        for ceil in (False, True):
+            y, indices = pools.max_pool(x, kernel, stride, padding, 1, ceil)
+            found = fc.max_pool2d(x, kernel, stride, padding, 1, ceil, return_indices=True)
+            np.testing.assert_array_equal(found[0], y)
+            np.testing.assert_array_equal(found[1], indices)
+
+
+def test_borders_of_more_than_a_line(rng):
+    """ONNX's padding may be anything."""
+    x = values(rng, (2, 3, 9, 21), "float32") - 20
+    for stride, pads in (((1, 2), ((0, 2), (0, 0))), ((1, 2), ((0, 1), (1, 2))), ((2, 2), ((2, 2), (2, 4)))):
+        y, _ = pools.max_pool(x, (3, 5), stride, pads)
+        np.testing.assert_array_equal(fc.max_pool2d(x, (3, 5), stride, pads, convention="onnx"), y)
 
 
 def test_nan_and_infinity(rng):

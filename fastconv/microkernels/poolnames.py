@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fastconv.microkernels.pool import STRIDES, UNROLLED
 from fastconv.microkernels.poolapart import TIMES
-from fastconv.microkernels.poolpass import ALONG, BORDER_ROWS, PAIRED, ROWS
+from fastconv.microkernels.poolpass import ALONG, BEFORE, BORDER_ROWS, PAIRED, ROWS
 from fastconv.microkernels.poolslide import ROWS as SLIDING_ROWS
 from fastconv.microkernels.poolsweep import SIDES
 from fastconv.microkernels.reducer import QUICK
@@ -52,9 +52,10 @@ def _words(floats: bool) -> Iterator[tuple[str, ...]]:
                     for kernel in ("poolpass", "poolpair")[: 1 + ((taps, stride) in PAIRED)]:
                         yield kernel, *words, index, f"r{rows}", f"t{taps}", f"s{stride}"
                 if words in (MAX, AVERAGE, NORMS[1]):
-                    borders = ("p1",), ("behind",), ("p1", "behind")
-                    for rows, (taps, stride), at in itertools.product(BORDER_ROWS, ALONG[1:], borders):
-                        yield "poolpass", *words, f"r{rows}", f"t{taps}", f"s{stride}", *at
+                    for rows, (taps, stride), p, end in itertools.product(BORDER_ROWS, ALONG[1:], (0, *BEFORE), (0, 1)):
+                        if p < taps and (p or end):
+                            at = f"p{p}" if p else "", "behind" if end else ""
+                            yield "poolpass", *words, index, f"r{rows}", f"t{taps}", f"s{stride}", *at
                 yield "poolglide", load, op, "keep"
                 yield from (("poolslide", *words, f"r{rows}") for rows in SLIDING_ROWS)
                 for rows, taps in itertools.product(SIDES, SIDES):

@@ -4,8 +4,8 @@ poolpass   dst[i, j] = finish( over f < rows, t < taps of load(src[i * line_step
 poolpair   the same for two images, each of which has half of a vector
 
 Whole vectors of the rows are reduced first, then the taps of every window are picked out of what is left. Words of the
-name besides those of `pool`: r1..r9 so many rows, t2.. so many taps of each, s1.. the stride along it; p1: the first
-window begins one element before src; behind: the last ones may end behind the row.
+name besides those of `pool`: r1..r9 so many rows, t2.. so many taps of each, s1.. the stride along it; p1, p2:
+the first window begins so many elements before src; behind: the last ones may end behind the row.
 
 Masks take long (a masked store of AVX2 14 cycles), so rows end without: the last vector of outputs begins as many
 before the end as there are lanes. Rows of fewer outputs are written with what belongs to the next line, which comes
@@ -29,6 +29,7 @@ ROWS = (1, 2, 3, 4, 5, 8, 9)
 ALONG = ((1, 1), *itertools.product((2, 3, 4, 5), (2, 3, 4)), (5, 5))  # (taps, stride)
 PAIRED = ((2, 2), (3, 2))  # those that two images take together
 BORDER_ROWS = (1, 2, 3, 4, 5)  # of windows that begin before src, or end behind it
+BEFORE = (1, 2)  # so many elements
 
 
 @emitter("poolpass")
@@ -42,7 +43,7 @@ def poolpass(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
      columns) = args  # fmt: skip
     rows, taps, stride = _numbers(r)
     zero, lanes, width = integer(0), integer(v.lanes), SIZE[r.source.source]
-    before, behind = int("p1" in r.words), "behind" in r.words
+    before, behind = next((count for count in BEFORE if f"p{count}" in r.words), 0), "behind" in r.words
     offsets, numbers = _table(v, fixed, rows)
     covered = (v.lanes - 1) * stride + taps  # by a vector of windows
     most = -(-covered // v.lanes)
@@ -53,11 +54,11 @@ def poolpass(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         first = v.offset(v.pointer(src), b.sub(b.mul(i, line_step), integer(before * width)))
         to, index_to = (v.offset(v.pointer(to), b.mul(i, step)) for to, step in
                         ((dst, dst_pitch), (index_dst, index_pitch)))  # fmt: skip
-        begin = b.add(index, b.mul(i, index_step))
+        begin = b.sub(b.add(index, b.mul(i, index_step)), integer(before))
         with each(v, zero, n, v.lanes) as j:
             j = j if masked else b.select(b.icmp_signed("<", j, last), j, last)
             left = b.sub(b.add(columns, integer(before)), b.mul(j, integer(stride)))  # elements from here on
-            missing = b.select(b.icmp_signed("==", j, zero), integer(1), zero)
+            missing = b.select(b.icmp_signed("==", j, zero), integer(before), zero)
             inside = b.not_(v.first_lanes(missing)) if before else None
 
             def vector(f, k):
@@ -74,7 +75,13 @@ def poolpass(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
 
             def position(f, t):
                 place = b.add(b.add(begin, numbers[f]), b.add(b.mul(j, integer(stride)), integer(t)))
-                return _counted(r.number, place, stride)
+                found = _counted(r.number, place, stride)
+                if t >= before:
+                    return found
+                # What lies before a row counts as its first element: no other stays if all there are is the least.
+                more = b.select(b.icmp_signed("==", j, zero), integer(before - t), zero)
+                more = b.trunc(more, r.number.scalar) if r.number.size < 8 else more
+                return b.add(found, b.insert_element(r.number.zero(), more, ir.Constant(I32, 0)))
 
             loaded = [[vector(f, k) for k in range(most)] for f in range(rows)]
             state = _reduced(r, loaded, taps, lambda row, t: _picked(v, row, stride, t), position, border)
@@ -150,6 +157,7 @@ def poolpair(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
 def _reduced(r: Reducer, loaded: list, taps: int, picked, position, border=lambda _, x: x) -> list:
     """The state of every window, of rows of vectors: tap t in row f is picked(row, t), at position(f, t)."""
     if r.indexed:
+        loaded = [[border(k, x) for k, x in enumerate(row)] for row in loaded]
         elements = [(picked(row, t), position(f, t)) for f, row in enumerate(loaded) for t in range(taps)]
         return functools.reduce(lambda state, found: r.absorb(state, *found, ordered=True), elements[1:], elements[0])
     columns = [border(k, functools.reduce(lambda state, x: r.absorb(state, x), column, [first])[0])

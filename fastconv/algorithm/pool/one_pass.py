@@ -2,8 +2,8 @@
 
 Every line of outputs is read from its rows of x and written at once. Where all rows of x belong to windows, and planes
 follow each other, a batch is one image with all their lines. Lines that fill half a vector or less are taken two at a
-time, from two planes or from two halves of some lines. Windows may begin one row and one element before x, or end
-behind it: the first line of outputs, or the last, then has fewer rows.
+time, from two planes or from two halves of some lines. Windows may begin a row or two before x, or end behind it: the
+first line of outputs, or the last, then has fewer rows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import helper, native
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
-from fastconv.microkernels.poolpass import ALONG, BORDER_ROWS, PAIRED, ROWS
+from fastconv.microkernels.poolpass import ALONG, BEFORE, BORDER_ROWS, PAIRED, ROWS
 from fastconv.microkernels.reducer import QUICK
 from fastconv.pool_cost import pool_pass_cycles
 from fastconv.problem.pool import PoolProblem, PoolSteps
@@ -35,11 +35,11 @@ BATCH_FLOPS = 1000  # that a batch counts as besides: 20 ns
 
 PLAN = Plan(
     "kernel units a_task batches batch channels stored depths rows width x_n x_c x_d line_step fixed factors indexed "
-    "index_depth index_step pairs plane_count columns top top_step bottom"
+    "index_depth index_step pairs plane_count columns top top_step top_index bottom"
 )
 (
     KERNEL, UNITS, A_TASK, BATCHES, BATCH, CHANNELS, STORED, DEPTHS, ROW_COUNT, WIDTH, X_N, X_C, X_D, LINE_STEP, FIXED,
-    FACTORS, INDEXED, INDEX_DEPTH, INDEX_STEP, PAIRS, PLANE_COUNT, COLUMNS, TOP, TOP_STEP, BOTTOM,
+    FACTORS, INDEXED, INDEX_DEPTH, INDEX_STEP, PAIRS, PLANE_COUNT, COLUMNS, TOP, TOP_STEP, TOP_INDEX, BOTTOM,
 ) = range(len(PLAN.fields))  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def passed(plan, call, kernel, plane, depth, row, lines, apart, outputs):
     if row > 0:
         source -= peek(plan, TOP_STEP)
     to, index_to = peek(call, Y) + place * stored, peek(call, RESIDUAL) + place * 8 if peek(plan, INDEXED) != 0 else 0
-    index = depth * peek(plan, INDEX_DEPTH) + row * peek(plan, INDEX_STEP)
+    index = depth * peek(plan, INDEX_DEPTH) + row * peek(plan, INDEX_STEP) - (peek(plan, TOP_INDEX) if row > 0 else 0)
     if peek(plan, PAIRS) != 0:
         invoke(
             kernel,
@@ -174,7 +174,7 @@ class OnePass:
             """The kernel of windows of so many rows."""
             name = kernel_name(
                 "poolpair" if pairs else "poolpass", problem, target, words.load, words.op, finish,
-                index_word(problem), f"r{rows}", f"t{w.kernel}", f"s{w.stride}", "p1" if w.before else "",
+                index_word(problem), f"r{rows}", f"t{w.kernel}", f"s{w.stride}", f"p{w.before}" if w.before else "",
                 "behind" if _behind(w) else "",
             )  # fmt: skip
             return microkernel(name).address
@@ -185,7 +185,8 @@ class OnePass:
             x_d=depth_step, line_step=line_step, fixed=fixed, factors=factors, indexed=problem.indices,
             index_depth=d.stride * indices[0] if depths > 1 else 0,
             index_step=h.stride * indices[1] if h.out > 1 else 0, pairs=pairs, plane_count=count, columns=w.size,
-            top=kernel(len(fixed) - 1) if h.before else 0, top_step=h.before * x.h,
+            top=kernel(len(fixed) - h.before) if h.before else 0, top_step=h.before * x.h,
+            top_index=h.before * indices[1],
             bottom=kernel(len(fixed) - _behind(h)) if _behind(h) else 0,
         )  # fmt: skip
         elements = problem.n * problem.c * (problem.plane + problem.outputs)
@@ -204,17 +205,16 @@ def _behind(axis: Axis) -> int:
 
 
 def _against_borders(problem: PoolProblem, words: Recipe) -> str | None:
-    """Why windows that leave x are not taken; those that begin one element before it, or end behind it, may be."""
+    """Why windows that leave x are not taken; those that begin little before it, or end behind it, may be."""
     d, h, w = problem.axes
-    if problem.indices or (words.factor is not None and words.factor.size > 1):
-        return "windows leave x, and have indices or are divided by unlike numbers"
+    if words.factor is not None and words.factor.size > 1:
+        return "windows leave x, and are divided by unlike numbers"
     if d.kernel > 1 or not d.whole:
         return "volumes whose windows leave x"
-    if max(h.before, w.before) > 1:
-        return "windows leave x by more than an element before it"
-    if h.before and _behind(h) and h.out == 1:
-        return "windows leave x on both sides"
+    if not {h.before, w.before} <= {0, *BEFORE} or w.before >= w.kernel:
+        return f"windows begin more than {BEFORE[-1]} elements before x, or have none"
+    if max(h.before, _behind(h)) > h.stride or (h.before and _behind(h) and h.out == 1):
+        return "more than the first and the last line leave x"
     rows = {h.kernel, h.kernel - h.before, h.kernel - _behind(h)}
-    return (
-        None if rows <= set(BORDER_ROWS if w.before or _behind(w) else ROWS) else "windows of too many rows, or too few"
-    )
+    able = BORDER_ROWS if w.before or _behind(w) else ROWS
+    return None if rows <= set(able) else "windows of too many rows, or too few"
