@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from guard import guarded
-from test_microkernels import aligned, call_the_eight
+from test_microkernels import aligned
 
 from fastconv import threads
 from fastconv.codegen.emit import invoke, peek
@@ -24,6 +24,13 @@ def call_the_seven(plan, call, scratch, task):
     """Call the kernel at plan[0] with the operands plan[1:8]."""
     invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
                            peek(plan, 7)))  # fmt: skip
+
+
+@native("call_eight", 4)
+def call_the_eight(plan, call, scratch, task):
+    """Call the kernel at plan[0] with the operands plan[1:9]."""
+    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
+                           peek(plan, 7), peek(plan, 8)))  # fmt: skip
 
 
 @native("call_block", 4)

@@ -1,9 +1,8 @@
 """The kernels of depthwise gradients against NumPy, on every instruction set this CPU can run."""
 
-import ctypes
-
 import numpy as np
 import pytest
+from kernels import call
 from test_microkernels import ISAS, aligned
 
 from fastconv.microkernels.inventory import OPERANDS, microkernel, names
@@ -11,13 +10,6 @@ from fastconv.microkernels.names import parse
 from fastconv.target import Target
 
 MASKED = [isa for isa in ISAS if isa in ("avx512", "avx2")]
-
-
-def call(kernel, *operands):
-    """Run one kernel; arrays stand for their addresses."""
-    words = [o.ctypes.data if isinstance(o, np.ndarray) else int(o) for o in operands]
-    assert len(words) == kernel.operands, kernel.name
-    ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * len(words))(kernel.address)(*words)
 
 
 def all_of(op, isas):

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kernels import call
 from llvmlite import ir
 
-from fastconv import blocking, threads
-from fastconv.codegen.emit import invoke, peek
-from fastconv.codegen.jit import native
-from fastconv.job import Job
+from fastconv import blocking
 from fastconv.microkernels import gemm
 from fastconv.microkernels.inventory import gemm_name, microkernel, names
 from fastconv.microkernels.names import parse
@@ -21,44 +19,14 @@ ISAS = list(dict.fromkeys(ISAS))
 GOLDEN = Path(__file__).parent / "golden"
 
 
-@native("call_gemm", 4)
-def call_gemm(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:23]."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
-                           peek(plan, 7), peek(plan, 8), peek(plan, 9), peek(plan, 10), peek(plan, 11),
-                           peek(plan, 12), peek(plan, 13), peek(plan, 14), peek(plan, 15), peek(plan, 16),
-                           peek(plan, 17), peek(plan, 18), peek(plan, 19), peek(plan, 20), peek(plan, 21),
-                           peek(plan, 22)))  # fmt: skip
-
-
-def call(kernel, *operands, tiles=1, steps=(0,) * 6):
+def call_gemm(kernel, *operands, tiles=1, steps=(0,) * 6):
     """Run one gemm kernel."""
-    plan = np.array([kernel.address, *operands, tiles, *steps], np.int64)
-    threads.run(Job(call_gemm.address, plan, 1, 0, 0))
-
-
-@native("call_six", 4)
-def call_the_six(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:7]."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6)))
-
-
-@native("call_eight", 4)
-def call_the_eight(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:9]."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
-                           peek(plan, 7), peek(plan, 8)))  # fmt: skip
+    call(kernel, *operands, tiles, *steps)
 
 
 def call_dot(kernel, w, x, y, bias=0, activation=0):
     """Run one dot kernel without a residual."""
-    operands = (w.ctypes.data, w.strides[0], x.ctypes.data, len(x), y.ctypes.data, bias, 0, activation)
-    threads.run(Job(call_the_eight.address, np.array([kernel.address, *operands], np.int64), 1, 0, 0))
-
-
-def call_six(kernel, *operands):
-    """Run one kernel of six operands."""
-    threads.run(Job(call_the_six.address, np.array([kernel.address, *operands], np.int64), 1, 0, 0))
+    call(kernel, w, w.strides[0], x, len(x), y, bias, 0, activation)
 
 
 def aligned(shape, dtype):
@@ -156,9 +124,8 @@ def check_gemm(rng, isa, rows, vectors, dtype, words, tail, part=0):
         (1, 0, 1, slope.ctypes.data),
     ):
         y = before.copy()
-        call(kernel, *operands, y.ctypes.data, y.strides[0], first, bias.ctypes.data * with_bias,
-             residual.ctypes.data * with_residual, residual.strides[0], act, last, part,
-             x.ctypes.data)  # fmt: skip
+        call_gemm(kernel, *operands, y, y.strides[0], first, bias.ctypes.data * with_bias,
+                  residual.ctypes.data * with_residual, residual.strides[0], act, last, part, x)  # fmt: skip
         expected = product + (0 if first else before) + with_bias * wide + with_residual * residual
         if act in (1, 2):
             expected = np.clip(expected, 0, 6 if act == 2 else None)
@@ -188,9 +155,9 @@ def test_tiles_one_after_another(rng, isa, rows, vectors, words, tail):
 
     def run(tile, tiles):
         at = [array[tile:].ctypes.data for array in moving]
-        call(kernel, depth, at[0], table.ctypes.data, at[1], side.strides[1] if strided else 0, at[2], y.strides[1], 0,
-             at[3], at[4], residual.strides[1], 1, columns - wide + lanes, 2, at[5], tiles=tiles,
-             steps=[array.strides[0] for array in moving])  # fmt: skip
+        call_gemm(kernel, depth, at[0], table, at[1], side.strides[1] if strided else 0, at[2], y.strides[1], 0,
+                  at[3], at[4], residual.strides[1], 1, columns - wide + lanes, 2, at[5], tiles=tiles,
+                  steps=[array.strides[0] for array in moving])  # fmt: skip
 
     before = y.copy()
     for tile in range(count):
@@ -246,7 +213,7 @@ def test_transpose(rng, isa, kinds, variant):
                 found = aligned((columns + 1, pitch), kind)
                 found[:] = 1e-310 if kinds == "f64" else 1e-40
                 before = found.copy()
-                call_six(kernel, source.ctypes.data, source.strides[0], found.ctypes.data, found.strides[0], rows,
+                call(kernel, source.ctypes.data, source.strides[0], found.ctypes.data, found.strides[0], rows,
                          columns)  # fmt: skip
                 np.testing.assert_array_equal(found[:columns, :rows], source[:, :columns].T)
                 filled = whole if variant == "rows" and pitch == whole else rows
@@ -268,7 +235,7 @@ def test_panel(rng, isa, kinds):
         for last in {1, lanes // 2, lanes}:
             valid, panel = (vectors - 1) * lanes + last, aligned((6, vectors * lanes), kind)
             panel[:] = 7
-            call_six(kernel, source.ctypes.data, table.ctypes.data, 5, panel.ctypes.data, vectors,
+            call(kernel, source.ctypes.data, table.ctypes.data, 5, panel.ctypes.data, vectors,
                      valid)  # fmt: skip
             np.testing.assert_array_equal(panel[:5, :valid], source[picks, :valid])
             assert not panel[:5, valid:].any() and (panel[5] == 7).all()
@@ -283,8 +250,7 @@ def test_parts_are_summed_apart(part, expected):
     x, y = (aligned((count, lanes), np.float32) for count in (len(products), 1))
     x[...] = products[:, None]
     w, table = np.ones(len(products), np.float32), np.arange(len(products), dtype=np.int64) * x.strides[0]
-    call(kernel, len(products), x.ctypes.data, table.ctypes.data, w.ctypes.data, 0, y.ctypes.data, 0, 1, 0, 0, 0, 0, 0,
-         part, 0)  # fmt: skip
+    call_gemm(kernel, len(products), x, table, w, 0, y, 0, 1, 0, 0, 0, 0, 0, part, 0)
     np.testing.assert_array_equal(y, expected)
 
 

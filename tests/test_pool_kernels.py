@@ -5,8 +5,9 @@ import sys
 
 import numpy as np
 import pytest
+from kernels import call
 from poolmodel import Model
-from test_depthwise_grad_kernels import all_of, call
+from test_depthwise_grad_kernels import all_of
 from test_microkernels import ISAS
 
 from fastconv import workspace

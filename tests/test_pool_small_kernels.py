@@ -5,9 +5,9 @@ import sys
 
 import numpy as np
 import pytest
+from kernels import call
 from poolmodel import Model
 from pools import assert_close
-from test_depthwise_grad_kernels import call
 from test_pool_kernels import needs_guard, some, word_of
 
 from fastconv.microkernels.inventory import microkernel

@@ -3,14 +3,11 @@
 import numpy as np
 import pytest
 from forced import member
+from kernels import call
 from test_amx_kernels import lanes_panel, rows_panel
 from test_microkernels import ISAS, aligned
 from test_toomcook import Exact
 
-from fastconv import threads
-from fastconv.codegen.emit import invoke, peek
-from fastconv.codegen.jit import native
-from fastconv.job import Job
 from fastconv.microkernels import toomcook
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.names import parse
@@ -24,41 +21,6 @@ pytestmark = [
                             ids=lambda m: m.variant),
 ]  # fmt: skip
 TILES, UNTOUCHED = 3, -7777.0
-
-
-@native("call_seven", 4)
-def call_seven(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:8]."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
-                           peek(plan, 7)))  # fmt: skip
-
-
-@native("call_eight", 4)
-def call_eight(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:9]."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
-                           peek(plan, 7), peek(plan, 8)))  # fmt: skip
-
-
-@native("call_ten", 4)
-def call_ten(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:11]."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
-                           peek(plan, 7), peek(plan, 8), peek(plan, 9), peek(plan, 10)))  # fmt: skip
-
-
-@native("call_fourteen", 4)
-def call_fourteen(plan, call, scratch, task):
-    """Call the kernel at plan[0] with the operands plan[1:15]."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
-                           peek(plan, 7), peek(plan, 8), peek(plan, 9), peek(plan, 10), peek(plan, 11),
-                           peek(plan, 12), peek(plan, 13), peek(plan, 14)))  # fmt: skip
-
-
-def call(caller, name, *operands):
-    """Run the kernel of this name."""
-    plan = np.array([microkernel(name).address, *operands], np.int64)
-    threads.run(Job(caller.address, plan, 1, 0, 0))
 
 
 class Float64(Exact):
@@ -104,7 +66,7 @@ def test_input(rng, isa, dtype, which):
     x[...] = rng.normal(size=x.shape)
     v = aligned((high * wide, TILES + 1, lanes), kind)
     v[...] = UNTOUCHED
-    call(call_seven, name, x.ctypes.data, columns * pixel, pixel, TILES, v.ctypes.data, v.strides[0], v.strides[1])
+    call(microkernel(name), x.ctypes.data, columns * pixel, pixel, TILES, v.ctypes.data, v.strides[0], v.strides[1])
     for t in range(TILES):
         expected = both(toomcook.transform_input, x[:, t * which.mw : t * which.mw + wide], sizes)
         near(v[:, t], expected.reshape(v[:, t].shape), kind, np.abs(expected).max())
@@ -119,7 +81,7 @@ def test_weight(rng, isa, dtype, which):
     u = aligned((high * wide, TILES + 1, lanes), kind)
     for taps in (w, w[:, ::-1, ::-1]):
         u[...] = UNTOUCHED
-        call(call_eight, name, taps.ctypes.data, taps.strides[2], taps.strides[1], taps.strides[0], TILES,
+        call(microkernel(name), taps.ctypes.data, taps.strides[2], taps.strides[1], taps.strides[0], TILES,
              u.ctypes.data, u.strides[0], u.strides[1])  # fmt: skip
         for c in range(TILES):
             expected = both(toomcook.transform_weight, taps[c], sizes).reshape(u[:, c].shape)
@@ -145,7 +107,7 @@ def test_output(rng, isa, dtype, which, tail):
         residual = rng.normal(size=y.shape).astype(kind)
         for with_bias, with_residual, act in ((0, 0, 0), (1, 0, 1), (1, 1, 2), (0, 1, slope.ctypes.data)):
             y[...] = UNTOUCHED
-            call(call_fourteen, name, z.ctypes.data, z.strides[0], z.strides[1], TILES, y.ctypes.data, y.strides[0],
+            call(microkernel(name), z.ctypes.data, z.strides[0], z.strides[1], TILES, y.ctypes.data, y.strides[0],
                  y.strides[1], rows, columns, dump.ctypes.data, bias.ctypes.data * with_bias,
                  residual.ctypes.data * with_residual, act, last)  # fmt: skip
             inside = (slice(rows), slice(columns), slice(last))
@@ -168,7 +130,7 @@ def test_output_grad(rng, isa, dtype, which):
     dy[...] = rng.normal(size=dy.shape)
     v = aligned((high * wide, TILES + 1, lanes), kind)
     v[...] = UNTOUCHED
-    call(call_seven, name, dy.ctypes.data, columns * pixel, pixel, TILES, v.ctypes.data, v.strides[0], v.strides[1])
+    call(microkernel(name), dy.ctypes.data, columns * pixel, pixel, TILES, v.ctypes.data, v.strides[0], v.strides[1])
     for t in range(TILES):
         expected = both(toomcook.transform_output_grad, dy[:, t * which.mw : (t + 1) * which.mw], sizes)
         near(v[:, t], expected.reshape(v[:, t].shape), kind, np.abs(expected).max())
@@ -182,7 +144,7 @@ def test_weight_grad(rng, isa, dtype, which):
     z[...] = rng.normal(size=z.shape)
     dw = aligned((which.r * which.s, TILES + 1, lanes), kind)
     dw[...] = UNTOUCHED
-    call(call_seven, name, z.ctypes.data, z.strides[0], pixel, TILES, dw.ctypes.data, dw.strides[0], pixel)
+    call(microkernel(name), z.ctypes.data, z.strides[0], pixel, TILES, dw.ctypes.data, dw.strides[0], pixel)
     for t in range(TILES):
         expected = both(toomcook.transform_weight_grad, z[:, t].reshape(high, wide, lanes), sizes)
         near(dw[:, t], expected.reshape(dw[:, t].shape), kind, np.abs(z).max() * np.abs(expected).max())
@@ -200,11 +162,11 @@ def test_pairs(rng, isa, dtype, which):
     v = aligned((2, products, TILES, 16), np.float32)
     for half in range(2):
         name = f"wgin_f32_avx512_{which.variant}"
-        call(call_seven, name, x[half].ctypes.data, columns * 64, 64, TILES, v[half].ctypes.data, TILES * 64, 64)
+        call(microkernel(name), x[half].ctypes.data, columns * 64, 64, TILES, v[half].ctypes.data, TILES * 64, 64)
     panel = aligned((products, 3, 32, 32), np.uint16)
     panel[...] = 7
     name = f"wgpairin_f32_avx512_x6_{which.variant}"
-    call(call_ten, name, x[1].ctypes.data, columns * 64, 64, TILES, panel.ctypes.data, panel.strides[0], 64,
+    call(microkernel(name), x[1].ctypes.data, columns * 64, 64, TILES, panel.ctypes.data, panel.strides[0], 64,
          v[0].ctypes.data, TILES * 64, 64)  # fmt: skip
     for xi in range(products):
         expected = rows_panel(np.concatenate(v[:, xi], axis=1), 3)[0]
@@ -216,11 +178,11 @@ def test_pairs(rng, isa, dtype, which):
     u = aligned((products, 32, 16), np.float32)
     steps = w.strides[2], w.strides[1], w.strides[0]
     name = f"wgweight_f32_avx512_{which.variant}"
-    call(call_eight, name, w.ctypes.data, *steps, 32, u.ctypes.data, u.strides[0], u.strides[1])
+    call(microkernel(name), w.ctypes.data, *steps, 32, u.ctypes.data, u.strides[0], u.strides[1])
     panel = aligned((products, 3, 2, 16, 16, 2), np.uint16)
     panel[...] = 7
     name = f"wgpairweight_f32_avx512_x6_{which.variant}"
-    call(call_eight, name, w.ctypes.data, *steps, 16, panel.ctypes.data, panel.strides[0], 64)
+    call(microkernel(name), w.ctypes.data, *steps, 16, panel.ctypes.data, panel.strides[0], 64)
     for xi in range(products):
         np.testing.assert_array_equal(panel[xi, :, 0], lanes_panel(u[xi], 3)[0][:, 0])
     assert (panel[:, :, 1] == 7).all()
