@@ -19,7 +19,7 @@ def values(rng, shape, dtype):
     return rng.integers(0 if dtype == "uint8" else -9, 9, shape).astype(kind)
 
 
-@pytest.mark.checkerboard
+@pytest.mark.checkerboard(3)
 @pytest.mark.parametrize("dtype", ALL_DTYPES)
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 def test_every_width(rng, window, dtype):
@@ -47,7 +47,7 @@ def test_averages_of_powers_of_two_and_of_others_round_as_divisions(rng):
         np.testing.assert_array_equal(fc.avg_pool2d(x, kernel), expected)
 
 
-@pytest.mark.checkerboard
+@pytest.mark.checkerboard(3)
 @pytest.mark.parametrize("dtype", ALL_DTYPES)
 @pytest.mark.parametrize(
     "kernel, padding", [(3, 1), ((3, 3), (0, 1)), ((2, 3), 1), ((1, 3), (0, 1)), (3, (1, 0)), (2, 1), (5, 1), (5, 2)]
@@ -69,7 +69,7 @@ def test_windows_that_begin_before_the_input(rng, kernel, padding, dtype):
                     )
 
 
-@pytest.mark.checkerboard
+@pytest.mark.checkerboard(3)
 @pytest.mark.parametrize("dtype", ALL_DTYPES)
 @pytest.mark.parametrize("kernel, stride", [(2, 2), (3, 2), (3, 3), ((1, 3), 2), ((3, 2), 2), (5, 4)], ids=str)
 def test_windows_that_end_behind_the_input(rng, kernel, stride, dtype):
@@ -89,7 +89,7 @@ def test_windows_that_end_behind_the_input(rng, kernel, stride, dtype):
                     pools.assert_close(fc.avg_pool2d(x, kernel, stride, **options), expected)
 
 
-@pytest.mark.checkerboard
+@pytest.mark.checkerboard(3)
 @pytest.mark.parametrize("dtype", ALL_DTYPES)
 @pytest.mark.parametrize("kernel", [3, (1, 3), (2, 3)], ids=str)
 def test_windows_of_three_side_by_side(rng, kernel, dtype):
