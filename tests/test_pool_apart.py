@@ -59,6 +59,27 @@ def maximum_gradient(dy, indices, shape, layout):
 
 
 @pytest.mark.parametrize("layout", ["channels_first", "channels_last"])
+@pytest.mark.parametrize("order", [-1, 1], ids=["first", "last"])
+@pytest.mark.parametrize("kernel, stride, dilation", [(5, 2, 2), (3, 1, 2), (3, 3, 3), (4, 1, 1), (7, 2, 1), (3, 2, 1)])
+def test_maxima_all_at_one_end_of_their_windows(kernel, stride, dilation, order, layout):
+    """What is seen of some windows says little of others."""
+    for size in (10, 11, 19, 33):
+        for shape in ((1, 16, size, size), (2, 3, size, 9), (1, 8, 1, size)):
+            kernels = kernel, kernel if size < 33 else 1
+            if shape[2] == 1:
+                kernels = 1, kernel
+            pads = tuple(min(1, k // 2) for k in kernels)
+            spans = [(k - 1) * dilation + 1 - 2 * p for k, p in zip(kernels, pads, strict=True)]
+            if spans[0] > shape[2] or spans[1] > shape[3]:
+                continue
+            x = (order * np.arange(np.prod(shape), dtype=np.float32)).reshape(shape)
+            y, indices = fc.max_pool2d(x, kernels, stride, pads, dilation, return_indices=True)
+            dy = np.arange(1, y.size + 1, dtype=np.float32).reshape(y.shape) % 17
+            expected = pools.max_gradient(dy, indices, shape[2:])
+            np.testing.assert_array_equal(maximum_gradient(dy, indices, shape, layout), expected)
+
+
+@pytest.mark.parametrize("layout", ["channels_first", "channels_last"])
 @pytest.mark.parametrize("kernel", [2, 3])
 @pytest.mark.parametrize("shape", [(2, 3, 14, 14), (1, 2, 5, 67), (1, 4, 3, 33), (1, 40, 70, 20)], ids=str)
 def test_indices_outside_their_windows_are_added_up(rng, shape, kernel, layout):

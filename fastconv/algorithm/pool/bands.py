@@ -126,7 +126,8 @@ def pool_bands(plan, call, scratch, task):
                 ),
             )  # fmt: skip
         else:
-            begin, behind = min(height, max(0, first)), min(height, row * stride + high + 1)
+            begin = min(height, max(0, first))
+            behind = max(begin, min(height, row * stride + high + 1))
             invoke(
                 peek(plan, SCATTER),
                 (
@@ -158,13 +159,13 @@ class Bands:
     def build(self, problem: PoolProblem, x: PoolSteps, target: Target, threads: int, packed: bool) -> Execution:
         d, h, w = problem.axes
         select = (d.size, h.size // h.out, w.size // w.out) == (1, 2, 2)
+        if d.size > 1 or h.size == 1:
+            h, w = (d, Axis(h.size * w.size, h.out * w.out)) if d.size > 1 else (w, h)
         # Windows of a volume are no rectangles in its slices, rows of a signal have one output each, and vectors of few
         # channels have masks.
         lanes = target.lanes(problem.itemsize)
         whole = problem.c % lanes == 0 or problem.c >= 8 * lanes
-        spot = whole and target.isa != "avx512" and d.size == 1 and w.out > 1 and problem.plane < 1 << 31
-        if d.size > 1 or h.size == 1:
-            h, w = (d, Axis(h.size * w.size, h.out * w.out)) if d.size > 1 else (w, h)
+        spot = whole and target.isa != "avx512" and problem.axes[0].size == 1 and w.out > 1 and problem.plane < 1 << 31
         stride, step = (max(1, round(axis.size / axis.out)) for axis in (h, w))
         # A band for each thread: outputs near a band's ends are looked at for two.
         shares, line = -(-threads // max(1, problem.n)), w.size * problem.c
