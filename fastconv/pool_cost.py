@@ -95,7 +95,7 @@ def pool_pass_cycles(problem, target: Target) -> float:
     apart = problem.indices or d.out > 1 or h.size != h.out * h.stride or not h.whole
     vectors = planes * d.out * h.out * -(-w.out // lanes)
     each = d.kernel * h.kernel * w.stride * rates.row + w.kernel * rates.pick[0] + rates.pick[1]
-    borders = (h.before > 0) + ((h.out - 1) * h.stride - h.before + h.kernel > h.size)  # lines with fewer rows
+    borders = (h.before > 0) + (h.behind > 0)  # lines with fewer rows
     calls = apart * (1 + borders) + (apart or borders) * (w.out < lanes) / 2  # whose last line has masks
     return planes * rates.plane * calls + vectors * each
 

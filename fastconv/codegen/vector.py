@@ -24,6 +24,16 @@ def integer(value: int) -> ir.Constant:
     return ir.Constant(I64, value)
 
 
+def least(b: ir.IRBuilder, one: ir.Value, other: ir.Value) -> ir.Value:
+    """The smaller of two signed integers."""
+    return b.select(b.icmp_signed("<", one, other), one, other)
+
+
+def greatest(b: ir.IRBuilder, one: ir.Value, other: ir.Value) -> ir.Value:
+    """The larger of two signed integers."""
+    return b.select(b.icmp_signed(">", one, other), one, other)
+
+
 class Vectors:
     """Emits operations on vectors of `lanes` elements of type `dtype` ("f32", say)."""
 

@@ -28,7 +28,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
-from fastconv.codegen.vector import I32, SIZE, Vectors, integer
+from fastconv.codegen.vector import I32, SIZE, Vectors, greatest, integer, least
 from fastconv.microkernels.names import parse
 from fastconv.microkernels.pack import Source, each
 from fastconv.microkernels.reducer import Reducer
@@ -200,8 +200,8 @@ def poolrow(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     many, close = b.icmp_signed(">=", n, integer(v.lanes)), b.icmp_signed("==", dst_pitch, b.mul(n, integer(r.width)))
     if r.indexed:
         close = b.and_(close, b.icmp_signed("==", index_pitch, b.mul(n, integer(8))))
-    last_vector = b.select(many, b.sub(n, integer(v.lanes)), zero)
-    short = b.sdiv(integer(v.lanes - 1), b.select(b.icmp_signed(">", n, zero), n, integer(1)))
+    last_vector = greatest(b, b.sub(n, integer(v.lanes)), zero)
+    short = b.sdiv(integer(v.lanes - 1), greatest(b, n, integer(1)))
     quick = b.select(many, lines, b.select(close, b.sub(lines, short), zero))
     with each(v, zero, lines, 1) as i:
         begin = v.offset(v.pointer(begins), b.mul(i, integer(8)))
@@ -209,7 +209,7 @@ def poolrow(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         line, beside = v.offset(v.pointer(dst), b.mul(i, dst_pitch)), v.offset(v.pointer(more), b.mul(i, dst_pitch))
         with each(v, zero, n, v.lanes) as j:
             states = States(r, 1)
-            j = b.select(b.icmp_signed("<", j, last_vector), j, last_vector)
+            j = least(b, j, last_vector)
             left = b.sub(n, j)
 
             def tap(there, number, s, j=j, left=left, states=states):

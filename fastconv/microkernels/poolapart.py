@@ -13,7 +13,7 @@ import functools
 from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
-from fastconv.codegen.vector import I64, Vectors, integer
+from fastconv.codegen.vector import I64, Vectors, greatest, integer, least
 from fastconv.microkernels.names import parse
 from fastconv.microkernels.pack import each, narrow, widen
 from fastconv.microkernels.pool import TAP
@@ -41,7 +41,7 @@ def poolapart(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         start, to = v.offset(v.pointer(src), b.mul(i, src_pitch)), v.offset(v.pointer(dst), b.mul(i, step))
         mask = None if some is None else v.first_lanes(some)
         with each(v, zero, n, v.lanes) as j:
-            j = b.select(b.icmp_signed("<", j, last), j, last)
+            j = least(b, j, last)
             x = r.load(v.offset(start, b.mul(j, integer(stored.size))), mask)
             x = narrow(v, r.finished(x, pair, None, None), r.stored)
             parts = [stored.shuffle(x, None, [(k * v.lanes + lane) // times for lane in range(v.lanes)])
@@ -67,12 +67,11 @@ def _in_lines(v: Vectors, lines, n, line, follow=None, more=None) -> None:
     after them: a masked store of AVX2 takes 14 cycles. Only in the last ones, if there are no `more`, there are `some`.
     """
     b, zero, lanes = v.b, integer(0), integer(v.lanes)
-    many = b.icmp_signed(">=", n, lanes)
-    last = b.select(many, b.sub(n, lanes), zero)
+    many, last = b.icmp_signed(">=", n, lanes), greatest(b, b.sub(n, lanes), zero)
     short = b.sdiv(b.add(lanes, n), n)
     short = short if follow is None else b.select(follow, short, lines)
     short = b.select(many if more is None else b.or_(many, more), zero, short)
-    quick = b.select(b.icmp_signed(">", lines, short), b.sub(lines, short), zero)
+    quick = greatest(b, b.sub(lines, short), zero)
     with each(v, zero, quick, 1) as i:
         line(i, last, None)
     with each(v, quick, lines, 1) as i:
@@ -107,7 +106,7 @@ def poolchoose(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         bottom = v.offset(top, b.mul(width, size))
         mask = None if some is None else v.first_lanes(some)
         with each(v, zero, n, v.lanes) as j:
-            j = b.select(b.icmp_signed("<", j, last), j, last)
+            j = least(b, j, last)
             at = b.add(start, j)
             x_at = v.offset(v.pointer(src), b.mul(at, size))
             index_at = v.offset(v.pointer(index), b.mul(at, integer(8)))
@@ -138,8 +137,7 @@ def poolchoose(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         behind = b.mul(b.sub(b.sub(planes, p), integer(1)), b.mul(lines, n))  # outputs
         more = b.icmp_signed(">=", behind, integer(v.lanes))
         _in_lines(v, lines, n, functools.partial(line, p), more=more)
-    bits = b.bitcast(b.load(strayed), ir.IntType(v.lanes))
-    with b.if_then(b.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0)), likely=False):
+    with b.if_then(v.some(b.load(strayed)), likely=False):
         b.store(integer(1), b.bitcast(v.pointer(elsewhere), I64.as_pointer()), align=8)
 
 
@@ -188,8 +186,7 @@ def poolselect(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 block(c, None)
             with b.if_then(b.icmp_signed(">", left, zero)):
                 block(whole, v.first_lanes(left))
-    bits = b.bitcast(b.load(strayed), ir.IntType(v.lanes))
-    with b.if_then(b.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0)), likely=False):
+    with b.if_then(v.some(b.load(strayed)), likely=False):
         b.store(integer(1), b.bitcast(v.pointer(elsewhere), I64.as_pointer()), align=8)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
-from fastconv.codegen.vector import I32, I64, SIZE, Vectors, integer
+from fastconv.codegen.vector import I32, I64, SIZE, Vectors, integer, least
 from fastconv.microkernels.pack import Source, each, narrow, widen
 from fastconv.microkernels.pool import TOGETHER, Reducer, States, in_blocks, splat, stored_beside
 
@@ -24,10 +24,6 @@ FILLED = 8  # vectors of a pixel that are repeated at once: lines side by side g
 TURNS = 128  # of a chain that are summed at once
 PIXELS = 512  # that are
 PIXEL_CHAINS = 2  # of sums down pixels, whatever the channels: their sums must not depend on where threads cut them
-
-
-def _least(b, one, other):
-    return b.select(b.icmp_signed("<", one, other), one, other)
 
 
 def _add_up(r: Reducer, states: States, parts: States, first: int = 0, ordered: bool = False) -> None:
@@ -57,7 +53,7 @@ def poolspans(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             start = b.add(there, b.mul(first, width))
             states, parts = States(r, CHAINS), States(r, CHAINS)
             with each(v, zero, count, TURNS * most) as part:
-                stop = _least(b, count, b.add(part, integer(TURNS * most)))
+                stop = least(b, count, b.add(part, integer(TURNS * most)))
                 with each(v, part, stop, most) as q:
                     for k in range(CHAINS):
                         at = b.add(q, integer(k * v.lanes))
@@ -149,12 +145,12 @@ def poolplanes(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         states.put(k, r.absorb(states.get(k), x if mask is None else b.select(mask, x, r.identity()[0])))
 
     with each(v, zero, planes, v.lanes) as i:
-        some = _least(b, b.sub(planes, i), integer(v.lanes))
+        some = least(b, b.sub(planes, i), integer(v.lanes))
         with each(v, zero, some, 1) as j:
             plane = v.offset(v.pointer(src), b.mul(b.add(i, j), pitch))
             states, parts = States(r, CHAINS), States(r, CHAINS)
             with each(v, zero, blocks, TURNS * most) as part:
-                with each(v, part, _least(b, blocks, b.add(part, integer(TURNS * most))), most) as q:
+                with each(v, part, least(b, blocks, b.add(part, integer(TURNS * most))), most) as q:
                     for k in range(CHAINS):
                         take(parts, k, v.offset(plane, b.mul(b.add(q, integer(k * v.lanes)), integer(width))))
                 _add_up(r, states, parts)
@@ -274,7 +270,7 @@ def poolpixels(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 parts.put(to, r.absorb(parts.get(to), x, index, ordered=True))
 
         with each(v, zero, pixels, PIXELS) as part:
-            stop = _least(b, pixels, b.add(part, integer(PIXELS)))
+            stop = least(b, pixels, b.add(part, integer(PIXELS)))
             whole = b.sub(stop, b.srem(b.sub(stop, part), integer(chains)))
             with each(v, part, whole, chains) as p:
                 for chain in range(chains):

@@ -20,7 +20,7 @@ import itertools
 from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
-from fastconv.codegen.vector import I32, SIZE, Vectors, integer
+from fastconv.codegen.vector import I32, SIZE, Vectors, greatest, integer, least
 from fastconv.microkernels.pack import each, narrow
 from fastconv.microkernels.pool import TAP
 from fastconv.microkernels.reducer import Reducer
@@ -47,7 +47,7 @@ def poolpass(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     offsets, numbers = _table(v, fixed, rows)
     covered = (v.lanes - 1) * stride + taps  # by a vector of windows
     most = -(-covered // v.lanes)
-    last = _greater(b, b.sub(n, lanes), zero)  # where the last vector of a row begins
+    last = greatest(b, b.sub(n, lanes), zero)  # where the last vector of a row begins
 
     def line(i, masked: bool):
         """A line of outputs."""
@@ -56,7 +56,7 @@ def poolpass(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                         ((dst, dst_pitch), (index_dst, index_pitch)))  # fmt: skip
         begin = b.sub(b.add(index, b.mul(i, index_step)), integer(before))
         with each(v, zero, n, v.lanes) as j:
-            j = j if masked else b.select(b.icmp_signed("<", j, last), j, last)
+            j = j if masked else least(b, j, last)
             left = b.sub(b.add(columns, integer(before)), b.mul(j, integer(stride)))  # elements from here on
             missing = b.select(b.icmp_signed("==", j, zero), integer(before), zero)
             inside = b.not_(v.first_lanes(missing)) if before else None
@@ -99,11 +99,11 @@ def poolpass(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         close = b.and_(close, b.icmp_signed("==", index_pitch, b.mul(n, integer(8))))
     some = zero
     for reach, step in beyond:
-        steps = b.sdiv(b.add(reach, b.sub(step, integer(1))), _greater(b, step, integer(1)))
+        steps = b.sdiv(b.add(reach, b.sub(step, integer(1))), greatest(b, step, integer(1)))
         steps = b.select(b.icmp_signed(">", step, zero), steps, lines)
-        some = _greater(b, some, b.select(b.icmp_signed(">", reach, zero), steps, zero))
+        some = greatest(b, some, b.select(b.icmp_signed(">", reach, zero), steps, zero))
     some = b.select(b.or_(close, b.icmp_signed(">=", n, lanes)), some, lines)
-    quick = _greater(b, b.sub(lines, some), zero)
+    quick = greatest(b, b.sub(lines, some), zero)
     with each(v, zero, quick, 1) as i:
         line(i, False)
     with each(v, quick, lines, 1) as i:
@@ -164,10 +164,6 @@ def _reduced(r: Reducer, loaded: list, taps: int, picked, position, border=lambd
                for k, (first, *column) in enumerate(zip(*loaded, strict=True))]  # fmt: skip
     first, *others = (picked(columns, t) for t in range(taps))
     return functools.reduce(lambda state, x: r.absorb(state, x), others, [first])
-
-
-def _greater(b, one, other):
-    return b.select(b.icmp_signed(">", one, other), one, other)
 
 
 def _numbers(r: Reducer) -> list[int]:

@@ -120,8 +120,7 @@ def _scatter_apart(b, v, source, src, index, cells, n, channels, first, count, d
             block(i, None)
         with b.if_then(b.icmp_signed(">", left, zero)):
             block(whole, v.first_lanes(left))
-    bits = b.bitcast(b.load(astray), ir.IntType(v.lanes))
-    with b.if_then(b.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0)), likely=False):
+    with b.if_then(v.some(b.load(astray)), likely=False):
         b.store(integer(1), b.bitcast(v.pointer(wrong), I64.as_pointer()), align=8)
 
 

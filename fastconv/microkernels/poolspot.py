@@ -11,9 +11,10 @@ import itertools
 from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
-from fastconv.codegen.vector import I64, Vectors, integer
+from fastconv.codegen.vector import I64, Vectors, greatest, integer, least
 from fastconv.microkernels.names import parse
 from fastconv.microkernels.pack import each
+from fastconv.microkernels.pool import splat
 
 SIDE = 3
 NOWHERE = -(2**31)  # what the lower half of no index is that counts
@@ -33,10 +34,10 @@ def poolspot(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     long, number = Vectors(b, "i64", v.lanes), Vectors(b, "i32", v.lanes)
     pixel = b.mul(n, integer(v.size))
     rows = [b.add(row, integer(f)) for f in range(SIDE)]
-    first, last = _greater(b, row, zero), _less(b, b.add(row, integer(SIDE)), height)
-    low, high = (_splat(number, b.mul(r, width)) for r in (first, last))
-    first, last = _greater(b, first, top), _less(b, last, end)
-    begin, stop = (_splat(number, b.mul(r, width)) for r in (first, last))
+    first, last = greatest(b, row, zero), least(b, b.add(row, integer(SIDE)), height)
+    low, high = (splat(number, b.mul(r, width), False) for r in (first, last))
+    first, last = greatest(b, first, top), least(b, last, end)
+    begin, stop = (splat(number, b.mul(r, width), False) for r in (first, last))
     all_rows = b.icmp_signed("==", b.sub(last, first), integer(SIDE))
     strayed = b.alloca(number.type)  # all bits or none: lanes of one bit would be packed for every vector
     b.store(number.zero(), strayed)
@@ -45,7 +46,7 @@ def poolspot(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
 
     def window(j, places, all_there):
         """All channels of an output; places are where they lie in dst, and in the plane."""
-        wanted = [_splat(number, place) for _, place in places]
+        wanted = [splat(number, place, False) for _, place in places]
 
         def block(c, mask):
             """A vector of channels."""
@@ -101,25 +102,10 @@ def poolspot(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 for r, w in itertools.product(rows, taps):
                     there = b.and_(b.icmp_signed(">=", r, first), b.icmp_signed("<", r, last))
                     there = b.and_(there, b.and_(b.icmp_signed(">=", w, zero), b.icmp_signed("<", w, width)))
-                    near = (_greater(b, _less(b, r, b.sub(last, one)), first),
-                            _greater(b, _less(b, w, b.sub(width, one)), zero))  # fmt: skip
+                    near = (greatest(b, least(b, r, b.sub(last, one)), first),
+                            greatest(b, least(b, w, b.sub(width, one)), zero))  # fmt: skip
                     place = b.select(there, b.add(b.mul(r, width), w), integer(NOWHERE))
                     places.append((at(*near), place))
                 window(j, places, False)
-    bits = b.icmp_signed("!=", b.load(strayed), number.zero())
-    with b.if_then(b.icmp_unsigned("!=", b.bitcast(bits, ir.IntType(v.lanes)), ir.Constant(ir.IntType(v.lanes), 0)),
-                   likely=False):  # fmt: skip
+    with b.if_then(v.some(b.icmp_signed("!=", b.load(strayed), number.zero())), likely=False):
         b.store(integer(1), b.bitcast(v.pointer(elsewhere), I64.as_pointer()), align=8)
-
-
-def _splat(number: Vectors, value):
-    """An integer in all lanes."""
-    return number.broadcast(number.b.trunc(value, number.scalar))
-
-
-def _greater(b, one, other):
-    return b.select(b.icmp_signed(">", one, other), one, other)
-
-
-def _less(b, one, other):
-    return b.select(b.icmp_signed("<", one, other), one, other)

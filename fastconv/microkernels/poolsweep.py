@@ -17,7 +17,7 @@ from itertools import pairwise
 from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
-from fastconv.codegen.vector import SIZE, integer
+from fastconv.codegen.vector import SIZE, greatest, integer, least
 from fastconv.microkernels.pack import each
 from fastconv.microkernels.pool import States
 from fastconv.microkernels.reducer import Reducer
@@ -35,7 +35,7 @@ def poolsweep(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     src, line_step, first, size, lines, dst, dst_pitch, n, columns, before, factors, reciprocals = args
     rows, taps = (next(side for side in SIDES if f"{kind}{side}" in r.words) for kind in "rt")
     zero, lanes, width = integer(0), integer(v.lanes), SIZE[r.source.source]
-    last = _greater(b, b.sub(n, lanes), zero)  # where the last vector of a row begins
+    last = greatest(b, b.sub(n, lanes), zero)  # where the last vector of a row begins
     # The last lines have no later ones of this call behind them, as many outputs as a vector has beyond theirs.
     close = b.or_(b.icmp_signed("==", dst_pitch, b.mul(n, integer(r.width))), b.icmp_signed(">=", n, lanes))
     quick = b.select(close, b.sub(lines, b.sdiv(integer(v.lanes - 1), n)), zero)
@@ -78,7 +78,7 @@ def poolsweep(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 above.put(0, below.get(0))
 
     with each(v, zero, n, v.lanes) as start:
-        j = b.select(b.icmp_signed("<", start, last), start, last)
+        j = least(b, start, last)
         inside = b.icmp_signed(">=", j, before)
         end = b.add(b.sub(j, before), integer(v.lanes + taps - 1))
         inside = b.and_(inside, b.icmp_signed("<=", end, columns))
@@ -87,10 +87,6 @@ def poolsweep(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 down(j, False)
             with edge:
                 down(j, True)
-
-
-def _greater(b, one, other):
-    return b.select(b.icmp_signed(">", one, other), one, other)
 
 
 def _between(v, column, tap: int, columns):

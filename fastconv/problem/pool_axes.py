@@ -40,8 +40,13 @@ class Axis:
     @property
     def whole(self) -> bool:
         """Whether every window lies inside the axis."""
+        return self.before == 0 and self.behind == 0
+
+    @property
+    def behind(self) -> int:
+        """How far the last window ends behind the axis."""
         last = (self.out - 1) * self.stride - self.before + (self.kernel - 1) * self.dilation
-        return self.before == 0 and last < self.size
+        return max(0, last + 1 - self.size)
 
     def trimmed(self) -> Axis:
         """This axis without the taps that no window has inside: then a kernel is no longer than the axis needs."""

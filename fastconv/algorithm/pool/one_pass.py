@@ -175,7 +175,7 @@ class OnePass:
             name = kernel_name(
                 "poolpair" if pairs else "poolpass", problem, target, words.load, words.op, finish,
                 index_word(problem), f"r{rows}", f"t{w.kernel}", f"s{w.stride}", f"p{w.before}" if w.before else "",
-                "behind" if _behind(w) else "",
+                "behind" if w.behind else "",
             )  # fmt: skip
             return microkernel(name).address
 
@@ -187,7 +187,7 @@ class OnePass:
             index_step=h.stride * indices[1] if h.out > 1 else 0, pairs=pairs, plane_count=count, columns=w.size,
             top=kernel(len(fixed) - h.before) if h.before else 0, top_step=h.before * x.h,
             top_index=h.before * indices[1],
-            bottom=kernel(len(fixed) - _behind(h)) if _behind(h) else 0,
+            bottom=kernel(len(fixed) - h.behind) if h.behind else 0,
         )  # fmt: skip
         elements = problem.n * problem.c * (problem.plane + problem.outputs)
         moved = (INDEXED_FLOPS if problem.indices else FLOPS) * elements + BATCH_FLOPS * units
@@ -199,11 +199,6 @@ def _whole(problem: PoolProblem) -> bool:
     return all(axis.whole for axis in problem.axes)
 
 
-def _behind(axis: Axis) -> int:
-    """How many taps of the last window lie behind the axis."""
-    return max(0, (axis.out - 1) * axis.stride - axis.before + axis.kernel - axis.size)
-
-
 def _against_borders(problem: PoolProblem, words: Recipe) -> str | None:
     """Why windows that leave x are not taken; those that begin little before it, or end behind it, may be."""
     d, h, w = problem.axes
@@ -213,8 +208,8 @@ def _against_borders(problem: PoolProblem, words: Recipe) -> str | None:
         return "volumes whose windows leave x"
     if not {h.before, w.before} <= {0, *BEFORE} or w.before >= w.kernel:
         return f"windows begin more than {BEFORE[-1]} elements before x, or have none"
-    if max(h.before, _behind(h)) > h.stride or (h.before and _behind(h) and h.out == 1):
+    if max(h.before, h.behind) > h.stride or (h.before and h.behind and h.out == 1):
         return "more than the first and the last line leave x"
-    rows = {h.kernel, h.kernel - h.before, h.kernel - _behind(h)}
-    able = BORDER_ROWS if w.before or _behind(w) else ROWS
+    rows = {h.kernel, h.kernel - h.before, h.kernel - h.behind}
+    able = BORDER_ROWS if w.before or w.behind else ROWS
     return None if rows <= set(able) else "windows of too many rows, or too few"

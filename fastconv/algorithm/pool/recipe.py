@@ -92,12 +92,12 @@ def _alike(numbers: np.ndarray) -> np.ndarray:
     return numbers[:1, :1, :1] if (numbers == numbers.flat[0]).all() else numbers
 
 
-def unshared(problem: PoolProblem) -> str | None:
-    """Why windows do not share what they have in common, channels in the lanes: they do in planes, if all are alike, of
+def unshared(problem: PoolProblem, layout: str = "channels_last") -> str | None:
+    """Why windows do not share what they have in common, in this layout: they do in planes, if all are alike, of
     elements that take an instruction at most."""
     d, backward = problem.axes[0], problem.pass_ == "backward"
-    if problem.layout != "channels_last":
-        return "channels first"
+    if problem.layout != layout:
+        return problem.layout.replace("_", " ")
     if problem.indices or problem.kind == "weighted_avg" or (backward and problem.kind != "avg"):
         return "indices, weights, or more arrays"
     if problem.in_parts or (d.size, d.out) != (1, 1) or not d.whole:

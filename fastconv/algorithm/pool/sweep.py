@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from fastconv.algorithm.common import Execution
-from fastconv.algorithm.pool.plan import LAST, Plan, factor_rows
-from fastconv.algorithm.pool.recipe import dtypes, kernel_name, recipe
+from fastconv.algorithm.pool.plan import Plan, factor_rows
+from fastconv.algorithm.pool.recipe import dtypes, kernel_name, recipe, unshared
 from fastconv.algorithm.pool.row import row_of
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.poolsweep import SIDES
-from fastconv.microkernels.reducer import QUICK
 from fastconv.pool_cost import pool_sweep_cycles
 from fastconv.problem.pool import PoolProblem, PoolSteps
 from fastconv.target import Target
@@ -57,17 +56,10 @@ class Sweep:
     name = "sweep"
 
     def supports(self, problem: PoolProblem, x: PoolSteps, target: Target) -> str | None:
-        if problem.layout == LAST:
-            return "channels last"
-        backward = problem.pass_ == "backward"
-        if problem.indices or problem.kind == "weighted_avg" or (backward and problem.kind != "avg"):
-            return "indices, weights, or more arrays"
-        d, h, w = problem.axes
-        if problem.in_parts or (d.size, d.out) != (1, 1) or not d.whole:
-            return "more than a plane, or windows that are unlike"
-        words = recipe(problem)
-        if words.load not in QUICK or words.finish == "powerroot" or words.weights is not None:
-            return "powers, or outputs that are divided by unlike numbers"
+        reason = unshared(problem, "channels_first")
+        if reason:
+            return reason
+        backward, (_, h, w) = problem.pass_ == "backward", problem.axes
         for row in (row_of(h, backward), row_of(w, backward)):
             if (row.stride, row.step, row.spread) != (1, 1, 1) or row.kernel not in SIDES:
                 return "windows that are large, dilated, or do not move on by one"
