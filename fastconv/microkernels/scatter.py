@@ -135,6 +135,6 @@ def lookup(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     src, dst, *rest = args
 
     def some(v, at, there, mask, good):
-        v.store_masked(v.gather(_addresses(v, src, there), good), v.offset(v.pointer(dst), at), good)
+        v.store_lanes(v.gather(_addresses(v, src, there), good), v.offset(v.pointer(dst), at), good)
 
     _each_index(b, name, rest, [], lambda v, at, there: _copy(v, src, there, dst, at), some)

@@ -7,15 +7,17 @@
   %".28" = insertelement <4 x i32> <i32 undef, i32 undef, i32 undef, i32 undef>, i32 %".27", i32 0
   %".29" = shufflevector <4 x i32> %".28", <4 x i32> <i32 undef, i32 undef, i32 undef, i32 undef>, <4 x i32> <i32 0, i32 0, i32 0, i32 0>
   %".30" = icmp slt <4 x i32> <i32 0, i32 1, i32 2, i32 3>, %".29"
+  %".300" = alloca <4 x float>, align 16
+  %".350" = alloca <4 x float>, align 16
   br label %"loop"
 loop:
-  %".32" = phi  i64 [0, %".24"], [%".327", %"after.7.endif.endif"]
-  %".33" = phi  i64 [%".2", %".24"], [%".321", %"after.7.endif.endif"]
-  %".34" = phi  i64 [%".4", %".24"], [%".322", %"after.7.endif.endif"]
-  %".35" = phi  i64 [%".6", %".24"], [%".323", %"after.7.endif.endif"]
-  %".36" = phi  i64 [%".9", %".24"], [%".324", %"after.7.endif.endif"]
-  %".37" = phi  i64 [%".10", %".24"], [%".325", %"after.7.endif.endif"]
-  %".38" = phi  i64 [%".15", %".24"], [%".326", %"after.7.endif.endif"]
+  %".32" = phi  i64 [0, %".24"], [%".401", %"after.7.endif.endif"]
+  %".33" = phi  i64 [%".2", %".24"], [%".395", %"after.7.endif.endif"]
+  %".34" = phi  i64 [%".4", %".24"], [%".396", %"after.7.endif.endif"]
+  %".35" = phi  i64 [%".6", %".24"], [%".397", %"after.7.endif.endif"]
+  %".36" = phi  i64 [%".9", %".24"], [%".398", %"after.7.endif.endif"]
+  %".37" = phi  i64 [%".10", %".24"], [%".399", %"after.7.endif.endif"]
+  %".38" = phi  i64 [%".15", %".24"], [%".400", %"after.7.endif.endif"]
   %".39" = inttoptr i64 %".3" to i8*
   %".40" = inttoptr i64 %".33" to i8*
   %".41" = inttoptr i64 %".34" to i8*
@@ -293,44 +295,128 @@ after.7:
   %".295" = bitcast i8* %".149" to <4 x float>*
   store <4 x float> %".291", <4 x float>* %".295", align 4
   %".297" = getelementptr i8, i8* %".149", i64 16
-  %".298" = bitcast i8* %".297" to <4 x float>*
-  %".299" = bitcast <4 x i1> %".30" to i4
-  %".300" = icmp eq i4 %".299", 15
-  br i1 %".300", label %"after.7.if", label %"after.7.else", !prof !0
+  %".298" = bitcast <4 x i1> %".30" to i4
+  %".299" = zext i4 %".298" to i64
+  %".301" = icmp eq i64 %".299", 15
+  br i1 %".301", label %"after.7.if", label %"after.7.else", !prof !0
 after.7.if:
-  %".302" = bitcast i8* %".297" to <4 x float>*
-  store <4 x float> %".292", <4 x float>* %".302", align 4
+  %".303" = bitcast i8* %".297" to <4 x float>*
+  store <4 x float> %".292", <4 x float>* %".303", align 4
   br label %"after.7.endif"
 after.7.else:
-  call void @"llvm.masked.store.v4f32.p0"(<4 x float> %".292", <4 x float>* %".298", i32 4, <4 x i1> %".30")
-  br label %"after.7.endif"
+  store <4 x float> %".292", <4 x float>* %".300", align 16
+  %".307" = call i64 @"llvm.cttz.i64"(i64 %".299", i1 0)
+  %".308" = mul i64 %".307", 4
+  %".309" = bitcast <4 x float>* %".300" to i8*
+  %".310" = getelementptr i8, i8* %".309", i64 %".308"
+  %".311" = getelementptr i8, i8* %".297", i64 %".308"
+  %".312" = call i64 @"llvm.ctpop.i64"(i64 %".299")
+  %".313" = icmp uge i64 %".312", 2
+  br i1 %".313", label %"after.7.else.if", label %"after.7.else.else"
 after.7.endif:
-  %".307" = getelementptr i8, i8* %".149", i64 %".7"
-  %".308" = bitcast i8* %".307" to <4 x float>*
-  store <4 x float> %".293", <4 x float>* %".308", align 4
-  %".310" = getelementptr i8, i8* %".307", i64 16
-  %".311" = bitcast i8* %".310" to <4 x float>*
-  %".312" = bitcast <4 x i1> %".30" to i4
-  %".313" = icmp eq i4 %".312", 15
-  br i1 %".313", label %"after.7.endif.if", label %"after.7.endif.else", !prof !0
+  %".344" = getelementptr i8, i8* %".149", i64 %".7"
+  %".345" = bitcast i8* %".344" to <4 x float>*
+  store <4 x float> %".293", <4 x float>* %".345", align 4
+  %".347" = getelementptr i8, i8* %".344", i64 16
+  %".348" = bitcast <4 x i1> %".30" to i4
+  %".349" = zext i4 %".348" to i64
+  %".351" = icmp eq i64 %".349", 15
+  br i1 %".351", label %"after.7.endif.if", label %"after.7.endif.else", !prof !0
+after.7.else.if:
+  %".315" = sub i64 %".312", 2
+  %".316" = mul i64 %".315", 4
+  %".317" = getelementptr i8, i8* %".310", i64 0
+  %".318" = bitcast i8* %".317" to <2 x float>*
+  %".319" = load <2 x float>, <2 x float>* %".318", align 4
+  %".320" = getelementptr i8, i8* %".311", i64 0
+  %".321" = bitcast i8* %".320" to <2 x float>*
+  store <2 x float> %".319", <2 x float>* %".321", align 4
+  %".323" = getelementptr i8, i8* %".310", i64 %".316"
+  %".324" = bitcast i8* %".323" to <2 x float>*
+  %".325" = load <2 x float>, <2 x float>* %".324", align 4
+  %".326" = getelementptr i8, i8* %".311", i64 %".316"
+  %".327" = bitcast i8* %".326" to <2 x float>*
+  store <2 x float> %".325", <2 x float>* %".327", align 4
+  br label %"after.7.else.endif"
+after.7.else.else:
+  %".330" = icmp uge i64 %".312", 1
+  br i1 %".330", label %"after.7.else.else.if", label %"after.7.else.else.else"
+after.7.else.endif:
+  br label %"after.7.endif"
+after.7.else.else.if:
+  %".332" = sub i64 %".312", 1
+  %".333" = mul i64 %".332", 4
+  %".334" = getelementptr i8, i8* %".310", i64 0
+  %".335" = bitcast i8* %".334" to <1 x float>*
+  %".336" = load <1 x float>, <1 x float>* %".335", align 4
+  %".337" = getelementptr i8, i8* %".311", i64 0
+  %".338" = bitcast i8* %".337" to <1 x float>*
+  store <1 x float> %".336", <1 x float>* %".338", align 4
+  br label %"after.7.else.else.endif"
+after.7.else.else.else:
+  br label %"after.7.else.else.endif"
+after.7.else.else.endif:
+  br label %"after.7.else.endif"
 after.7.endif.if:
-  %".315" = bitcast i8* %".310" to <4 x float>*
-  store <4 x float> %".294", <4 x float>* %".315", align 4
+  %".353" = bitcast i8* %".347" to <4 x float>*
+  store <4 x float> %".294", <4 x float>* %".353", align 4
   br label %"after.7.endif.endif"
 after.7.endif.else:
-  call void @"llvm.masked.store.v4f32.p0"(<4 x float> %".294", <4 x float>* %".311", i32 4, <4 x i1> %".30")
-  br label %"after.7.endif.endif"
+  store <4 x float> %".294", <4 x float>* %".350", align 16
+  %".357" = call i64 @"llvm.cttz.i64"(i64 %".349", i1 0)
+  %".358" = mul i64 %".357", 4
+  %".359" = bitcast <4 x float>* %".350" to i8*
+  %".360" = getelementptr i8, i8* %".359", i64 %".358"
+  %".361" = getelementptr i8, i8* %".347", i64 %".358"
+  %".362" = call i64 @"llvm.ctpop.i64"(i64 %".349")
+  %".363" = icmp uge i64 %".362", 2
+  br i1 %".363", label %"after.7.endif.else.if", label %"after.7.endif.else.else"
 after.7.endif.endif:
-  %".320" = getelementptr i8, i8* %".307", i64 %".7"
-  %".321" = add i64 %".33", %".17"
-  %".322" = add i64 %".34", %".18"
-  %".323" = add i64 %".35", %".19"
-  %".324" = add i64 %".36", %".20"
-  %".325" = add i64 %".37", %".21"
-  %".326" = add i64 %".38", %".22"
-  %".327" = add i64 %".32", 1
-  %".328" = icmp slt i64 %".327", %".16"
-  br i1 %".328", label %"loop", label %"done"
+  %".394" = getelementptr i8, i8* %".344", i64 %".7"
+  %".395" = add i64 %".33", %".17"
+  %".396" = add i64 %".34", %".18"
+  %".397" = add i64 %".35", %".19"
+  %".398" = add i64 %".36", %".20"
+  %".399" = add i64 %".37", %".21"
+  %".400" = add i64 %".38", %".22"
+  %".401" = add i64 %".32", 1
+  %".402" = icmp slt i64 %".401", %".16"
+  br i1 %".402", label %"loop", label %"done"
+after.7.endif.else.if:
+  %".365" = sub i64 %".362", 2
+  %".366" = mul i64 %".365", 4
+  %".367" = getelementptr i8, i8* %".360", i64 0
+  %".368" = bitcast i8* %".367" to <2 x float>*
+  %".369" = load <2 x float>, <2 x float>* %".368", align 4
+  %".370" = getelementptr i8, i8* %".361", i64 0
+  %".371" = bitcast i8* %".370" to <2 x float>*
+  store <2 x float> %".369", <2 x float>* %".371", align 4
+  %".373" = getelementptr i8, i8* %".360", i64 %".366"
+  %".374" = bitcast i8* %".373" to <2 x float>*
+  %".375" = load <2 x float>, <2 x float>* %".374", align 4
+  %".376" = getelementptr i8, i8* %".361", i64 %".366"
+  %".377" = bitcast i8* %".376" to <2 x float>*
+  store <2 x float> %".375", <2 x float>* %".377", align 4
+  br label %"after.7.endif.else.endif"
+after.7.endif.else.else:
+  %".380" = icmp uge i64 %".362", 1
+  br i1 %".380", label %"after.7.endif.else.else.if", label %"after.7.endif.else.else.else"
+after.7.endif.else.endif:
+  br label %"after.7.endif.endif"
+after.7.endif.else.else.if:
+  %".382" = sub i64 %".362", 1
+  %".383" = mul i64 %".382", 4
+  %".384" = getelementptr i8, i8* %".360", i64 0
+  %".385" = bitcast i8* %".384" to <1 x float>*
+  %".386" = load <1 x float>, <1 x float>* %".385", align 4
+  %".387" = getelementptr i8, i8* %".361", i64 0
+  %".388" = bitcast i8* %".387" to <1 x float>*
+  store <1 x float> %".386", <1 x float>* %".388", align 4
+  br label %"after.7.endif.else.else.endif"
+after.7.endif.else.else.else:
+  br label %"after.7.endif.else.else.endif"
+after.7.endif.else.else.endif:
+  br label %"after.7.endif.else.endif"
 done:
   ret void
 }
@@ -341,6 +427,8 @@ declare <4 x float> @"llvm.masked.load.v4f32.p0"(<4 x float>* %".1", i32 %".2", 
 
 declare <4 x float> @"llvm.fma.v4f32"(<4 x float> %".1", <4 x float> %".2", <4 x float> %".3")
 
-declare void @"llvm.masked.store.v4f32.p0"(<4 x float> %".1", <4 x float>* %".2", i32 %".3", <4 x i1> %".4")
+declare i64 @"llvm.cttz.i64"(i64 %".1", i1 %".2")
+
+declare i64 @"llvm.ctpop.i64"(i64 %".1")
 
 !0 = !{ !"branch_weights", i32 99, i32 1 }
