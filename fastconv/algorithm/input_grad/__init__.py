@@ -8,6 +8,7 @@ back: their gradient is added to that of the pixels whose values they had.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -50,10 +51,10 @@ class InputGrad:
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
         inner, x = _unpadded(problem, x)
-        cycles = 0.0
+        cycles, choices = 0.0, self._choices(x, target, packed)
         for phase in _convolutions(inner):
-            best = self._best(phase.problem, x, target, packed)
-            cycles += best.cost(phase.problem, x, target, packed)
+            best, takes = choices(phase.problem)
+            cycles += takes
             if not packed:
                 # Where w is read as it lies every phase goes through all of it.
                 read = problem.r * problem.s * cost.C.pack_panel
@@ -81,8 +82,15 @@ class InputGrad:
             {n: fold_job(replace(problem, n=n), target) for n in sizes},
         )  # fmt: skip
 
-    def _best(self, problem: Problem, x: Steps, target: Target, packed: bool) -> Algorithm:
-        return cheapest(self._algorithms, replace(problem, n=self._images), x, target, packed)
+    def _choices(self, x: Steps, target: Target, packed: bool) -> Callable[[Problem], tuple[Algorithm, float]]:
+        """What finds the algorithm of a convolution and its cycles: one search for all phases that are alike."""
+
+        @functools.cache
+        def choose(problem):
+            best = cheapest(self._algorithms, replace(problem, n=self._images), x, target, packed)
+            return best, best.cost(problem, x, target, packed)
+
+        return choose
 
     def _phased(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool) -> Phased:
         """The convolutions of a problem with zero padding, cut so that little waits to be put together."""
@@ -113,12 +121,12 @@ class InputGrad:
 
     def _convolve(self, problem: Problem, band: Pair, x: Steps, target: Target, count: int, packed: bool):
         """The convolutions of some images and rows, and the launch that puts their results together."""
-        steps, places, size = [], [], 0
+        steps, places, size, choices = [], [], 0, self._choices(x, target, packed)
         for index, phase in enumerate(phases_of(problem, band)):
             if phase.problem is None:
                 places.append(-1)
                 continue
-            algorithm = self._best(phase.problem, x, target, packed)
+            algorithm, _ = choices(phase.problem)
             as_it_lies = borrows(algorithm, problem, phase, x, target)
             inner = as_w_lies(problem, phase) if as_it_lies else phase.problem
             steps.append(Step(index, phase, size, algorithm.build(inner, x, target, count, packed), inner.borrowed))

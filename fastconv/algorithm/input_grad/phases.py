@@ -10,6 +10,7 @@ V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning", ar
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
 
@@ -84,7 +85,8 @@ class Phase:
         ]
 
 
-def phases_of(problem: Problem, band: Pair | None = None) -> list[Phase]:
+@functools.lru_cache(maxsize=8)
+def phases_of(problem: Problem, band: Pair | None = None) -> tuple[Phase, ...]:
     """All phases of an input gradient with zero padding, row by row; `band`: of some rows of dx only, which start at a
     multiple of the stride."""
     (sh, sw), (dh, dw), ((top, _), (left, _)) = problem.stride, problem.dilation, problem.padding
@@ -93,7 +95,7 @@ def phases_of(problem: Problem, band: Pair | None = None) -> list[Phase]:
     if band is not None:
         start, stop = band
         down = [axis.part(start // sh, -(-(stop - a) // sh)) for a, axis in enumerate(down) if a < stop - start]
-    return [Phase(rows, columns, _convolution(problem, rows, columns)) for rows in down for columns in across]
+    return tuple(Phase(rows, columns, _convolution(problem, rows, columns)) for rows in down for columns in across)
 
 
 def _convolution(problem: Problem, rows: Axis, columns: Axis) -> Problem | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,7 @@ X, W, Y = 0, 1, 4  # of a call's arrays
     WEIGHTS_FIELDS,
 ) = range(14)  # fmt: skip
 TABLE_AT, TABLE_G, TABLE_C, TABLE_K, TABLE_TAPS, TABLE_OFFSETS = range(6)
+WEIGHTS_A_TASK = 4096  # where they are one stream
 OUTPUTS_A_TASK = 16  # that many streams through w: a task reads whole lines of it, one after the other
 
 
@@ -64,7 +66,7 @@ class Piece:
     taps: list[tuple[int, int]]
 
 
-def pieces_of(problem: Problem, phases: list[Phase], places: list[int]) -> list[Piece]:
+def pieces_of(problem: Problem, phases: Sequence[Phase], places: list[int]) -> list[Piece]:
     """Each phase's taps at its place."""
     outputs, channels = problem.k // problem.groups, problem.c // problem.groups
     found = []
@@ -77,14 +79,17 @@ def pieces_of(problem: Problem, phases: list[Phase], places: list[int]) -> list[
 def weights_job(problem: Problem, pieces: list[Piece], target: Target) -> Job:
     """The launch that brings w to the phases' convolutions."""
     item, (k, channels, r, s) = problem.itemsize, problem.weight_shape
-    outputs = k // problem.groups
+    groups, outputs = problem.groups, k // problem.groups
     pieces = [piece for piece in pieces if piece.taps]
+    one_stream = channels == 1 and all(piece.group == outputs * piece.output for piece in pieces)
+    if one_stream:  # the groups' weights lie as those of one group's outputs do, there too
+        groups, outputs = 1, k
     tables = [
         np.array([p.at, p.group, p.channel, p.output, len(p.taps), *((i * s + j) * item for i, j in p.taps)], np.int64)
         for p in pieces
     ]
     starts = np.array([table.ctypes.data for table in tables], np.int64)
-    block = min(OUTPUTS_A_TASK, outputs)
+    block = min(WEIGHTS_A_TASK // (r * s) + 1 if one_stream else OUTPUTS_A_TASK, outputs)
     stored = SHORT_DTYPE[problem.dtype]
     pick, flip, transpose = microkernel(f"pick_{MOVED[stored]}_{target.isa}").address, 0, 0
     if len(pieces) == 1 and pieces[0].taps == [(i, j) for i in reversed(range(r)) for j in reversed(range(s))]:
@@ -102,7 +107,7 @@ def weights_job(problem: Problem, pieces: list[Piece], target: Target) -> Job:
         (TO_COLUMN, pieces[0].channel // (r * s) if pieces else 0),  # none: no tap reaches a pixel
     ):  # fmt: skip
         plan[index] = value
-    tasks = problem.groups * -(-outputs // block)
+    tasks = groups * -(-outputs // block)
     return Job(regroup_weights.address, plan, tasks, 0, 32 * k * channels * r * s, [tables, starts])
 
 
@@ -169,7 +174,7 @@ def join_phases(plan, call, scratch, task):
                         invoke(peek(plan, COMB), (source + t * row, step, to, sw * item, columns))
 
 
-def phases_job(problem: Problem, rows: int, phases: list[Phase], places: list[int], target: Target) -> Job:
+def phases_job(problem: Problem, rows: int, phases: Sequence[Phase], places: list[int], target: Target) -> Job:
     """The launch that makes `rows` rows of dx from its phases' results, which lie at these places in bytes, or nowhere:
     -1."""
     item, last, moved = problem.itemsize, problem.layout == "channels_last", MOVED[SHORT_DTYPE[problem.dtype]]
