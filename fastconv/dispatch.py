@@ -167,7 +167,7 @@ def consider(problem: Problem, x: Steps, packed: bool, target: Target | None = N
     found = []
     for algorithm in algorithms:
         reason = algorithm.supports(problem, x, target)
-        cycles = None if reason else algorithm.cost(image, x, target, packed)
+        cycles = None if reason else algorithm.cost(image, x, target, packed) / images
         found.append(Candidate(algorithm, cycles, reason))
     return found
 
