@@ -289,6 +289,15 @@ def depthwise_pixels_cycles(problem: Problem, target: Target) -> float:
     return problem.n * problem.k * (vectors * each + 25)
 
 
+def depthwise_rows_cycles(problem: Problem, target: Target) -> float:
+    """Depthwise in place, channels in the lanes: taps of output pixels, pixels loaded for a tile, tiles begun."""
+    vectors, rows = -(-problem.c // target.lanes(problem.itemsize)), problem.n * problem.oh
+    tiles = -(-problem.ow // 8)
+    loads = problem.r * (problem.ow * problem.stride[1] + tiles * (problem.s - problem.stride[1]))
+    each = problem.r * problem.s * (problem.ow * 0.55 + tiles * 0.5) + loads * 0.4 + problem.ow * 1.5
+    return rows * (vectors * each + tiles * 50 + 50) + problem.k * problem.r * problem.s * C.pack_panel
+
+
 def matvec_cycles(problem: Problem, target: Target) -> float:
     """A matrix times a vector: one load of weights a multiply-add, from L2 or farther; then the lanes are added up."""
     item = 8 if problem.dtype == "float64" else 4

@@ -1,10 +1,12 @@
-"""Depthwise convolution, in two forms: pixels in the lanes where planes allow it, channels in the lanes elsewhere."""
+"""Depthwise convolution, in three forms: pixels in the lanes of planes, else channels, in place or packed."""
 
 from __future__ import annotations
 
-from fastconv.algorithm import depthwise_channels, depthwise_pixels
+from dataclasses import replace
+
+from fastconv.algorithm import depthwise_channels, depthwise_pixels, depthwise_rows
 from fastconv.algorithm.common import Execution, Steps
-from fastconv.cost import depthwise_channels_cycles, depthwise_pixels_cycles
+from fastconv.cost import depthwise_channels_cycles, depthwise_pixels_cycles, depthwise_rows_cycles
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
@@ -28,9 +30,15 @@ class Depthwise:
         return self._best(problem, x, target, packed)[1].build(problem, x, target, threads, packed)
 
     def _best(self, problem: Problem, x: Steps, target: Target, packed: bool):
-        """The cheaper form that can do the problem, after its cycles; pixels in the lanes if equal."""
-        channels = depthwise_channels_cycles(problem, target, packed), depthwise_channels
-        if depthwise_pixels.refuses(problem, x, target):
-            return channels
-        pixels = depthwise_pixels_cycles(problem, target), depthwise_pixels
-        return min(pixels, channels, key=lambda form: form[0])
+        """The cheapest form that can do the problem, after its cycles; the same for any number of images."""
+        one, images = replace(problem, n=1), max(1, problem.n)
+        forms = [
+            (images * cycles, form)
+            for cycles, form in (
+                (depthwise_pixels_cycles(one, target), depthwise_pixels),
+                (depthwise_rows_cycles(one, target), depthwise_rows),
+                (depthwise_channels_cycles(one, target, packed), depthwise_channels),
+            )
+            if form.refuses(problem, x, target) is None
+        ]
+        return min(forms, key=lambda form: form[0])

@@ -40,14 +40,17 @@ X, W, BIAS, RESIDUAL, Y = range(5)
 
 
 # The plan of packed weights.
-(P_CHANNELS, P_MULTIPLIER, P_BLOCKS, P_TAPS, P_SOURCE_ITEM, P_LANES, P_ITEM, P_TRANSPOSE, P_FIELDS) = range(9)
+(
+    P_CHANNELS, P_MULTIPLIER, P_BLOCKS, P_TAPS, P_SOURCE_ITEM, P_LANES, P_ITEM, P_TRANSPOSE, P_LAST, P_FIELDS,
+) = range(10)  # fmt: skip
 
 
 @helper
 def pack_taps(plan, w, to, block, copy):
     """Pack the taps of one vector of channels, one of its multiples, as [tap][lane]."""
     lanes, taps, multiplier = peek(plan, P_LANES), peek(plan, P_TAPS), peek(plan, P_MULTIPLIER)
-    length, c0, pixel = taps * peek(plan, P_SOURCE_ITEM), block * lanes, lanes * peek(plan, P_ITEM)
+    length, pixel = taps * peek(plan, P_SOURCE_ITEM), lanes * peek(plan, P_ITEM)
+    c0 = min(block * lanes, peek(plan, P_LAST))
     valid = min(lanes, peek(plan, P_CHANNELS) - c0)
     source = w + (c0 * multiplier + copy) * length
     invoke(peek(plan, P_TRANSPOSE), (source, multiplier * length, to, pixel, valid, taps))
@@ -131,25 +134,30 @@ def refuses(problem: Problem, x: Steps, target: Target) -> str | None:
 
 def build(problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
     """The execution for this problem, with weights packed beforehand, or those of a call by the tasks that use them."""
+    flops = int(CYCLE_FLOPS * cost.depthwise_channels_cycles(problem, target, True))
+    # More blocks than L2 asks for read more rows twice: not for a thread alone.
+    cut = Cut.of(problem, target, threads if flops >= job.LIGHT_FLOPS else 1, not packed)
+    weights, size = weights_job(problem, target)
+    main = _main(problem, x, cut, weights.plan, flops, target)
+    return Execution([main], weights, size, ("depthwise",)) if packed else Execution([main], None, 0, ())
+
+
+def weights_job(problem: Problem, target: Target, last: int | None = None) -> tuple[Job, int]:
+    """The launch that packs the weights, and their packed size; `last`: the last vector's first channel, if it overlaps
+    the one before."""
     _, _, item = names_of(problem)
     lanes, taps = target.lanes(item), problem.r * problem.s
     blocks, multiplier = -(-problem.c // lanes), problem.k // problem.c
     transpose = microkernel(move_name("transpose", problem, target, "rows"))
-    packing = np.zeros(P_FIELDS, np.int64)
+    plan = np.zeros(P_FIELDS, np.int64)
     for index, value in (
         (P_CHANNELS, problem.c), (P_MULTIPLIER, multiplier), (P_BLOCKS, blocks), (P_TAPS, taps),
         (P_SOURCE_ITEM, problem.itemsize), (P_LANES, lanes), (P_ITEM, item), (P_TRANSPOSE, transpose.address),
+        (P_LAST, problem.c if last is None else last),
     ):  # fmt: skip
-        packing[index] = value
+        plan[index] = value
     size = multiplier * blocks * taps * lanes * item
-    flops = int(CYCLE_FLOPS * cost.depthwise_channels_cycles(problem, target, True))
-    # More blocks than L2 asks for read more rows twice: not for a thread alone.
-    cut = Cut.of(problem, target, threads if flops >= job.LIGHT_FLOPS else 1, not packed)
-    main = _main(problem, x, cut, packing, flops, target)
-    if not packed:
-        return Execution([main], None, 0, ())
-    weights = Job(pack_weights.address, packing, multiplier * blocks, 0, 8 * size)
-    return Execution([main], weights, size, ("depthwise",))
+    return Job(pack_weights.address, plan, multiplier * blocks, 0, 8 * size), size
 
 
 @dataclass(frozen=True)

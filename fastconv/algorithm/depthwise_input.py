@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
+from fastconv.algorithm import depthwise_input_rows
 from fastconv.algorithm.common import Execution, Steps, names_of
 from fastconv.algorithm.depthwise import Depthwise
 from fastconv.algorithm.input_grad import InputGrad
@@ -22,9 +25,9 @@ from fastconv.target import Target
 # The plan; steps in bytes. A task is some pairs of rows of some planes of one image.
 (
     CHANNELS, PLANES, BLOCKS, ROW_BLOCKS, PAIRS, PAIRS_LARGER, FIRST, TOP, LEFT, H, W, OH, OW, TAPS, ITEM,
-    Y_N, Y_C, Y_H, KERNEL, NO_ROW,
+    Y_N, Y_C, Y_H, KERNEL, NO_ROW, Y_AHEAD, X_AHEAD,
     STENCIL_FIELDS,
-) = range(21)  # fmt: skip
+) = range(23)  # fmt: skip
 DY, WEIGHT, DX = 0, 1, 4
 TASK_VECTORS = 256  # of dy that make a task worth its start
 
@@ -46,7 +49,8 @@ def depthwise_input(plan, call, scratch, task):
             peek(plan, Y_C), peek(plan, Y_H), first, peek(plan, OH), peek(plan, OW), peek(plan, NO_ROW),
             peek(call, WEIGHT) + c0 * peek(plan, TAPS) * item,
             peek(call, DX) + (n * peek(plan, CHANNELS) + c0) * plane + (h * width - left) * item,
-            plane, width * item, h, peek(plan, H), left, width, pairs,
+            plane, width * item, h, peek(plan, H), left, width, pairs, peek(plan, Y_AHEAD),
+            peek(plan, X_AHEAD),
         ),
     )  # fmt: skip
 
@@ -66,16 +70,24 @@ class DepthwiseInput(InputGrad):
         return super().cost(problem, x, target, packed)
 
     def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool):
-        if one_pass(problem, x, target):
-            return build(problem, x, target, count)
+        if (form := one_pass(problem, x, target)) is not None:
+            return form(problem, x, target, count)
         return super().build(problem, x, target, count, packed)
 
 
-def one_pass(problem: Problem, x: Steps, target: Target) -> bool:
-    """Whether the kernel can do the problem, with dy's steps."""
+def one_pass(problem: Problem, x: Steps, target: Target) -> Callable | None:
+    """What builds the problem with dy's steps, where a kernel can do it."""
+    if not problem.depthwise:
+        return None
+    if depthwise_input_rows.refuses(problem, x, target) is None:
+        return depthwise_input_rows.build
+    return build if woven(problem, x, target) else None
+
+
+def woven(problem: Problem, x: Steps, target: Target) -> bool:
+    """Whether the kernel of planes can do the problem."""
     return (
-        problem.depthwise
-        and problem.k == problem.c
+        problem.k == problem.c
         and problem.layout == "channels_first"
         and problem.padding_mode == "zeros"
         and not problem.bias
@@ -97,8 +109,14 @@ def build(problem: Problem, x: Steps, target: Target, threads: int) -> Execution
     first = top // 2
     pairs = (top + h - 1) // 2 - first + 1
     vectors = pairs * -(-(w + 1) // (2 * lanes))
+    walked = pairs * (2 * w + problem.ow) * item  # bytes of a plane and of what it gives
     row_blocks = max(1, min(pairs // 8, -(-4 * threads // (problem.n * c)), vectors // TASK_VECTORS))
+    row_blocks = max(row_blocks, min(pairs // 8, -(-walked // (target.l2 // 4))))
     planes = max(1, min(TASK_VECTORS // vectors, problem.n * c // (4 * threads)))
+    if row_blocks > 1:
+        y_ahead, x_ahead = pairs // row_blocks * x.h, 2 * (pairs // row_blocks) * w * item
+    else:
+        y_ahead, x_ahead = planes * x.c, planes * h * w * item
     kind = f"{problem.r}x{problem.s}s2"
     kernel = microkernel(str(Name("stencilinput", computing, computing, 1, lanes, target.isa, (kind,))))
     no_row = np.zeros(ZEROS, np.uint8)
@@ -108,6 +126,7 @@ def build(problem: Problem, x: Steps, target: Target, threads: int) -> Execution
         (PAIRS, pairs // row_blocks), (PAIRS_LARGER, pairs % row_blocks), (FIRST, first), (TOP, top), (LEFT, left),
         (H, h), (W, w), (OH, problem.oh), (OW, problem.ow), (TAPS, problem.r * problem.s), (ITEM, item),
         (Y_N, x.n), (Y_C, x.c), (Y_H, x.h), (KERNEL, kernel.address), (NO_ROW, no_row.ctypes.data),
+        (Y_AHEAD, y_ahead), (X_AHEAD, x_ahead),
     ):  # fmt: skip
         plan[index] = value
     tasks = problem.n * -(-c // planes) * row_blocks

@@ -25,9 +25,10 @@ from fastconv.target import Target
     H, W, STRIDE_H, TOP, LEFT, TAPS, OH, OW, CLASSES, APART, ITEM,
     X_N, X_C, X_H, Y_N, Y_CHANNEL, Y_FRAME,
     KERNEL, KERNEL_RUN, LAST_KERNEL,                # KERNEL has the first KERNEL_RUN columns, LAST_KERNEL the rest
-    ACTIVATION, FINISH, SLOPE, NO_ROW, STAGED, PIECE,   # STAGED: PIECE rows at a time go to y by way of scratch
+    ACTIVATION, FINISH, SLOPE, NO_ROW, STAGED, PIECE,   # STAGED: the rows of a PIECE go to y by way of scratch
+    X_AHEAD, Y_AHEAD,
     PIXELS_FIELDS,
-) = range(38)  # fmt: skip
+) = range(40)  # fmt: skip
 X, WEIGHT, BIAS, RESIDUAL, Y = range(5)
 MOST_APART = 1 << 16  # columns that a window may span
 PAST_CACHES = 40 << 20  # bytes of y that are written past the caches, if they are not half of L3: decision 18
@@ -80,7 +81,7 @@ def depthwise_pixels(plan, call, scratch, task):
                                 peek(call, BIAS) + k * item if peek(call, BIAS) != 0 else 0,
                                 peek(call, RESIDUAL) + at + place if peek(call, RESIDUAL) != 0 else 0,
                                 peek(plan, ACTIVATION), peek(plan, SLICES) + frame * peek(plan, FRAME_SLICES),
-                                peek(plan, APART),
+                                peek(plan, APART), peek(plan, X_AHEAD), peek(plan, Y_AHEAD),
                             ),
                         )  # fmt: skip
                 if finish != 0:
@@ -143,13 +144,21 @@ def build(problem: Problem, x: Steps, target: Target, threads: int, packed: bool
     slope = np.full(1, problem.slope, np.float64 if computing == "f64" else np.float32)
     no_row = np.zeros(ZEROS + (problem.s - 1) * apart * item, np.uint8)
     row = ow * item
-    piece = max(2 * problem.r, target.l1 // 2 // row)
-    staged = problem.n * problem.k * frames * oh * row > min(target.l3 // 2, PAST_CACHES)
-    staged = staged and classes == 1 and piece * row <= target.l2 // 4
+    staged = classes == 1 and problem.n * problem.k * frames * oh * row > min(target.l3 // 2, PAST_CACHES)
+    piece = _piece(problem, target.l1 // 2, row)
+    staged = staged and piece * row <= target.l2 // 4
+    if not staged:
+        piece = _piece(problem, target.l2 // 4, row + problem.w * problem.stride[0] * item)
     simple = problem.activation in (*SIMPLE_ACTIVATIONS, "leaky_relu")
     left = None if simple else problem.activation  # for `finish`
     finish = microkernel(finish_name(problem, target, left, past=staged)) if staged or not simple else None
     image, channel = problem.steps_between(problem.k, frames * oh, ow)
+    if piece * classes < oh:
+        x_ahead, y_ahead = piece * classes * problem.stride[0] * x.h, piece * classes * row
+    elif frames > 1:
+        x_ahead, y_ahead = problem.depth.stride * x.d, oh * row
+    else:
+        x_ahead, y_ahead = planes * problem.c // problem.k * x.c, planes * channel * item
     plan = np.zeros(PIXELS_FIELDS, np.int64)
     for index, value in (
         (OUTPUTS, problem.k), (MULTIPLIER, problem.k // problem.c), (PLANES, planes), (BLOCKS, -(-problem.k // planes)),
@@ -162,12 +171,18 @@ def build(problem: Problem, x: Steps, target: Target, threads: int, packed: bool
         (KERNEL, kernel.address), (KERNEL_RUN, kernel_run), (LAST_KERNEL, last_kernel.address),
         (SLOPE, slope.ctypes.data), (NO_ROW, no_row.ctypes.data),
         (ACTIVATION, SIMPLE_ACTIVATIONS.get(problem.activation, slope.ctypes.data) if simple else 0),
-        (FINISH, 0 if finish is None else finish.address), (STAGED, staged), (PIECE, piece if staged else oh),
+        (FINISH, 0 if finish is None else finish.address), (STAGED, staged), (PIECE, piece),
+        (X_AHEAD, x_ahead), (Y_AHEAD, 0 if staged else y_ahead),
     ):  # fmt: skip
         plan[index] = value
     tasks = problem.n * -(-problem.k // planes) * frame_blocks * row_blocks
     scratch, keep = piece * row if staged else 0, [slope, no_row, slices]
     return Execution([Job(depthwise_pixels.address, plan, tasks, scratch, 4 * problem.flops, keep)], None, 0, ())
+
+
+def _piece(problem: Problem, cache: int, row: int) -> int:
+    """How many rows of a class are walked at a time, so that what they take, `row` bytes each, stays in a cache."""
+    return max(2 * problem.r, cache // row)
 
 
 def _slices(problem: Problem, x: Steps) -> tuple[int, int, np.ndarray]:

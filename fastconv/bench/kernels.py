@@ -93,7 +93,7 @@ def _stencil(name: str, spec: Name):
     x, y = _array(spec, PLANES, depth, high, wide), _array(spec, PLANES, ROWS, run)
     w, zeros, slices = _array(spec, PLANES, depth * size * size), _array(spec, 256), np.arange(depth) * x.strides[1]
     call = _call(name, PLANES, x, x.strides[0], x.strides[2], 0, high, 0, wide, zeros, w, y, y.strides[0], y.strides[1],
-                 run, ROWS, 0, 0, 0, slices, 1)  # fmt: skip
+                 run, ROWS, 0, 0, 0, slices, 1, x.strides[0], y.strides[0])  # fmt: skip
     return 2 * y.size * depth * size * size, [call], (x, w, y, zeros, slices)
 
 

@@ -66,6 +66,8 @@ dot_<dtype>_<rows>x<lanes>_<isa>                   rows of weights against one v
 depthwise_<dtype>_<pixels>x<lanes>_<isa>_<3x3s1|...|taps>[_parts]
     lanes are channels, a tile is neighbouring pixels; x packed as [row][column][lane], w as [tap][lane]
     parts: as above, of `part` taps; in unrolled kernels of some kernel rows
+depthrows_<dtype>_<pixels>x<lanes>_<isa>_<3x3s1|...>
+    the same in place, where channels are side by side: a row of y, all channels of it (`depthrows`)
 
 stencil_<dtype>_1x<pixels>_<isa>_<3x3s1|3x3x3s1|...>[_dilated]   lanes are pixels of a row of one plane, or of those of
     several slices, read in place (`stencil`); dilated: across, by any number of columns

@@ -11,6 +11,7 @@ from fastconv.codegen.jit import Emitted
 from fastconv.microkernels import (  # noqa: F401  each registers its emitter
     amx,
     amxparts,
+    depthrows,
     depthwise,
     dot,
     finish,
@@ -50,9 +51,11 @@ OPERANDS = {
     "amxstate": 1,
     "amxsums": 8,
     "depthwise": 17,
-    "stencil": 20,
-    "stencilinput": 17,
-    "stencilweight": 15,
+    "depthrows": 14,
+    "depthrowsinput": 11,
+    "stencil": 22,
+    "stencilinput": 19,
+    "stencilweight": 17,
     "depthweight": 10,
     "wgin": 7,
     "wgweight": 8,
@@ -129,6 +132,11 @@ def names(target: Target) -> Iterator[str]:
         for pixels in range(1, depthwise.MOST_PIXELS + 1):
             for words in itertools.product((*kinds_of, "taps"), ("", "parts")):
                 yield str(Name("depthwise", dtype, dtype, pixels, lanes, target.isa, tuple(filter(None, words))))
+            for kind in depthrows.kinds():
+                yield str(Name("depthrows", dtype, dtype, pixels, lanes, target.isa, (kind,)))
+            for words in itertools.product(depthrows.input_kinds(), ("even", "odd")):
+                if pixels <= depthrows.MOST_PAIRS:
+                    yield str(Name("depthrowsinput", dtype, dtype, pixels, lanes, target.isa, words))
         for taps in range(1, tapsums.MOST_TAPS + 1):
             yield str(Name("depthweight", dtype, dtype, taps, lanes, target.isa, ()))
         if target.isa in ("avx512", "avx2"):

@@ -17,7 +17,7 @@ from itertools import pairwise
 from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
-from fastconv.codegen.vector import SIZE, greatest, integer, least
+from fastconv.codegen.vector import I1, SIZE, greatest, integer, least
 from fastconv.microkernels.pack import each
 from fastconv.microkernels.pool import States
 from fastconv.microkernels.reducer import Reducer
@@ -41,10 +41,15 @@ def poolsweep(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     quick = b.select(close, b.sub(lines, b.sdiv(integer(v.lanes - 1), n)), zero)
     whole = [States(r, 1) for _ in range(rows)]
 
-    def down(j, masked: bool):
-        """The outputs j.. of every line."""
+    def down(j, odd, masked: bool):
+        """The outputs j.. of every line; `odd`: for every other vector of a line."""
         column = b.sub(j, before)
         start, line = v.pointer(src), v.offset(v.pointer(dst), b.mul(j, integer(r.width)))
+        # No processor foresees this walk. Of the next as many lines every other vector asks for those of x, the others
+        # for those of dst: 5x5 on 500x500 takes a third of the time.
+        ahead_step = b.select(odd, dst_pitch, line_step)
+        x = v.offset(start, b.add(b.mul(b.add(first, lines), line_step), b.mul(column, integer(width))))
+        ahead = b.select(odd, v.offset(line, b.mul(lines, dst_pitch)), x)
         masks = [_between(v, column, t, columns) if masked else None for t in range(taps)]
 
         def take(state, row):
@@ -71,6 +76,7 @@ def poolsweep(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 return v.load(at), v.load(v.offset(at, reciprocals))
 
             state = functools.reduce(lambda state, other: r.absorb(state, other.get(0)[0]), whole[1:], whole[0].get(0))
+            v.prefetch(v.offset(ahead, b.mul(i, ahead_step)), locality=2)
             some = b.select(b.icmp_signed("<", i, quick), lanes, n) if masked else lanes
             r.store(r.finished(state[0], divisors, None, None), v.offset(line, b.mul(i, dst_pitch)),
                     v.first_lanes(v.opaque(some) if masked else some))  # fmt: skip
@@ -78,15 +84,15 @@ def poolsweep(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 above.put(0, below.get(0))
 
     with each(v, zero, n, v.lanes) as start:
-        j = least(b, start, last)
+        j, odd = least(b, start, last), b.trunc(b.sdiv(start, lanes), I1)
         inside = b.icmp_signed(">=", j, before)
         end = b.add(b.sub(j, before), integer(v.lanes + taps - 1))
         inside = b.and_(inside, b.icmp_signed("<=", end, columns))
         with b.if_else(inside) as (middle, edge):
             with middle:
-                down(j, False)
+                down(j, odd, False)
             with edge:
-                down(j, True)
+                down(j, odd, True)
 
 
 def _between(v, column, tap: int, columns):

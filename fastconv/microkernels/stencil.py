@@ -8,6 +8,9 @@ The border costs nothing but masks: columns outside are loads' empty lanes, and 
 With a dilation across (`dilated`) each kernel column has loads of its own, so that one kernel does any of them. Down
 it needs none: every so many rows are a plane of their own, to the kernel as to its caller.
 
+No processor foresees such a walk, so what lies `x_ahead` and `y_ahead` bytes farther on is asked for: 3x3 of 32
+channels on eight images of 112x112 takes a third of the time.
+
 In a volume a tile walks down all slices that a frame sees at once: `slices` says where they lie, -1 where none is.
 So x and y go by once, where a walk for each tap of the depth would read y again: 3x3x3 with 64 channels on 16x56x56
 takes half the time.
@@ -23,7 +26,8 @@ from fastconv.microkernels.gemm import finish_tile
 from fastconv.microkernels.names import parse
 
 ARGUMENTS = ("planes", "x", "x_plane", "x_row", "top", "height", "left", "width", "zeros", "w", "y", "y_plane",
-             "y_pitch", "run", "runs", "bias", "residual", "activation", "slices", "apart")  # fmt: skip
+             "y_pitch", "run", "runs", "bias", "residual", "activation", "slices", "apart", "x_ahead",
+             "y_ahead")  # fmt: skip
 MOST_VECTORS = 2
 ZEROS = 1024  # bytes that `zeros` must have: a tile's columns, at stride 2; and those between the first and last tap
 
@@ -87,6 +91,8 @@ def stencil(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
                 for (offset, there), of_slice in zip(slices, weights, strict=True):
                     exists = inside if there is None else b.and_(inside, there)
                     at = line if offset is None else b.add(line, offset)
+                    if of_slice is weights[-1]:
+                        v.ask_for(b.add(at, args["x_ahead"]), spec.vectors * stride)
                     taps = read(v.pointer(b.select(exists, at, args["zeros"])))
                     for m, i in enumerate(range(k, -1, -stride)):
                         if i < r:
@@ -107,6 +113,7 @@ def stencil(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
                 sums += [start] * (-(-r // stride) - len(sums))
                 for k in range(r - stride, r):
                     line, h = add_row(k, line, h, sums)
+                v.ask_for(b.add(y, args["y_ahead"]), spec.vectors, write=True)
                 out = {"y": y, "y_pitch": zero, "first": integer(1), "bias": zero, "residual": residual,
                        "residual_pitch": zero, "activation": args["activation"]}  # fmt: skip
                 finish_tile(v, 1, spec.vectors, True, kept, out, sums[0])

@@ -15,7 +15,8 @@ from fastconv.microkernels.names import parse
 from fastconv.microkernels.stencil import Row, columns_inside, plane_weights
 
 ARGUMENTS = ("planes", "dy", "dy_plane", "dy_row", "first", "dy_height", "dy_width", "zeros", "w", "dx", "dx_plane",
-             "dx_row", "h", "height", "left", "width", "pairs")  # fmt: skip
+             "dx_row", "h", "height", "left", "width", "pairs", "dy_ahead",
+             "dx_ahead")  # fmt: skip
 EVEN_ODD = range(2)
 
 
@@ -57,6 +58,7 @@ def stencilinput(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
             def add_row(line, row, sums, pairs, weights=weights, read=read):
                 """Add the row of dy at `line` to the sums of `pairs`, its own pair being number 0."""
                 inside = b.icmp_unsigned("<", row, args["dy_height"])
+                v.ask_for(b.add(line, args["dy_ahead"]), 1)
                 taps = [tap for (tap,) in reversed(read(v.pointer(b.select(inside, line, args["zeros"]))))]
                 for m in pairs:
                     for i in range(2 * m, min(2 * m + 2, r)):
@@ -75,6 +77,7 @@ def stencilinput(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
                 sums = dict(zip(keys, flat, strict=True))
                 line, row = add_row(line, row, sums, range(waiting))
                 for a in EVEN_ODD:
+                    v.ask_for(b.add(to, args["dx_ahead"]), 2, write=True)
                     with b.if_then(b.icmp_unsigned("<", h, args["height"])):
                         _weave(v, [sums[0, a, odd] for odd in EVEN_ODD], to, masks)
                     h, to = b.add(h, one), b.add(to, args["dx_row"])

@@ -19,8 +19,8 @@ from fastconv.microkernels.names import parse
 from fastconv.microkernels.stencil import Row
 from fastconv.target import Target
 
-STENCIL = ("images", "x", "x_image", "x_row", "top", "height", "left", "width", "zeros", "dy", "dy_image", "dy_row",
-           "run", "runs", "dw")  # fmt: skip
+STENCIL = ("images", "x", "x_image", "x_next", "x_row", "top", "height", "left", "width", "zeros", "dy", "dy_image",
+           "dy_next", "dy_row", "run", "runs", "dw")  # fmt: skip
 CHANNELS = ("dy", "dy_run", "dy_pixel", "x", "x_run", "x_pixel", "table", "sums", "runs", "run")
 MOST_TAPS = 9  # of depthweight: an address each, of 15 registers that x86 has for them
 
@@ -46,29 +46,38 @@ def stencilweight(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
     v = Vectors(b, spec.dtype, spec.lanes)
     v.align_stack()
     r, s, stride = (int(part) for part in spec.variants[-1].replace("s", "x").split("x"))
-    vectors, first_row = b.sdiv(b.add(args["run"], integer(v.lanes - 1)), integer(v.lanes)), 0
-    for rows in kernel_rows(r, s, stride, spec.isa):
-        top = b.add(args["top"], integer(first_row))
-        above = b.add(args["x"], b.mul(args["x_row"], integer(first_row)))
-        with v.loop(vectors, *[v.zero()] * (rows * s)) as (part, sums, after_part):
-            first = b.mul(part, integer(v.lanes))
-            column = b.mul(first, integer(stride))
-            read = Row(v, 1, s, stride, b.sub(column, args["left"]), args["width"])
-            x = b.add(above, b.mul(column, integer(v.size)))
-            dy = b.add(args["dy"], b.mul(first, integer(v.size)))
-            valid = v.first_lanes(b.sub(args["run"], first))
-            with v.loop(args["images"], x, dy, *sums) as (_, (x, dy, *sums), after_image):
-                after_image += [b.add(x, args["x_image"]), b.add(dy, args["dy_image"])]
-                after_image += _walk(v, args, read, valid, rows, s, stride, (x, top, dy), sums)
-            after_part += after_image[2:]
-        _store_totals(v, after_part, b.add(args["dw"], integer(first_row * s * v.size)))
-        first_row += rows
+    parts = kernel_rows(r, s, stride, spec.isa)
+    first_rows = [sum(parts[:i]) for i in range(len(parts))]
+    last, strips = b.sub(args["images"], integer(1)), b.sdiv(b.add(args["run"], integer(v.lanes - 1)), integer(v.lanes))
+    state = (args["x"], args["dy"], *[v.zero()] * (r * s))
+    with v.loop(args["images"], *state) as (image, (x, dy, *sums), after_image):
+        is_last, ahead = b.icmp_signed("==", image, last), {}
+        for array in ("x", "dy"):
+            step = args[f"{array}_image"]
+            to_next = b.sub(args[f"{array}_next"], b.mul(last, step))
+            ahead[array] = b.select(is_last, to_next, step)
+        done = []
+        for rows, first_row in zip(parts, first_rows, strict=True):
+            top = b.add(args["top"], integer(first_row))
+            above = b.add(x, b.mul(args["x_row"], integer(first_row)))
+            own = sums[first_row * s : (first_row + rows) * s]
+            with v.loop(strips, *own) as (part, own, after_strip):
+                first = b.mul(part, integer(v.lanes))
+                column = b.mul(first, integer(stride))
+                read = Row(v, 1, s, stride, b.sub(column, args["left"]), args["width"])
+                valid = v.first_lanes(b.sub(args["run"], first))
+                start = (b.add(above, b.mul(column, integer(v.size))), top, b.add(dy, b.mul(first, integer(v.size))))
+                after_strip += _walk(v, args, read, valid, rows, s, stride, start, own, ahead if not done else None)
+            done += after_strip
+        after_image += [b.add(x, args["x_image"]), b.add(dy, args["dy_image"]), *done]
+    _store_totals(v, after_image[2:], args["dw"])
 
 
-def _walk(v: Vectors, args, read, valid, rows: int, s: int, stride: int, start, sums: list) -> list:
-    """The sums after one image's strip: at each step a row of dy comes and `stride` rows of x, which meet the rows of
+def _walk(v: Vectors, args, read, valid, rows: int, s: int, stride: int, start, sums: list, ahead) -> list:
+    """The sums after one image's strip. At each step a row of dy comes and `stride` rows of x, which meet the rows of
     dy that are there. The first steps have few of these, and the last ones none that is new; they are apart, because a
-    row of zeros in their place would make NaN of infinite pixels that no window sees.
+    row of zeros in their place would make NaN of infinite pixels that no window sees. What lies `ahead` of x and dy is
+    asked for.
     """
     b, waiting = v.b, -(-rows // stride)
     none = v.zero()
@@ -76,6 +85,9 @@ def _walk(v: Vectors, args, read, valid, rows: int, s: int, stride: int, start, 
     def step(line, h, sums, lines):
         """Add `stride` rows of x times the rows of dy in `lines`, newest first; None: there is none."""
         sums = list(sums)
+        if ahead and lines[0] is not None:
+            for m in range(stride):
+                v.ask_for(b.add(line, b.add(ahead["x"], b.mul(args["x_row"], integer(m)))), stride)
         for m in range(stride):
             meetings = [(m + stride * d, dy) for d, dy in enumerate(lines) if dy is not None and m + stride * d < rows]
             if meetings:
@@ -89,6 +101,8 @@ def _walk(v: Vectors, args, read, valid, rows: int, s: int, stride: int, start, 
         return line, h, sums
 
     def load(dy):
+        if ahead:
+            v.ask_for(b.add(dy, ahead["dy"]), 1)
         return v.load_masked(v.pointer(dy), valid), b.add(dy, args["dy_row"])
 
     line, h, dy = start

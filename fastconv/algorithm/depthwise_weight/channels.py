@@ -139,7 +139,7 @@ def build(problem: Problem, x: Steps, target: Target) -> Execution:
         microkernel(str(Name("depthweight", computing, computing, count, lanes, target.isa, ())))
         for count in (tap_base, tap_base + (1 if taps_larger else 0))
     ]
-    segments = Segments.of(problem, blocks * multiplier, problem.n * oh * ow, 1)
+    segments = Segments.of(problem, blocks * multiplier, problem.n * oh * ow, 1, oh)
     strip, stage, _, _ = cut.parts(target)
     pack, move = _packing(problem, target)
     source, plan = np.zeros(LANES_FIELDS, np.int64), np.zeros(CHANNELS_FIELDS, np.int64)

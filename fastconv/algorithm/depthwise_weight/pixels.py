@@ -48,9 +48,10 @@ def depthwise_weight_pixels(plan, call, scratch, task):
         invoke(
             peek(plan, KERNEL),
             (
-                images, x + k // peek(plan, MULTIPLIER) * peek(plan, X_C), peek(plan, X_N), peek(plan, X_H),
-                top, peek(plan, H), peek(plan, LEFT), peek(plan, W), peek(plan, NO_ROW),
-                dy + k * peek(plan, Y_CHANNEL), peek(plan, Y_N), run * item, run, runs, sums + k * taps * item,
+                images, x + k // peek(plan, MULTIPLIER) * peek(plan, X_C), peek(plan, X_N), peek(plan, X_C),
+                peek(plan, X_H), top, peek(plan, H), peek(plan, LEFT), peek(plan, W), peek(plan, NO_ROW),
+                dy + k * peek(plan, Y_CHANNEL), peek(plan, Y_N), peek(plan, Y_CHANNEL), run * item, run, runs,
+                sums + k * taps * item,
             ),
         )  # fmt: skip
 
@@ -74,7 +75,8 @@ def build(problem: Problem, x: Steps, target: Target) -> Execution:
     _, computing, item = names_of(problem)
     k, oh, ow, lanes = problem.k, problem.oh, problem.ow, target.lanes(item)
     vectors = problem.n * oh * -(-ow // lanes)
-    segments = Segments.of(problem, k, vectors, _least_rows(problem))
+    row = (ow + problem.w * problem.stride[0]) * item
+    segments = Segments.of(problem, k, vectors, _least_rows(problem), max(1, target.l2 // 4 // row))
     planes = max(1, min(TASK_VECTORS * segments.count // vectors, k * segments.count // TASKS))
     kind = f"{problem.r}x{problem.s}s{problem.stride[0]}"
     kernel = microkernel(str(Name("stencilweight", computing, computing, 1, lanes, target.isa, (kind,))))

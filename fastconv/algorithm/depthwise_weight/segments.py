@@ -33,11 +33,12 @@ class Segments:
     rows: int
 
     @classmethod
-    def of(cls, problem: Problem, blocks: int, vectors: int, least_rows: int) -> Segments:
-        """For `blocks` blocks of channels that have so many vectors of dy each, in any image; at least some rows."""
+    def of(cls, problem: Problem, blocks: int, vectors: int, least_rows: int, most_rows: int) -> Segments:
+        """For `blocks` blocks of channels that have so many vectors of dy each, in any image; of some rows each."""
         wanted = max(1, min(-(-TASKS // blocks), vectors // TASK_VECTORS))
         groups = min(problem.n, wanted)
-        return cls(problem, groups, max(1, min(problem.oh // least_rows, -(-wanted // groups))))
+        rows = max(-(-wanted // groups), -(-problem.oh // most_rows))
+        return cls(problem, groups, max(1, min(problem.oh // least_rows, rows)))
 
     @property
     def count(self) -> int:

@@ -1,0 +1,115 @@
+"""Depthwise convolution in place where channels are side by side: rows of y, one after another, nothing is copied."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, names_of, sum_part
+from fastconv.algorithm.depthwise_channels import weights_job
+from fastconv.algorithm.nest import tile_start
+from fastconv.codegen.emit import invoke, peek, poke
+from fastconv.codegen.jit import native
+from fastconv.job import Job
+from fastconv.microkernels.depthrows import MOST_PIXELS, kinds
+from fastconv.microkernels.inventory import microkernel
+from fastconv.microkernels.names import Name
+from fastconv.problem.conv import Problem
+from fastconv.target import Target
+
+# The plan; steps in bytes. A task is some rows of y of one image.
+(
+    BLOCKS, BASE, LARGER, STRIDE_H, DILATION_H, TOP, LEFT, TAPS_DOWN, H, W, OW, CHANNELS, X_N, X_H, X_W,
+    Y_N, Y_H, Y_PIXEL, KERNEL, NO_PIXEL, ACTIVATION,
+    ROWS_FIELDS,
+) = range(22)  # fmt: skip
+X, WEIGHT, BIAS, RESIDUAL, Y = range(5)
+TASK_BYTES = 32 << 10  # of y that make a task worth its start
+
+
+@native("depthwise_rows", 4)
+def depthwise_rows(plan, call, scratch, task):
+    """Some rows of y of one image."""
+    n, block = task // peek(plan, BLOCKS), task % peek(plan, BLOCKS)
+    base, larger = peek(plan, BASE), peek(plan, LARGER)
+    first, x = tile_start(block, base, larger), peek(call, X) + n * peek(plan, X_N)
+    for oh in range(first, first + base + (1 if block < larger else 0)):
+        for i in range(peek(plan, TAPS_DOWN)):
+            h = oh * peek(plan, STRIDE_H) - peek(plan, TOP) + i * peek(plan, DILATION_H)
+            inside = 0 <= h < peek(plan, H)
+            poke(scratch, 2 * i, x + h * peek(plan, X_H) if inside else peek(plan, NO_PIXEL))
+            poke(scratch, 2 * i + 1, peek(plan, X_W) if inside else 0)
+        row = n * peek(plan, Y_N) + oh * peek(plan, Y_H)
+        invoke(
+            peek(plan, KERNEL),
+            (
+                scratch, peek(plan, LEFT), peek(plan, W), peek(plan, NO_PIXEL), peek(call, WEIGHT),
+                peek(call, Y) + row, peek(plan, Y_PIXEL), peek(call, BIAS),
+                peek(call, RESIDUAL) + row if peek(call, RESIDUAL) != 0 else 0, peek(plan, ACTIVATION),
+                peek(plan, OW), peek(plan, CHANNELS), peek(plan, STRIDE_H) * peek(plan, X_H), peek(plan, Y_H),
+            ),
+        )  # fmt: skip
+
+
+def unreadable(problem: Problem, x: Steps, target: Target) -> str | None:
+    """Why vectors of channels cannot be read where they lie, or None."""
+    if problem.layout == "channels_first":
+        return "channels are not side by side"
+    if problem.k != problem.c or x.c != problem.itemsize:
+        return "depth multiplier, or x's channels are not contiguous"
+    if problem.padding_mode != "zeros":
+        return "padding mode"
+    if problem.dtype not in ("float32", "float64"):
+        return "narrow dtypes are widened while packing"
+    if problem.c < target.lanes(problem.itemsize):
+        return "channels do not fill a vector"
+    if problem.frames:
+        return "frames of a volume are added up in y, where tiles must not overlap"
+    if sum_part(problem, problem.r * problem.s) < problem.r * problem.s:
+        return "strict sums of so many taps are formed in parts"
+    return None
+
+
+def blocks_of(images: int, rows: int, row: int, threads: int) -> int:
+    """Into how many tasks the rows of an image are cut, of `row` bytes each."""
+    return max(1, min(rows, max(-(-4 * threads // max(1, images)), rows * row // TASK_BYTES)))
+
+
+def refuses(problem: Problem, x: Steps, target: Target) -> str | None:
+    """Why this kernel cannot do the problem, or None."""
+    if (reason := unreadable(problem, x, target)) is not None:
+        return reason
+    if f"{problem.r}x{problem.s}s{problem.stride[1]}" not in kinds() or problem.dilation[1] != 1:
+        return "no kernel for this size, stride or dilation"
+    if problem.activation not in (*SIMPLE_ACTIVATIONS, "leaky_relu"):
+        return "activations that kernels do not apply"
+    return None
+
+
+def tile_pixels(problem: Problem) -> int:
+    """Pixels of a tile: few tiles, of one size."""
+    return -(-problem.ow // -(-problem.ow // MOST_PIXELS))
+
+
+def build(problem: Problem, x: Steps, target: Target, threads: int, packed: bool) -> Execution:
+    """The execution for this problem; weights are packed by a launch of its own."""
+    _, computing, item = names_of(problem)
+    lanes, (oh, ow), (sh, sw) = target.lanes(item), (problem.oh, problem.ow), problem.stride
+    kind = f"{problem.r}x{problem.s}s{sw}"
+    kernel = microkernel(str(Name("depthrows", computing, computing, tile_pixels(problem), lanes, target.isa, (kind,))))
+    row = ow * problem.c * item
+    blocks = blocks_of(problem.n, oh, row, threads)
+    no_pixel = np.zeros(problem.c * item, np.uint8)
+    slope = np.full(1, problem.slope, np.float64 if computing == "f64" else np.float32)
+    plan = np.zeros(ROWS_FIELDS, np.int64)
+    for index, value in (
+        (BLOCKS, blocks), (BASE, oh // blocks), (LARGER, oh % blocks), (STRIDE_H, sh),
+        (DILATION_H, problem.dilation[0]), (TOP, problem.padding[0][0]), (LEFT, problem.padding[1][0]),
+        (TAPS_DOWN, problem.r), (H, problem.h), (W, problem.w), (OW, ow), (CHANNELS, problem.c),
+        (X_N, x.n), (X_H, x.h), (X_W, x.w), (Y_N, oh * row), (Y_H, row), (Y_PIXEL, problem.c * item),
+        (KERNEL, kernel.address), (NO_PIXEL, no_pixel.ctypes.data),
+        (ACTIVATION, SIMPLE_ACTIVATIONS.get(problem.activation, slope.ctypes.data)),
+    ):  # fmt: skip
+        plan[index] = value
+    weights, size = weights_job(problem, target, problem.c - lanes)
+    main = Job(depthwise_rows.address, plan, problem.n * blocks, 0, 4 * problem.flops, [no_pixel, slope])
+    return Execution([main], weights, size, ("depthwise", "rows"))
