@@ -16,6 +16,7 @@ from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Steps, finish_name, mo
 from fastconv.algorithm.cut import Cut, Part, Shape, whole
 from fastconv.job import Job
 from fastconv.microkernels.inventory import gemm_name, microkernel
+from fastconv.microkernels.regroup import MOVED
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
@@ -46,7 +47,7 @@ def dense_weights(problem: Problem, shape: Shape, target: Target) -> tuple[Job, 
     """The launch that packs the weights for `shape`, and the packed size in bytes."""
     if shape.products:
         return matrix_plan.weights(problem, shape, target)
-    _, computing, item = names_of(problem)
+    stored, computing, item = names_of(problem)
     stored_item = 2 if problem.dtype in ("float16", "bfloat16") else item
     lanes = target.lanes(item)
     outputs, channels = problem.k // problem.groups, problem.c // problem.groups
@@ -55,10 +56,12 @@ def dense_weights(problem: Problem, shape: Shape, target: Target) -> tuple[Job, 
     extent = -(-outputs // unit)
     tiles, base, larger = blocking.split(extent, shape.rows if shape.lanes == "pixels" else shape.vectors)
     transpose = microkernel(move_name("transpose", problem, target, "rows"))
-    plan, move, together = np.zeros(w_.W_FIELDS, np.int64), 0, 1
+    plan, move, fetch, together = np.zeros(w_.W_FIELDS, np.int64), 0, 0, 1
     if problem.borrowed:
         name = f"slab_{computing}_{target.isa}" if unit == 1 else move_name("spread", problem, target)
         move, together = microkernel(name).address, TILES_A_TASK
+        if problem.r * problem.s == 1:
+            fetch = microkernel(f"fetch_{MOVED[stored]}_{target.isa}").address
     chunks = chunk.count(channels, problem.r, problem.s)
     for index, value in (
         (w_.CHANNELS, channels), (w_.CHUNK, chunk.channels), (w_.R, problem.r), (w_.CHUNK_R, chunk.rows),
@@ -66,7 +69,7 @@ def dense_weights(problem: Problem, shape: Shape, target: Target) -> tuple[Job, 
         (w_.GROUP_CHANNELS, outputs), (w_.UNIT, unit), (w_.PADDED, extent * unit), (w_.TILES, tiles),
         (w_.TILE_BASE, base), (w_.TILE_LARGER, larger), (w_.SOURCE_ITEM, stored_item), (w_.ITEM, item),
         (w_.TRANSPOSE, transpose.address),
-        (w_.MOVE, move), (w_.TOGETHER, together),
+        (w_.MOVE, move), (w_.TOGETHER, together), (w_.FETCH, fetch),
     ):  # fmt: skip
         plan[index] = value
     size = packed_bytes(problem, shape, target)

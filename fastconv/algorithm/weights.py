@@ -14,8 +14,10 @@ from fastconv.codegen.jit import helper, native
 
 (
     CHANNELS, CHUNK, R, CHUNK_R, S, CHUNK_S, GROUP_CHANNELS, UNIT, PADDED, TILES, TILE_BASE, TILE_LARGER,
-    SOURCE_ITEM, ITEM, TRANSPOSE, MOVE, TOGETHER, W_FIELDS,     # MOVE: another convolution's weights of one tap, or 0
-) = range(18)  # fmt: skip
+    SOURCE_ITEM, ITEM, TRANSPOSE, TOGETHER,
+    MOVE, FETCH,                                            # another convolution's weights of one tap, or 0
+    W_FIELDS,
+) = range(19)  # fmt: skip
 
 
 @helper
@@ -39,7 +41,12 @@ def pack_weights(plan, call, scratch, task):
     base, larger, unit, item = peek(plan, TILE_BASE), peek(plan, TILE_LARGER), peek(plan, UNIT), peek(plan, ITEM)
     depth, length, outputs = some * rows * columns, channels * r * s, peek(plan, GROUP_CHANNELS)
     first, source_item = (c0 * r + r0) * s + s0, peek(plan, SOURCE_ITEM)
-    for tile in range(tile0, min(tile0 + together, tiles)):
+    tile1 = min(tile0 + together, tiles)
+    if peek(plan, FETCH) != 0:  # lines that lie apart, all at once: one after another they take twice as long
+        k0, k1 = (tile0 * base + min(tile0, larger)) * unit, (tile1 * base + min(tile1, larger)) * unit
+        source = peek(call, 0) + ((g * channels + c0) * outputs + k0) * source_item
+        invoke(peek(plan, FETCH), (source, outputs * source_item, min(k1, outputs) - k0, some))
+    for tile in range(tile0, tile1):
         k = (tile * base + min(tile, larger)) * unit
         wide = (base + (1 if tile < larger else 0)) * unit
         panel = peek(call, 4) + (peek(plan, PADDED) * (g * length + first) + k * depth) * item

@@ -16,7 +16,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
-from fastconv.codegen.vector import Vectors, integer
+from fastconv.codegen.vector import Vectors, greatest, integer
 from fastconv.microkernels.names import parse
 from fastconv.microkernels.pack import each
 
@@ -81,12 +81,19 @@ def slab(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     """Arguments: src, src_pitch, dst, dst_pitch, count of a row, rows."""
     v = _start(b, name)
     src, src_pitch, dst, dst_pitch, count, rows = args
+    # Rows of less than a vector that follow one another are written with what belongs to the next, which comes after.
+    short = b.icmp_signed("<=", count, integer(v.lanes))
+    short = b.and_(short, b.icmp_signed("==", dst_pitch, b.mul(count, integer(v.size))))
+    quick = b.sub(rows, b.sdiv(integer(v.lanes - 1), greatest(b, count, integer(1))))
+    quick = b.select(b.and_(short, b.icmp_signed(">", quick, integer(0))), quick, integer(0))
     with each(v, integer(0), count, v.lanes) as i:
         mask, where = v.first_lanes(b.sub(count, i)), b.mul(i, integer(v.size))
         places = v.offset(v.pointer(src), where), v.offset(v.pointer(dst), where)
-        with v.loop_or_none(rows, *places) as (_, (at, to), following):
-            v.store_masked(v.load_masked(at, mask), to, mask)
-            following += [v.offset(at, src_pitch), v.offset(to, dst_pitch)]
+        for some, store in ((quick, lambda x, to, _: v.store(x, to)), (b.sub(rows, quick), v.store_masked)):
+            with v.loop_or_none(some, *places) as (_, (at, to), following):
+                store(v.load_masked(at, mask), to, mask)
+                following += [v.offset(at, src_pitch), v.offset(to, dst_pitch)]
+            places = following
 
 
 @emitter("comb")
