@@ -205,3 +205,12 @@ def test_no_access_outside(rng, window, dtype, at_end):
             held, y = guarded(x[:, :, :height], at_end), pools.max_pool(x[:, :, :height], 3, 2, 1)[0]
             out = guarded(np.zeros(y.shape, x.dtype), at_end)
             np.testing.assert_array_equal(fc.max_pool2d(held, 3, 2, 1, out=out), y)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int32, np.uint8])
+def test_a_window_behind_x_has_no_index(dtype):
+    """Even where its least value could be that of the first element."""
+    x = (np.arange(3 * 16 * 19 * 6) % 100).reshape(3, 16, 19, 6).astype(dtype)
+    padding = ((0, 0), (0, 3))
+    _, found = fc.max_pool2d(x, (4, 2), stride=2, padding=padding, convention="onnx", return_indices=True)
+    assert (found[..., -1] == -1).all() and (found[..., :-1] >= 0).all()
