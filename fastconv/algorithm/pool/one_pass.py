@@ -208,8 +208,8 @@ def _against_borders(problem: PoolProblem, words: Recipe) -> str | None:
         return "volumes whose windows leave x"
     if not {h.before, w.before} <= {0, *BEFORE} or w.before >= w.kernel:
         return f"windows begin more than {BEFORE[-1]} elements before x, or have none"
-    if problem.indices and w.behind >= w.kernel:
-        return "windows lie wholly behind x, and have no index"
+    if w.behind >= w.kernel:
+        return "windows lie wholly behind x"
     if max(h.before, h.behind) > h.stride or (h.before and h.behind and h.out == 1):
         return "more than the first and the last line leave x"
     rows = {h.kernel, h.kernel - h.before, h.kernel - h.behind}
