@@ -214,3 +214,12 @@ def test_a_window_behind_x_has_no_index(dtype):
     padding = ((0, 0), (0, 3))
     _, found = fc.max_pool2d(x, (4, 2), stride=2, padding=padding, convention="onnx", return_indices=True)
     assert (found[..., -1] == -1).all() and (found[..., :-1] >= 0).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_windows_of_one_behind_x(dtype):
+    """They have the least value there is, and not what lies in memory behind x."""
+    x = (np.arange(3 * 36 * 58) % 50).reshape(3, 36, 58).astype(dtype)
+    found = fc.max_pool1d(x, 1, stride=1, padding=((0, 3),), convention="onnx")
+    np.testing.assert_array_equal(found[..., :58], x)
+    assert (found[..., 58:] == (-np.inf if dtype == np.float32 else np.iinfo(dtype).min)).all()

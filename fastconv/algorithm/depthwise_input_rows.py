@@ -6,8 +6,7 @@ import numpy as np
 
 from fastconv.algorithm.common import Execution, Steps, names_of
 from fastconv.algorithm.depthwise_channels import weights_job
-from fastconv.algorithm.depthwise_rows import blocks_of, unreadable
-from fastconv.algorithm.nest import tile_start
+from fastconv.algorithm.depthwise_rows import blocks_of, rows_of, unreadable
 from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import native
 from fastconv.job import Job
@@ -19,7 +18,8 @@ from fastconv.target import Target
 
 # The plan; steps in bytes. A task is some rows of dx of one image.
 (
-    BLOCKS, BASE, LARGER, TOP, LEFT, TAPS_DOWN, W, OH, OW, CHANNELS, Y_N, Y_H, Y_W, X_N, X_H, X_PIXEL,
+    BLOCKS, BASE, LARGER,                           # the words of `rows_of`
+    TOP, LEFT, TAPS_DOWN, W, OH, OW, CHANNELS, Y_N, Y_H, Y_W, X_N, X_H, X_PIXEL,
     EVEN, ODD, NO_PIXEL,
     INPUT_FIELDS,
 ) = range(20)  # fmt: skip
@@ -29,10 +29,9 @@ DY, WEIGHT, DX = 0, 1, 4
 @native("depthwise_input_rows", 4)
 def depthwise_input_rows(plan, call, scratch, task):
     """Some rows of dx of one image."""
-    n, block = task // peek(plan, BLOCKS), task % peek(plan, BLOCKS)
-    base, larger = peek(plan, BASE), peek(plan, LARGER)
-    first, dy = tile_start(block, base, larger), peek(call, DY) + n * peek(plan, Y_N)
-    for h in range(first, first + base + (1 if block < larger else 0)):
+    n, first, stop = rows_of(plan, task)
+    dy = peek(call, DY) + n * peek(plan, Y_N)
+    for h in range(first, stop):
         odd = (h + peek(plan, TOP)) % 2
         for i in range(odd, peek(plan, TAPS_DOWN), 2):
             oh = (h + peek(plan, TOP) - i) // 2

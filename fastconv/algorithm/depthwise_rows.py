@@ -8,7 +8,7 @@ from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, name
 from fastconv.algorithm.depthwise_channels import weights_job
 from fastconv.algorithm.nest import tile_start
 from fastconv.codegen.emit import invoke, peek, poke
-from fastconv.codegen.jit import native
+from fastconv.codegen.jit import helper, native
 from fastconv.job import Job
 from fastconv.microkernels.depthrows import MOST_PIXELS, kinds
 from fastconv.microkernels.inventory import microkernel
@@ -18,7 +18,8 @@ from fastconv.target import Target
 
 # The plan; steps in bytes. A task is some rows of y of one image.
 (
-    BLOCKS, BASE, LARGER, STRIDE_H, DILATION_H, TOP, LEFT, TAPS_DOWN, H, W, OW, CHANNELS, X_N, X_H, X_W,
+    BLOCKS, BASE, LARGER,                           # the words of `rows_of`
+    STRIDE_H, DILATION_H, TOP, LEFT, TAPS_DOWN, H, W, OW, CHANNELS, X_N, X_H, X_W,
     Y_N, Y_H, Y_PIXEL, KERNEL, NO_PIXEL, ACTIVATION,
     ROWS_FIELDS,
 ) = range(22)  # fmt: skip
@@ -26,13 +27,19 @@ X, WEIGHT, BIAS, RESIDUAL, Y = range(5)
 TASK_BYTES = 32 << 10  # of y that make a task worth its start
 
 
+@helper
+def rows_of(plan, task):
+    """A task's image, and its first row and where its rows end."""
+    block, base, larger = task % peek(plan, BLOCKS), peek(plan, BASE), peek(plan, LARGER)
+    return task // peek(plan, BLOCKS), tile_start(block, base, larger), tile_start(block + 1, base, larger)
+
+
 @native("depthwise_rows", 4)
 def depthwise_rows(plan, call, scratch, task):
     """Some rows of y of one image."""
-    n, block = task // peek(plan, BLOCKS), task % peek(plan, BLOCKS)
-    base, larger = peek(plan, BASE), peek(plan, LARGER)
-    first, x = tile_start(block, base, larger), peek(call, X) + n * peek(plan, X_N)
-    for oh in range(first, first + base + (1 if block < larger else 0)):
+    n, first, stop = rows_of(plan, task)
+    x = peek(call, X) + n * peek(plan, X_N)
+    for oh in range(first, stop):
         for i in range(peek(plan, TAPS_DOWN)):
             h = oh * peek(plan, STRIDE_H) - peek(plan, TOP) + i * peek(plan, DILATION_H)
             inside = 0 <= h < peek(plan, H)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
-from fastconv.codegen.vector import Vectors, greatest, integer
+from fastconv.codegen.vector import LINE, Vectors, greatest, integer
 from fastconv.microkernels.names import parse
 from fastconv.microkernels.pack import each
 
@@ -34,7 +34,6 @@ def _somewhere(v: Vectors, src: ir.Value, dst: ir.Value) -> ir.Value:
 
 
 WOVEN = 4096  # elements of a plane that `weave` is given at a time: they stay in L1 until its last vectors
-LINE = 64  # bytes of a cache line
 ROWS = 8  # that `pick` moves at once: a loop's own steps took longer than the moves
 
 

@@ -51,10 +51,11 @@ class InputGrad:
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
         inner, x = _unpadded(problem, x)
-        cycles, choices = 0.0, self._choices(x, target, packed)
+        cycles, choose = 0.0, self._choice(x, target, packed)
+        takes = functools.cache(lambda problem: choose(problem).cost(problem, x, target, packed))
         for phase in _convolutions(inner):
-            best, takes = choices(phase.problem)
-            cycles += takes
+            best = choose(phase.problem)
+            cycles += takes(phase.problem)
             if not packed:
                 # Where w is read as it lies every phase goes through all of it.
                 read = problem.r * problem.s * cost.C.pack_panel
@@ -82,15 +83,11 @@ class InputGrad:
             {n: fold_job(replace(problem, n=n), target) for n in sizes},
         )  # fmt: skip
 
-    def _choices(self, x: Steps, target: Target, packed: bool) -> Callable[[Problem], tuple[Algorithm, float]]:
-        """What finds the algorithm of a convolution and its cycles: one search for all phases that are alike."""
-
-        @functools.cache
-        def choose(problem):
-            best = cheapest(self._algorithms, replace(problem, n=self._images), x, target, packed)
-            return best, best.cost(problem, x, target, packed)
-
-        return choose
+    def _choice(self, x: Steps, target: Target, packed: bool) -> Callable[[Problem], Algorithm]:
+        """What finds the algorithm of a convolution: one search for all phases that are alike."""
+        return functools.cache(
+            lambda problem: cheapest(self._algorithms, replace(problem, n=self._images), x, target, packed)
+        )
 
     def _phased(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool) -> Phased:
         """The convolutions of a problem with zero padding, cut so that little waits to be put together."""
@@ -121,12 +118,12 @@ class InputGrad:
 
     def _convolve(self, problem: Problem, band: Pair, x: Steps, target: Target, count: int, packed: bool):
         """The convolutions of some images and rows, and the launch that puts their results together."""
-        steps, places, size, choices = [], [], 0, self._choices(x, target, packed)
+        steps, places, size, choose = [], [], 0, self._choice(x, target, packed)
         for index, phase in enumerate(phases_of(problem, band)):
             if phase.problem is None:
                 places.append(-1)
                 continue
-            algorithm, _ = choices(phase.problem)
+            algorithm = choose(phase.problem)
             as_it_lies = borrows(algorithm, problem, phase, x, target)
             inner = as_w_lies(problem, phase) if as_it_lies else phase.problem
             steps.append(Step(index, phase, size, algorithm.build(inner, x, target, count, packed), inner.borrowed))
