@@ -66,9 +66,14 @@ def _algorithms(images: int) -> tuple[Algorithm, ...]:
 
 
 def _input_grads(images: int) -> tuple[Algorithm, ...]:
-    """Those of an input gradient."""
+    """Those of an input gradient: all phases at once, or one by one."""
     able = _algorithms(images)
     return (
+        Merged(able, images),
+        Disjoint(),
+        Columns(able[2]),
+        Exchanged(able[2]),
+        DepthwisePhases(),
         Banded(),
         InputGrad("phases", able, images),
         DepthwiseInput(),
@@ -78,7 +83,8 @@ def _input_grads(images: int) -> tuple[Algorithm, ...]:
 
 def _of_volumes(algorithms: tuple[Algorithm, ...]) -> tuple[Algorithm, ...]:
     """Those of an input gradient of volumes, from those of images."""
-    return DepthwiseVolume(), *(a if a.name == "banded" else Volume(a) for a in algorithms if a.name != "depthwise")
+    kept = (a for a in algorithms if a.name not in ("exchanged", "depthwise_phases", "depthwise"))
+    return DepthwiseVolume(), *(a if a.name in ("disjoint", "columns", "banded") else Volume(a) for a in kept)
 
 
 _FORWARD, _INPUT_GRAD = _algorithms(1), _input_grads(BATCH)
@@ -105,14 +111,11 @@ CANDIDATES |= {
         *map(VolumeWeightGrad, _WEIGHT_GRAD[1:]),
     ),
 }
-# A transposed convolution is the input gradient of the convolution behind it, or one that has all phases at once.
-_WHOLE = (Merged(_FORWARD), Disjoint(), Columns(_FORWARD[2]), Exchanged(_FORWARD[2]), DepthwisePhases())
-_PHASES = _input_grads(1)
-for _axes, _whole, _phases in (
-    (1, _WHOLE, _PHASES), (2, _WHOLE, _PHASES), (3, (Volume(_WHOLE[0]), *_WHOLE[1:3]), _of_volumes(_PHASES)),
-):  # fmt: skip
+# A transposed convolution is the input gradient of the convolution behind it, for any number of images.
+_GIVEN = _input_grads(1)
+for _axes, _given in ((1, _GIVEN), (2, _GIVEN), (3, _of_volumes(_GIVEN))):
     _own = {pass_: CANDIDATES[f"conv{_axes}d", pass_] for pass_ in OWN_PASS if (f"conv{_axes}d", pass_) in CANDIDATES}
-    _own["input_grad"] = (*_whole, *_phases)
+    _own["input_grad"] = _given
     CANDIDATES |= {(f"conv_transpose{_axes}d", pass_): algorithms for pass_, algorithms in _own.items()}
 _SLIDING = (Whole(), OnePass(), Sweep(), Apart(), Turned(), Rows(), WeightedRows(), Glide(), Slide(), Windows())
 CANDIDATES |= {(op, "forward"): _SLIDING for op in POOLS}

@@ -44,9 +44,9 @@ def able(op, x, w, precision="strict", **options):
 def exact(algorithm):
     """Whether it only sums products, so that integers stay exact in it whatever the precision.
 
-    "phases" runs convolutions, which may be Winograd's.
+    "phases" and "merged" run convolutions, which may be Winograd's.
     """
-    return algorithm not in ("winograd", "winograd_amx", "phases")
+    return algorithm not in ("winograd", "winograd_amx", "phases", "merged")
 
 
 def length(op, dy, w, groups=1, padding_mode="zeros", **_):

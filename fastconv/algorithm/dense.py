@@ -227,7 +227,7 @@ def _put_strips(put, problem, x, cut, target, keep, c, r, s):
         "H": height, "WIDTH": width, "STEP": columns.step, "MODE": s_.MODES[problem.padding_mode], "ROWS": len(rows),
         "ROW_OFFSETS": rows.ctypes.data, "CLASSES": len(first), "CLASS_FIRST": first.ctypes.data,
         "COLUMNS": columns.width, "X_C": x.c, "X_H": x.h, "X_W": x.w, "PIXEL_BYTES": line, "ITEM_BYTES": item,
-        "ROW_MOVE": row.address, "PLANE_MOVE": plane.address,
+        "ROW_MOVE": row.address, "PLANE_MOVE": plane.address, "AHEAD": 0 if cut.near else x.c,
     }.items():  # fmt: skip
         plan[getattr(s_, name)] = value
     keep += [plan, rows, first]

@@ -19,8 +19,9 @@ from fastconv.codegen.jit import helper, native
     H, WIDTH, STEP, MODE,
     ROWS, ROW_OFFSETS, CLASSES, CLASS_FIRST, COLUMNS,
     X_C, X_H, X_W, PIXEL_BYTES, ITEM_BYTES, ROW_MOVE, PLANE_MOVE,
+    AHEAD,                                          # from a plane to that which is asked for meanwhile, or 0
     STRIP_FIELDS,
-) = range(17)  # fmt: skip
+) = range(18)  # fmt: skip
 
 ZEROS, REFLECT, REPLICATE, CIRCULAR = range(4)
 MODES = {"zeros": ZEROS, "reflect": REFLECT, "replicate": REPLICATE, "circular": CIRCULAR}
@@ -77,7 +78,9 @@ def strips_first(plan, x, strip, table, channels, top, left):
         for c in range(channels):
             dst = strip + (c * classes + part) * rows * columns * item
             source = x + c * x_c
-            invoke(plane, (source + first * x_w, table, rows, step * x_w, dst, columns, low, high))
+            # All classes of columns share a plane's lines.
+            ahead = peek(plan, AHEAD) if part == 0 else 0
+            invoke(plane, (source + first * x_w, table, rows, step * x_w, dst, columns, low, high, ahead))
             if mode != ZEROS and (low > 0 or high < columns):
                 for j in range(rows):
                     line = source + peek(table, j)

@@ -64,9 +64,8 @@ def unfold_units(plan, call, scratch, task):
                 shift = kw * peek(plan, DW) - peek(plan, PW)
                 low, high = first_inside(shift, sw, ow_), end_inside(shift, sw, ow_, peek(plan, W))
                 here = to + (kw * windows + row0 * ow_) * item
-                invoke(
-                    peek(plan, PLANE), (image + shift * x_w, scratch, some, sw * x_w, here, ow_, low, max(low, high))
-                )
+                invoke(peek(plan, PLANE), (image + shift * x_w, scratch, some, sw * x_w, here, ow_, low, max(low, high),
+                                           0))  # fmt: skip
 
 
 def unfold(grid: Grid, steps: tuple[int, ...], target: Target) -> Job:

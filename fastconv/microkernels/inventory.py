@@ -64,7 +64,7 @@ OPERANDS = {
     "wgout": 14,
     "wgdy": 7,
     "wgdw": 7,
-    "plane": 8,
+    "plane": 9,
     "panel": 6,
     "dot": 8,
     "row": 6,

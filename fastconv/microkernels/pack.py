@@ -12,7 +12,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
-from fastconv.codegen.vector import ELEMENT, I16, I32, I64, SIZE, Vectors, integer
+from fastconv.codegen.vector import ELEMENT, I16, I32, I64, LINE, SIZE, Vectors, integer
 from fastconv.microkernels.names import parse
 
 
@@ -138,16 +138,20 @@ PLANE_STRIDES = (1, 2, 3, 4)  # strides with vector code of their own; others go
 
 @emitter("plane")
 def plane(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
-    """Arguments: src, rows (their byte offsets from src, -1 for a row of zeros), count, step, dst, columns, low, high.
+    """Arguments: src, rows (their byte offsets from src, -1 for a row of zeros), count, step, dst, columns, low, high,
+    ahead.
 
-    `src` is where column 0 would lie, inside x or not; only columns in [low, high) are read, the others are zero.
+    `src` is where column 0 would lie, inside x or not; only columns in [low, high) are read, the others are zero. The
+    rows that lie `ahead` bytes farther on are asked for, if it is not 0.
     """
     spec = parse(name)
     v = Vectors(b, spec.dtype, spec.lanes)
     source = Source(v, spec.source)
-    src, rows, count, step, dst, columns, low, high = args
+    src, rows, count, step, dst, columns, low, high, ahead = args
     src, rows, dst = v.pointer(src), v.pointer(rows), v.pointer(dst)
     width = SIZE[spec.source]
+    _ask_ahead(v, v.offset(src, ahead), rows, b.select(b.icmp_signed("!=", ahead, integer(0)), count, integer(0)),
+               b.mul(low, step), b.mul(high, step))  # fmt: skip
     pitch = b.mul(columns, integer(v.size))
     done = b.append_basic_block("packed")
     for stride in PLANE_STRIDES:
@@ -169,6 +173,17 @@ def plane(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         _fill_zero(v, to, high, columns)
     b.branch(done)
     b.position_at_end(done)
+
+
+def _ask_ahead(v, src, rows, count, start, stop):
+    """Ask for bytes start..stop of some rows of another plane: no processor foresees that they come next."""
+    with each(v, integer(0), count, 1) as i:
+        offset = v.load_integer(v.offset(rows, v.b.mul(i, integer(8))))
+        with v.b.if_then(v.b.icmp_signed("!=", offset, integer(-1))):
+            line = v.offset(src, offset)
+            with each(v, start, stop, LINE) as at:
+                v.prefetch(v.offset(line, at), locality=2)
+            v.prefetch(v.offset(line, v.b.sub(stop, integer(1))), locality=2)
 
 
 def _plane(v, source, stride, src, rows, count, step, dst, columns, low, high):

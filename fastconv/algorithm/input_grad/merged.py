@@ -29,12 +29,12 @@ BAND = 24 << 20
 
 
 class Merged:
-    """All phases at once, by the cheapest of some algorithms that can do their convolution."""
+    """All phases at once, by the cheapest of some algorithms that can do their convolution for so many images."""
 
     name = "merged"
 
-    def __init__(self, algorithms: Sequence[Algorithm]):
-        self._algorithms = algorithms
+    def __init__(self, algorithms: Sequence[Algorithm], images: int = 1):
+        self._algorithms, self._images = algorithms, images
 
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
         if problem.stride == (1, 1):
@@ -69,7 +69,7 @@ class Merged:
         (sh, sw), top, item = problem.stride, problem.padding[0][0], problem.itemsize
         pieces, size = pieces_of(problem, down, across)
         weights, parts = weights_job(problem, pieces, target), []
-        whole = merged(replace(problem, n=1), down, across)
+        whole = merged(replace(problem, n=self._images), down, across)
         algorithm = cheapest(self._algorithms, whole, x, target, packed)
         if lies_ready(problem, across):
             inner = merged(problem, down, across)

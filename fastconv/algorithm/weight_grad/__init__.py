@@ -231,6 +231,7 @@ def _put_strips(put, cut: Cut, keep: list, image, oh, ow, r, s):
         "ROWS": len(lines), "ROW_OFFSETS": lines.ctypes.data, "CLASSES": len(first),
         "CLASS_FIRST": first.ctypes.data, "COLUMNS": columns.width, "X_C": x.c, "X_H": x.h, "X_W": x.w,
         "PIXEL_BYTES": pixel, "ITEM_BYTES": item, "ROW_MOVE": row.address, "PLANE_MOVE": plane.address,
+        "AHEAD": x.c if problem.bytes > cut.target.l2 else 0,
     }.items():  # fmt: skip
         plan[getattr(s_, name)] = value
     keep += [plan, lines, first]
