@@ -2,56 +2,20 @@
 
 import numpy as np
 import pytest
+from kernels import call
 from test_microkernels import ISAS
 
-from fastconv import threads
-from fastconv.codegen.emit import invoke, peek
-from fastconv.codegen.jit import native
-from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
+from fastconv.microkernels.regroup import WEAVES
 
 MOVED = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64), "bf16": np.dtype(np.int16)}
 SUMMED = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64), "f16f32": np.dtype(np.float16)}
 COUNTS = [0, 1, 3, 7, 8, 16, 17, 31, 33, 64, 65, 200]
 
 
-@native("call_with_four", 4)
-def with_four(plan, call, scratch, task):
-    """Call the kernel at plan[0] with four operands."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4)))
-
-
-@native("call_with_five", 4)
-def with_five(plan, call, scratch, task):
-    """Call the kernel at plan[0] with five operands."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5)))
-
-
-@native("call_with_six", 4)
-def with_six(plan, call, scratch, task):
-    """Call the kernel at plan[0] with six operands."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6)))
-
-
-@native("call_with_seven", 4)
-def with_seven(plan, call, scratch, task):
-    """Call the kernel at plan[0] with seven operands."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
-                           peek(plan, 7)))  # fmt: skip
-
-
-@native("call_with_eight", 4)
-def with_eight(plan, call, scratch, task):
-    """Call the kernel at plan[0] with eight operands."""
-    invoke(peek(plan, 0), (peek(plan, 1), peek(plan, 2), peek(plan, 3), peek(plan, 4), peek(plan, 5), peek(plan, 6),
-                           peek(plan, 7), peek(plan, 8)))  # fmt: skip
-
-
 def run(name, *operands):
-    """Call a microkernel; arrays stand for their addresses."""
-    caller = {4: with_four, 5: with_five, 6: with_six, 7: with_seven, 8: with_eight}[len(operands)]
-    numbers = [operand.ctypes.data if isinstance(operand, np.ndarray) else operand for operand in operands]
-    threads.run(Job(caller.address, np.array([microkernel(name).address, *numbers], np.int64), 1, 0, 0))
+    """Call a microkernel by its name."""
+    call(microkernel(name), *operands)
 
 
 def numbers(rng, shape, dtype):
@@ -139,18 +103,22 @@ def test_comb(rng, isa, kind, step, zeros):
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("kind", MOVED)
-@pytest.mark.parametrize("there", [(1, 1), (1, 0), (0, 1), (0, 0)], ids=str)
-def test_weave(rng, isa, kind, there):
+@pytest.mark.parametrize("strands", WEAVES)
+@pytest.mark.parametrize("there", [(1, 1, 1, 1), (1, 0, 1, 1), (0, 1, 1, 0), (0, 0, 0, 0)], ids=str)
+def test_weave(rng, isa, kind, strands, there):
     dtype = MOVED[kind]
-    for count in COUNTS:
+    for count in (*COUNTS, 50, 71):
         for rows in (1, 3):
-            sources = [numbers(rng, (rows, (count + 1 - i) // 2 + i), dtype) for i in range(2)]
+            lengths = [(count + strands - 1 - i) // strands for i in range(strands)]
+            sources = [numbers(rng, (rows, max(1, n) + i), dtype) for i, n in enumerate(lengths)]
             found = np.full((rows, count + 5), 77, dtype)
             expected = found.copy()
-            for i, source in enumerate(sources):
-                expected[:, i:count:2] = source[:, : (count + 1 - i) // 2] if there[i] else 0
-            lines = [(s, s.strides[0]) if t else (0, 0) for s, t in zip(sources, there, strict=True)]
-            run(f"weave_{kind}_{isa}", *lines[0], *lines[1], found, found.strides[0], count, rows)
+            for i, (source, n) in enumerate(zip(sources, lengths, strict=True)):
+                expected[:, i:count:strands] = source[:, :n] if there[i] else 0
+            lines = [
+                word for s, t in zip(sources, there, strict=False) for word in ((s, s.strides[0]) if t else (0, 0))
+            ]
+            run(f"{WEAVES[strands]}_{kind}_{isa}", *lines, found, found.strides[0], count, rows)
             np.testing.assert_array_equal(found, expected)
 
 

@@ -78,6 +78,8 @@ OPERANDS = {
     "fetch": 4,
     "comb": 5,
     "weave": 8,
+    "weavethree": 10,
+    "weavefour": 12,
     "accumulate": 5,
     "total": 5,
     "overlap": 9,
@@ -158,9 +160,8 @@ def names(target: Target) -> Iterator[str]:
         for rows in range(1, dot.most_rows(lanes) + 1):
             yield str(Name("dot", dtype, dtype, rows, lanes, target.isa, ()))
         yield f"accumulate_{dtype}_{target.isa}"
-    for moved, op in itertools.product(
-        dict.fromkeys(regroup.MOVED.values()), ("pick", "flip", "slab", "fetch", "comb", "weave", "scatter", "lookup")
-    ):
+    moves = "pick", "flip", "slab", "fetch", "comb", *regroup.WEAVES.values(), "scatter", "lookup"
+    for moved, op in itertools.product(dict.fromkeys(regroup.MOVED.values()), moves):
         yield f"{op}_{moved}_{target.isa}"
     yield f"plane_bf16_{target.isa}"
     yield f"transpose_bf16_{target.isa}_columns"

@@ -4,7 +4,8 @@ pick        dst[i, t] = src[i, table[t]]                       rows of a few ele
 flip        dst[i, t] = src[i, taps - 1 - t]                   in the reverse order
 slab        dst[i, t] = src[i, t]                              as they are
 comb        dst[i * step] = src[i * src_step], or 0            elements become every step-th, or one becomes many
-weave       dst[j, 2 i] = a[j, i], dst[j, 2 i + 1] = b[j, i]   two rows become one, null ones count as zeros
+weave       dst[j, 2 i] = a[j, i], dst[j, 2 i + 1] = b[j, i]   two rows become one, null ones count as zeros; so
+            do three or four in weavethree, weavefour
 fetch       asks for rows of src, which will be read
 accumulate  dst[i] += src[i]
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
-from fastconv.codegen.vector import LINE, Vectors, greatest, integer
+from fastconv.codegen.vector import LINE, Vectors, greatest, integer, least
 from fastconv.microkernels.names import parse
 from fastconv.microkernels.pack import each
 
@@ -35,6 +36,7 @@ def _somewhere(v: Vectors, src: ir.Value, dst: ir.Value) -> ir.Value:
 
 WOVEN = 4096  # elements of a plane that `weave` is given at a time: they stay in L1 until its last vectors
 COMBED = 4  # elements apart that `comb` moves at once
+WEAVES = {2: "weave", 3: "weavethree", 4: "weavefour"}  # how many rows become one
 ROWS = 8  # that `pick` moves at once: a loop's own steps took longer than the moves
 
 
@@ -144,37 +146,93 @@ def comb(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                 scalars(lambda where: zero, step)
 
 
-@emitter("weave")
 def weave(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
-    """Arguments: a, a_pitch, b, b_pitch (0: zeros), dst, dst_pitch, count of a row of dst, rows.
+    """Arguments: a, a_pitch, b, b_pitch, ... (0: zeros), dst, dst_pitch, count of a row of dst, rows.
 
-    A vector of all rows goes before the next: its masks are made once.
+    A vector of all rows goes before the next. The last one begins as many columns before the row's end as it has, and
+    a few more, for columns come in their order: those left go one by one. Masked stores of AVX2 take 14 cycles.
     """
     v = _start(b, name)
     *sources, dst, dst_pitch, count, rows = args
     sources, pitches = sources[::2], sources[1::2]
-    nothing = ir.Constant(v.mask_type, [0] * v.lanes)
-    one = integer(1)
-    counts = [b.ashr(b.add(count, one), one), b.ashr(count, one)]
-    exist = [b.icmp_signed("!=", source, integer(0)) for source in sources]
-    with each(v, integer(0), counts[0], v.lanes) as i:
-        masks = [
-            b.select(there, v.first_lanes(b.sub(some, i)), nothing) for some, there in zip(counts, exist, strict=True)
-        ]
-        places = [v.offset(_somewhere(v, source, dst), b.mul(i, integer(v.size))) for source in sources]
-        left = b.sub(count, b.mul(i, integer(2)))
-        beyond = b.sub(left, integer(v.lanes))
-        beyond = b.select(b.icmp_signed(">", beyond, integer(0)), beyond, integer(0))
-        kept = [v.first_lanes(left), v.first_lanes(beyond)]
-        to = v.offset(v.pointer(dst), b.mul(i, integer(2 * v.size)))
+    strands, zero = len(sources), integer(0)
+    exist = [b.icmp_signed("!=", source, zero) for source in sources]
+    starts = [_somewhere(v, source, dst) for source in sources]
+    turn, each_turn = integer(strands * v.lanes), integer(strands)
+    last = b.sub(count, turn)
+    last = b.sdiv(b.sub(last, b.srem(last, each_turn)), each_turn)
+
+    def rows_from(i, move):
+        """move(addresses of sources, of dst) for every row, from column i * strands on."""
+        places = [v.offset(start, b.mul(i, integer(v.size))) for start in starts]
+        to = v.offset(v.pointer(dst), b.mul(i, integer(strands * v.size)))
         with v.loop(rows, *places, to) as (_, (*places, to), following):
-            loaded = [v.load_masked(place, mask) for place, mask in zip(places, masks, strict=True)]
-            for half, mask in enumerate(kept):
-                lanes = range(half * v.lanes, (half + 1) * v.lanes)
-                woven = v.shuffle(*loaded, [lane // 2 + lane % 2 * v.lanes for lane in lanes])
-                v.store_masked(woven, v.offset(to, half * v.bytes), mask)
+            move(places, to)
             following += [v.offset(place, pitch) for place, pitch in zip(places, pitches, strict=True)]
             following.append(v.offset(to, dst_pitch))
+
+    def whole(places, to):
+        loaded = [b.select(there, v.load(at), v.zero()) for there, at in zip(exist, places, strict=True)]
+        # dst is often beyond the caches, and stores wait for one line after the other: those beside come next.
+        for line in range(0, strands * v.bytes, LINE):
+            v.prefetch(v.offset(to, strands * v.bytes + line), write=True)
+        for part, woven in enumerate(_woven(v, loaded)):
+            v.store(woven, v.offset(to, part * v.bytes))
+
+    def short(places, to):
+        nothing = ir.Constant(v.mask_type, [0] * v.lanes)
+        loaded = []
+        for strand, (there, at) in enumerate(zip(exist, places, strict=True)):
+            length = b.sdiv(b.add(count, integer(strands - 1 - strand)), each_turn)
+            loaded.append(v.load_masked(at, b.select(there, v.first_lanes(length), nothing)))
+        for part, woven in enumerate(_woven(v, loaded)):
+            left = b.sub(count, integer(part * v.lanes))
+            with b.if_then(b.icmp_signed(">", left, zero)):
+                at = v.offset(to, part * v.bytes)
+                with b.if_else(b.icmp_signed(">=", left, integer(v.lanes))) as (all_, some):
+                    with all_:
+                        v.store(woven, at)
+                    with some:
+                        v.store_masked(woven, at, v.first_lanes(left))
+
+    with b.if_else(b.icmp_signed(">=", count, turn)) as (long, few):
+        with long:
+            done = b.add(last, integer(v.lanes))
+            with each(v, zero, done, v.lanes) as i:
+                rows_from(least(b, i, last), whole)
+            for strand in range(strands - 1):
+                column = b.add(b.mul(done, each_turn), integer(strand))
+
+                def one(places, to, strand=strand):
+                    element = v.load_scalar(places[strand])
+                    element = b.select(exist[strand], element, ir.Constant(v.scalar, 0 if v.dtype == "bf16" else 0.0))
+                    b.store(element, b.bitcast(v.offset(to, strand * v.size), v.scalar.as_pointer()), align=v.size)
+
+                with b.if_then(b.icmp_signed("<", column, count)):
+                    rows_from(done, one)
+        with few, b.if_then(b.icmp_signed(">", count, zero)):
+            rows_from(zero, short)
+
+
+def _woven(v: Vectors, strands: list[ir.Value]) -> list[ir.Value]:
+    """As many vectors, which have an element of each in turn."""
+    if len(strands) == 4:
+        halves = [_woven(v, strands[side::2]) for side in range(2)]
+        return [part for pair in zip(*halves, strict=True) for part in _woven(v, list(pair))]
+    many, found = len(strands), []
+    for part in range(many):
+        places = range(part * v.lanes, (part + 1) * v.lanes)
+        picks = [place // many + place % many % 2 * v.lanes for place in places]
+        woven = v.shuffle(strands[0], strands[1], picks)
+        if many == 3:
+            picks = [v.lanes + place // 3 if place % 3 == 2 else lane for lane, place in enumerate(places)]
+            woven = v.shuffle(woven, strands[2], picks)
+        found.append(woven)
+    return found
+
+
+for _op in WEAVES.values():
+    emitter(_op)(weave)
 
 
 @emitter("fetch")

@@ -21,6 +21,7 @@ from fastconv.algorithm.input_grad.merged import cheapest, cropped
 from fastconv.algorithm.input_grad.phases import Phase, as_w_lies, phases_of
 from fastconv.algorithm.input_grad.tasks import fold_job, phases_job, pieces_of, rest_job, weights_job, zeros_bias
 from fastconv.job import Job
+from fastconv.microkernels.regroup import WEAVES
 from fastconv.problem.conv import Borrowed, Pair, Problem
 from fastconv.target import Target
 
@@ -64,9 +65,8 @@ class InputGrad:
                 cycles += problem.k * (problem.c // problem.groups) * each
         if problem.stride != (1, 1):
             cycles += len(phases_of(inner)) * cost.C.launch
-            pieces = (
-                0 if problem.stride[1] == 2 else min(problem.stride[1], problem.s) + (problem.stride[1] > problem.s)
-            )
+            pieces = min(problem.stride[1], problem.s) + (problem.stride[1] > problem.s)
+            pieces = 0 if problem.stride[1] in WEAVES else pieces
             cycles += problem.n * problem.c * problem.h * (problem.w * cost.C.join + pieces * cost.C.join_row)
         return cycles
 

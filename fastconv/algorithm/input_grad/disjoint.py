@@ -22,6 +22,7 @@ from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, cont
 from fastconv.algorithm.cut import Cut, Shape, whole
 from fastconv.algorithm.dense import Handed, dense, dense_weights
 from fastconv.algorithm.input_grad.columns import unfit
+from fastconv.algorithm.input_grad.weave import weave_address, weave_rows
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
 from fastconv.microkernels.inventory import microkernel
@@ -43,6 +44,7 @@ def weave_block(plan, sums, channel, dx, k0, k1, first, pixels):
     """Write columns k0..k1 of some pixels, in order from `first` on; a column's sums lie side by side."""
     sd, sh, sw, item = peek(plan, STRIDE_D), peek(plan, STRIDE_H), peek(plan, STRIDE_W), peek(plan, ITEM)
     height, width, to_h, transpose = peek(plan, HEIGHT), peek(plan, WIDTH), peek(plan, DX_H), peek(plan, TRANSPOSE)
+    weave = peek(plan, WEAVE)
     if peek(plan, FINISH) != 0:
         for k in range(k0, k1):
             at = sums + k * channel
@@ -61,8 +63,10 @@ def weave_block(plan, sums, channel, dx, k0, k1, first, pixels):
                 rows = min((pixels - done) // width, height - above % height, peek(plan, TOGETHER))
             at = sums + k * channel + done * item
             place = to + above // height * sd * peek(plan, DX_D) + above % height * sh * to_h + (j * sw + t) * item
-            if sw == 2 and some == 2:
-                invoke(peek(plan, WEAVE), (at, row, at + channel, row, place, sh * to_h, 2 * count, rows))
+            if weave != 0 and some == sw:
+                a = at + (sw - 4) * channel
+                weave_rows(weave, sw, a, row, a + channel, row, a + 2 * channel, row, a + 3 * channel, row,
+                           place, sh * to_h, sw * count, rows)  # fmt: skip
             else:
                 for i in range(rows):
                     if transpose != 0 and some == sw:
@@ -181,8 +185,8 @@ def _handed(problem: Problem, target: Target) -> Handed:
     slope, finish = np.full(1, problem.slope, problem.dtype), 0
     if problem.activation not in (*SIMPLE_ACTIVATIONS, "leaky_relu"):
         finish = microkernel(finish_name(problem, target, problem.activation)).address
-    weave, comb = (microkernel(f"{op}_{MOVED[dtype]}_{target.isa}").address for op in ("weave", "comb"))
-    transpose = microkernel(f"transpose_{dtype}_{target.isa}_columns").address if sw > 2 else 0
+    comb, weave = microkernel(f"comb_{MOVED[dtype]}_{target.isa}").address, weave_address(sw, MOVED[dtype], target)
+    transpose = 0 if weave or sw == 1 else microkernel(f"transpose_{dtype}_{target.isa}_columns").address
     plan = np.zeros(WEAVE_FIELDS, np.int64)
     for index, value in (
         (STRIDE_D, sd), (STRIDE_H, sh), (STRIDE_W, sw), (HEIGHT, oh), (WIDTH, ow), (ITEM, item), (DX_C, channel),

@@ -20,6 +20,7 @@ from fastconv.algorithm.input_grad.phases import Axis
 from fastconv.algorithm.input_grad.tasks import Piece, weights_job
 from fastconv.algorithm.input_grad.weave import weave_job
 from fastconv.job import LINE, Job
+from fastconv.microkernels.regroup import WEAVES
 from fastconv.problem.conv import Pair, Problem
 from fastconv.target import Target
 
@@ -60,7 +61,7 @@ class Merged:
             # A kernel of the stride's size is but transposed, in half the time.
             each = cost.C.regroup_weight * (0.5 if (problem.r, problem.s) == problem.stride else 1.0)
             cycles += problem.k * (problem.c // problem.groups) * problem.r * problem.s * each
-        pieces = 0 if problem.stride[1] == 2 else problem.stride[1]
+        pieces = 0 if problem.stride[1] in WEAVES else problem.stride[1]
         cycles += problem.n * problem.c * problem.h * (problem.w * cost.C.join + pieces * cost.C.join_row)
         return cycles + 2 * cost.C.launch
 

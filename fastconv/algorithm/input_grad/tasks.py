@@ -9,6 +9,7 @@ import numpy as np
 
 from fastconv.algorithm.common import finish_name, names_of
 from fastconv.algorithm.input_grad.phases import Phase
+from fastconv.algorithm.input_grad.weave import weave_address, weave_rows
 from fastconv.algorithm.strips import MODES, source_index
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
@@ -128,7 +129,7 @@ def join_phases(plan, call, scratch, task):
     n, part = task // image_tasks, task % image_tasks
     sh, sw, item, width = peek(plan, STRIDE_H), peek(plan, STRIDE_W), peek(plan, ITEM), peek(plan, WIDTH)
     channels, dx_h, dx_w = peek(plan, C), peek(plan, DX_H), peek(plan, DX_W)
-    columns_of, rest = min(sw, width), peek(call, W)
+    columns_of, rest, weave = min(sw, width), peek(call, W), peek(plan, WEAVE)
     start, stop = (part, part + 1) if channels_last else (0, peek(plan, ROWS))
     dx = peek(call, Y) + n * peek(plan, DX_N) + (0 if channels_last else part * peek(plan, DX_C))
     # The rows of a phase go together, as far as they stay near.
@@ -136,7 +137,8 @@ def join_phases(plan, call, scratch, task):
     for top in range(start, stop, stretch):
         end = min(top + stretch, stop)
         for i in range(top, min(top + sh, end)):
-            line, count, even, even_row, woven = dx + i * dx_h, (end - i + sh - 1) // sh, 0, 0, sw == columns_of == 2
+            line, count, woven = dx + i * dx_h, (end - i + sh - 1) // sh, weave != 0 and columns_of == sw
+            s0, s1, s2, s3, p0, p1, p2, p3 = 0, 0, 0, 0, 0, 0, 0, 0
             empty = False  # whether no tap reaches some of its columns
             for b in range(columns_of):
                 empty = empty or peek(peek(plan, PLACES) + 24 * (i % sh * columns_of + b), 0) < 0
@@ -164,14 +166,14 @@ def join_phases(plan, call, scratch, task):
                     pixel = channels * step if source != 0 else 0
                     for j in range(columns):
                         invoke(peek(plan, COMB), (source + j * pixel, item, line + (b + j * sw) * dx_w, item, channels))
-                elif woven and b == 0:
-                    even, even_row = source, row
                 elif woven:
-                    invoke(peek(plan, WEAVE), (even, even_row, source, row, line, to_row, width, count))
+                    s0, s1, s2, s3, p0, p1, p2, p3 = s1, s2, s3, source, p1, p2, p3, row
                 else:
                     for t in range(count):
                         to = line + t * to_row + b * item
                         invoke(peek(plan, COMB), (source + t * row, step, to, sw * item, columns))
+            if woven and not channels_last:
+                weave_rows(weave, sw, s0, p0, s1, p1, s2, p2, s3, p3, line, to_row, width, count)
 
 
 def phases_job(problem: Problem, rows: int, phases: Sequence[Phase], places: list[int], target: Target) -> Job:
@@ -182,14 +184,14 @@ def phases_job(problem: Problem, rows: int, phases: Sequence[Phase], places: lis
     table = np.array(
         [v for p, at in zip(phases, places, strict=True) for v in (at, p.rows.size, p.columns.size)], np.int64
     )
-    comb, weave = (microkernel(f"{op}_{moved}_{target.isa}") for op in ("comb", "weave"))
+    comb, weave = microkernel(f"comb_{moved}_{target.isa}").address, weave_address(sw, moved, target)
     dx_n, dx_c = (step * item for step in problem.steps_between(c, h, w))
     dx_h, dx_w = (w * c * item, c * item) if last else (w * item, item)
     plan = np.zeros(PHASES_FIELDS, np.int64)
     for index, value in (
         (CHANNELS_LAST, last), (IMAGE_TASKS, rows if last else c), (ROWS, rows), (WIDTH, w), (STRIDE_H, sh),
         (STRIDE_W, sw), (ITEM, item), (C, c), (DX_N, dx_n), (DX_C, dx_c), (DX_H, dx_h), (DX_W, dx_w),
-        (PLACES, table.ctypes.data), (COMB, comb.address), (WEAVE, weave.address), (TOGETHER, max(1, WOVEN // w)),
+        (PLACES, table.ctypes.data), (COMB, comb), (WEAVE, weave), (TOGETHER, max(1, WOVEN // w)),
     ):  # fmt: skip
         plan[index] = value
     tasks = problem.n * (rows if last else c)

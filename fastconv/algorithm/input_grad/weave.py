@@ -6,10 +6,10 @@ import numpy as np
 
 from fastconv.algorithm.input_grad.phases import Axis
 from fastconv.codegen.emit import invoke, peek
-from fastconv.codegen.jit import native
+from fastconv.codegen.jit import helper, native
 from fastconv.job import Job
 from fastconv.microkernels.inventory import microkernel
-from fastconv.microkernels.regroup import MOVED, WOVEN
+from fastconv.microkernels.regroup import MOVED, WEAVES, WOVEN
 from fastconv.problem.conv import SHORT_DTYPE, Pair, Problem
 from fastconv.target import Target
 
@@ -21,6 +21,22 @@ X, Y = 0, 4  # of a call's arrays
     CHANNELS_LAST, CHANNELS, ROW, ROWS, SHIFT, WIDTH, OFF, STRIDE_H, STRIDE_W, DOWN, ACROSS, ITEM,
     DX_N, DX_C, DX_H, COMB, WEAVE, TOGETHER, TRANSPOSE, WEAVE_FIELDS,
 ) = range(20)  # fmt: skip
+
+
+@helper
+def weave_rows(kernel, strands, a, a_pitch, b, b_pitch, c, c_pitch, d, d_pitch, to, to_row, width, rows):
+    """Two to four planes, the last of these, become one."""
+    if strands == 2:
+        invoke(kernel, (c, c_pitch, d, d_pitch, to, to_row, width, rows))
+    elif strands == 3:
+        invoke(kernel, (b, b_pitch, c, c_pitch, d, d_pitch, to, to_row, width, rows))
+    else:
+        invoke(kernel, (a, a_pitch, b, b_pitch, c, c_pitch, d, d_pitch, to, to_row, width, rows))
+
+
+def weave_address(strands: int, moved: str, target: Target) -> int:
+    """The kernel that weaves so many planes, or 0."""
+    return microkernel(f"{WEAVES[strands]}_{moved}_{target.isa}").address if strands in WEAVES else 0
 
 
 @native("input_grad_weave", 4)
@@ -44,18 +60,25 @@ def weave_phases(plan, call, scratch, task):
         return
     n, k = task // channels, task % channels
     phase = down * across * item
-    # At stride 2 all rows of a phase go together, as far as they stay near.
-    step, end = peek(plan, TOGETHER) * sh, first_row + rows
-    for top in range(first_row, end if sw == 2 else first_row, step):
+    # Up to stride 4 all rows of a phase go together, as far as they stay near.
+    weave = peek(plan, WEAVE)
+    step, end, pitch = peek(plan, TOGETHER) * sh, first_row + rows, across * item
+    for top in range(first_row, end if weave != 0 else first_row, step):
         stop = min(top + step, end)
         for row in range(top, min(top + sh, stop)):
             i, a = (row + shift) // sh, (row + shift) % sh
             source = peek(call, X) + (task * sh + a) * sw * phase + i * across * item
             to = peek(call, Y) + n * peek(plan, DX_N) + k * peek(plan, DX_C) + row * peek(plan, DX_H)
-            even, odd, pitch = source + off * phase, source + (1 - off) * phase + off * item, across * item
-            some = (stop - row + sh - 1) // sh
-            invoke(peek(plan, WEAVE), (even, pitch, odd, pitch, to, sh * peek(plan, DX_H), width, some))
-    for row in range(first_row, first_row if sw == 2 else end):
+            p = off + sw - 4  # plus three: the phase of the last column
+            weave_rows(
+                weave, sw,
+                source + p % sw * phase + p // sw * item, pitch,
+                source + (p + 1) % sw * phase + (p + 1) // sw * item, pitch,
+                source + (p + 2) % sw * phase + (p + 2) // sw * item, pitch,
+                source + (p + 3) % sw * phase + (p + 3) // sw * item, pitch,
+                to, sh * peek(plan, DX_H), width, (stop - row + sh - 1) // sh,
+            )  # fmt: skip
+    for row in range(first_row, first_row if weave != 0 else end):
         i, a = (row + shift) // sh, (row + shift) % sh
         source = peek(call, X) + (task * sh + a) * sw * phase + i * across * item
         to = peek(call, Y) + n * peek(plan, DX_N) + k * peek(plan, DX_C) + row * peek(plan, DX_H)
@@ -86,9 +109,9 @@ def weave_job(problem: Problem, down: Axis, across: Axis, first: int, rows: Pair
     item, last, moved = problem.itemsize, problem.layout == "channels_last", MOVED[SHORT_DTYPE[problem.dtype]]
     (sh, sw), c, h, w = problem.stride, problem.c, problem.h, problem.w
     image, channel = problem.steps_between(c, h, w)
-    comb, weave = (microkernel(f"{op}_{moved}_{target.isa}").address for op in ("comb", "weave"))
+    comb, weave = microkernel(f"comb_{moved}_{target.isa}").address, weave_address(sw, moved, target)
     transpose = 0
-    if not last and sw > 2 and moved in ("f32", "f64"):
+    if not last and not weave and sw > 1 and moved in ("f32", "f64"):
         transpose = microkernel(f"transpose_{moved}_{target.isa}_columns").address
     plan = np.zeros(WEAVE_FIELDS, np.int64)
     for index, value in (
