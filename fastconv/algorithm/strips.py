@@ -23,6 +23,7 @@ from fastconv.codegen.jit import helper, native
     STRIP_FIELDS,
 ) = range(18)  # fmt: skip
 
+NEAR = 8  # channels whose planes are packed for all classes before the next
 ZEROS, REFLECT, REPLICATE, CIRCULAR = range(4)
 MODES = {"zeros": ZEROS, "reflect": REFLECT, "replicate": REPLICATE, "circular": CIRCULAR}
 
@@ -72,23 +73,24 @@ def strips_first(plan, x, strip, table, channels, top, left):
     x_c, x_w = peek(plan, X_C), peek(plan, X_W)
     rows, columns, classes = peek(plan, ROWS), peek(plan, COLUMNS), peek(plan, CLASSES)
     row_table(plan, top, table)
-    for part in range(classes):
-        first = left + peek(peek(plan, CLASS_FIRST), part)
-        low, high = inside(columns, first, step, width)
-        for c in range(channels):
-            dst = strip + (c * classes + part) * rows * columns * item
-            source = x + c * x_c
-            # All classes of columns share a plane's lines.
+    # All classes of columns share the lines of a plane: those of some channels are still near.
+    for start in range(0, channels, NEAR):
+        for part in range(classes):
+            first = left + peek(peek(plan, CLASS_FIRST), part)
+            low, high = inside(columns, first, step, width)
             ahead = peek(plan, AHEAD) if part == 0 else 0
-            invoke(plane, (source + first * x_w, table, rows, step * x_w, dst, columns, low, high, ahead))
-            if mode != ZEROS and (low > 0 or high < columns):
-                for j in range(rows):
-                    line = source + peek(table, j)
-                    for i in range(columns):
-                        if (i < low or i >= high) and peek(table, j) != -1:
-                            at = source_index(first + i * step, width, mode)
-                            if at >= 0:
-                                invoke(move, (line + at * x_w, x_w, dst + (j * columns + i) * item, 0, 1, 0))
+            for c in range(start, min(start + NEAR, channels)):
+                dst = strip + (c * classes + part) * rows * columns * item
+                source = x + c * x_c
+                invoke(plane, (source + first * x_w, table, rows, step * x_w, dst, columns, low, high, ahead))
+                if mode != ZEROS and (low > 0 or high < columns):
+                    for j in range(rows):
+                        line = source + peek(table, j)
+                        for i in range(columns):
+                            if (i < low or i >= high) and peek(table, j) != -1:
+                                at = source_index(first + i * step, width, mode)
+                                if at >= 0:
+                                    invoke(move, (line + at * x_w, x_w, dst + (j * columns + i) * item, 0, 1, 0))
 
 
 @native("strips_last", 7)

@@ -19,6 +19,7 @@ from fastconv.microkernels import (  # noqa: F401  each registers its emitter
     gemm,
     overlap,
     pack,
+    plane,
     pool,
     poolapart,
     poolglide,

@@ -1,7 +1,6 @@
 """Moves of elements: rows with a border, and transposes; both widen float16 and bfloat16 to float32.
 
 row        dst[0:left] = 0, dst[left + i] = src[i * step], dst[left + n : left + n + right] = 0
-plane      rows of one image plane, every stride-th column, zeros outside
 transpose  dst[j, i] = src[i, j]
 spread     dst[i, 0:valid] = src[i, 0:valid], zeros in the other lanes
 panel      dst[i, 0:valid] = src[table[i] + 0:valid], zeros up to whole vectors
@@ -12,7 +11,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from fastconv.codegen.emit import emitter
-from fastconv.codegen.vector import ELEMENT, I16, I32, I64, LINE, SIZE, Vectors, integer
+from fastconv.codegen.vector import ELEMENT, I16, I32, I64, SIZE, Vectors, integer
 from fastconv.microkernels.names import parse
 
 
@@ -101,7 +100,7 @@ class each:
         b.position_at_end(self.after)
 
 
-def _fill_zero(v, dst, start, stop):
+def fill_zero(v, dst, start, stop):
     """dst[start:stop] = 0, a masked vector at a time."""
     with each(v, start, stop, v.lanes) as i:
         mask = v.first_lanes(v.b.sub(stop, i))
@@ -118,140 +117,32 @@ def row(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     src, dst = v.pointer(src), v.pointer(dst)
     zero, size = integer(0), integer(v.size)
     end = b.add(left, n)
-    _fill_zero(v, dst, zero, left)
+    fill_zero(v, dst, zero, left)
     body = v.offset(dst, b.mul(left, size))
     width = SIZE[spec.source]
+
+    def move(i, mask=None):
+        loaded, to = source.vector(v.offset(src, b.mul(i, integer(width))), mask), v.offset(body, b.mul(i, size))
+        v.store(loaded, to) if mask is None else v.store_masked(loaded, to, mask)
+
     with b.if_else(b.icmp_signed("==", step, integer(width))) as (then, otherwise):
-        with then, each(v, zero, n, v.lanes) as i:
-            mask = v.first_lanes(b.sub(n, i))
-            loaded = source.vector(v.offset(src, b.mul(i, integer(width))), mask)
-            v.store_masked(loaded, v.offset(body, b.mul(i, size)), mask)
+        with then:
+            # The last vector begins as many elements before the end as it has: masked stores of AVX2 take 14 cycles.
+            last = b.sub(n, integer(v.lanes))
+            with each(v, zero, last, v.lanes) as i:
+                move(i)
+            with b.if_else(b.icmp_signed(">=", last, zero), likely=True) as (long, short):
+                with long:
+                    move(last)
+                with short:
+                    move(zero, v.first_lanes(n))
         with otherwise, each(v, zero, n, 1) as i:
             loaded = source.scalar(v.offset(src, b.mul(i, step)))
             b.store(loaded, b.bitcast(v.offset(body, b.mul(i, size)), v.scalar.as_pointer()))
-    _fill_zero(v, dst, end, b.add(end, right))
+    fill_zero(v, dst, end, b.add(end, right))
 
 
 MOST_VECTORS = 8  # of a panel's rows
-PLANE_STRIDES = (1, 2, 3, 4)  # strides with vector code of their own; others go element by element
-
-
-@emitter("plane")
-def plane(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
-    """Arguments: src, rows (their byte offsets from src, -1 for a row of zeros), count, step, dst, columns, low, high,
-    ahead.
-
-    `src` is where column 0 would lie, inside x or not; only columns in [low, high) are read, the others are zero. The
-    rows that lie `ahead` bytes farther on are asked for, if it is not 0.
-    """
-    spec = parse(name)
-    v = Vectors(b, spec.dtype, spec.lanes)
-    source = Source(v, spec.source)
-    src, rows, count, step, dst, columns, low, high, ahead = args
-    src, rows, dst = v.pointer(src), v.pointer(rows), v.pointer(dst)
-    width = SIZE[spec.source]
-    _ask_ahead(v, v.offset(src, ahead), rows, b.select(b.icmp_signed("!=", ahead, integer(0)), count, integer(0)),
-               b.mul(low, step), b.mul(high, step))  # fmt: skip
-    pitch = b.mul(columns, integer(v.size))
-    done = b.append_basic_block("packed")
-    for stride in PLANE_STRIDES:
-        here, following = (b.append_basic_block(f"{word}{stride}") for word in ("stride", "not"))
-        b.cbranch(b.icmp_signed("==", step, integer(stride * width)), here, following)
-        b.position_at_end(here)
-        _plane(v, source, stride, src, rows, count, step, dst, columns, low, high)
-        b.branch(done)
-        b.position_at_end(following)
-    with each(v, integer(0), count, 1) as i:
-        offset = v.load_integer(v.offset(rows, b.mul(i, integer(8))))
-        line, to = v.offset(src, offset), v.offset(dst, b.mul(i, pitch))
-        exists = b.icmp_signed("!=", offset, integer(-1))
-        low, high = b.select(exists, low, columns), b.select(exists, high, columns)
-        _fill_zero(v, to, integer(0), low)
-        with each(v, low, high, 1) as j:
-            loaded = source.scalar(v.offset(line, b.mul(j, step)))
-            b.store(loaded, b.bitcast(v.offset(to, b.mul(j, integer(v.size))), v.scalar.as_pointer()))
-        _fill_zero(v, to, high, columns)
-    b.branch(done)
-    b.position_at_end(done)
-
-
-def _ask_ahead(v, src, rows, count, start, stop):
-    """Ask for bytes start..stop of some rows of another plane: no processor foresees that they come next."""
-    with each(v, integer(0), count, 1) as i:
-        offset = v.load_integer(v.offset(rows, v.b.mul(i, integer(8))))
-        with v.b.if_then(v.b.icmp_signed("!=", offset, integer(-1))):
-            line = v.offset(src, offset)
-            with each(v, start, stop, LINE) as at:
-                v.prefetch(v.offset(line, at), locality=2)
-            v.prefetch(v.offset(line, v.b.sub(stop, integer(1))), locality=2)
-
-
-def _plane(v, source, stride, src, rows, count, step, dst, columns, low, high):
-    """The rows of a plane, for one stride: vectors of columns that are all inside, row by row; then the others.
-
-    In L2 a vector of strides 1, 2 and 4 takes 10, 16 and 26 cycles; down the columns and all masked 15, 19 and 28.
-    The last vector of a row ends where the row does.
-    """
-    b, pitch, lanes = v.b, v.b.mul(columns, integer(v.size)), integer(-v.lanes)
-    ends = b.sub(columns, integer(v.lanes))
-    ends = b.select(b.icmp_signed("<", ends, integer(0)), integer(0), ends)
-    first = b.and_(b.add(low, integer(v.lanes - 1)), lanes)
-    # Of a column that is followed by another, the elements behind it exist, too.
-    last = b.and_(b.sub(high, integer(int(stride > 1))), lanes)
-    last = b.select(b.icmp_signed("<", first, last), last, first)
-    with v.loop_or_none(count, rows, dst) as (_, (at, to), moved):
-        offset = v.load_integer(at)
-        with b.if_else(b.icmp_signed("!=", offset, integer(-1))) as (exists, missing):
-            with exists, each(v, first, last, v.lanes) as j:
-                line = v.offset(src, b.add(offset, b.mul(j, step)))
-                v.store(_every(v, source, line, [None] * stride), v.offset(to, b.mul(j, integer(v.size))))
-            with missing, each(v, first, last, v.lanes) as j:
-                v.store(v.zero(), v.offset(to, b.mul(j, integer(v.size))))
-        moved += [v.offset(at, 8), v.offset(to, pitch)]
-    for start, stop in ((integer(0), first), (last, columns)):
-        with each(v, start, stop, v.lanes) as j:
-            j = b.select(b.icmp_signed("<", ends, j), ends, j)
-            masks = [_column_mask(v, j, low, high, stride, part) for part in range(stride)]
-            kept = v.first_lanes(b.sub(columns, j))
-            from_, to = v.offset(src, b.mul(j, step)), v.offset(dst, b.mul(j, integer(v.size)))
-            with v.loop(count, rows, to) as (_, (at, to), moved):
-                offset = v.load_integer(at)
-                exists = b.icmp_signed("!=", offset, integer(-1))
-                nothing = ir.Constant(v.mask_type, [0] * v.lanes)
-                there = [b.select(exists, mask, nothing) for mask in masks]
-                v.store_masked(_every(v, source, v.offset(from_, offset), there), to, kept)
-                moved += [v.offset(at, 8), v.offset(to, pitch)]
-
-
-def _column_mask(v, j, low, high, stride, part):
-    """Which lanes of load number `part` hold a column in [low, high), for the columns that start at `j`."""
-    b = v.b
-    wide = ir.VectorType(I64, v.lanes)
-
-    def splat(value):
-        first = b.insert_element(ir.Constant(wide, ir.Undefined), value, ir.Constant(I32, 0))
-        return v.shuffle(first, None, [0] * v.lanes)
-
-    lanes = range(part * v.lanes, (part + 1) * v.lanes)
-    column = b.add(splat(j), ir.Constant(wide, [lane // stride for lane in lanes]))
-    wanted = ir.Constant(v.mask_type, [int(lane % stride == 0) for lane in lanes])
-    inside = b.and_(b.icmp_signed(">=", column, splat(low)), b.icmp_signed("<", column, splat(high)))
-    return b.and_(inside, wanted)
-
-
-def _every(v, source, line, masks):
-    """One vector of every so-manieth element, from as many loads as there are masks (or None)."""
-    stride, result = len(masks), None
-    for part, mask in enumerate(masks):
-        loaded = source.vector(v.offset(line, part * v.lanes * SIZE[source.source]), mask)
-        if result is None:
-            picks = [stride * j if stride * j < v.lanes else 0 for j in range(v.lanes)]
-            result = v.shuffle(loaded, None, picks) if stride > 1 else loaded
-        else:
-            lanes = [stride * j - part * v.lanes for j in range(v.lanes)]
-            picks = [v.lanes + lane if 0 <= lane < v.lanes else j for j, lane in enumerate(lanes)]
-            result = v.shuffle(result, loaded, picks)
-    return result
 
 
 def transposed(v: Vectors, rows: list[ir.Value]) -> list[ir.Value]:

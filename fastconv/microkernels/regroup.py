@@ -251,10 +251,17 @@ def accumulate(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     src, src_step, dst, dst_step, count = args
     at, to, size = v.pointer(src), v.pointer(dst), integer(v.size)
     with b.if_else(b.and_(b.icmp_signed("==", src_step, size), b.icmp_signed("==", dst_step, size))) as (dense, apart):
-        with dense, each(v, integer(0), count, v.lanes) as i:
-            mask, where = v.first_lanes(b.sub(count, i)), b.mul(i, size)
-            place = v.offset(to, where)
-            v.store_masked(b.fadd(v.load_masked(place, mask), v.load_masked(v.offset(at, where), mask)), place, mask)
+        with dense:
+            whole = b.and_(count, integer(-v.lanes))
+            with each(v, integer(0), whole, v.lanes) as i:
+                place = v.offset(to, b.mul(i, size))
+                v.store(b.fadd(v.load(place), v.load(v.offset(at, b.mul(i, size)))), place)
+            with b.if_then(b.icmp_signed("<", whole, count)):
+                mask, where = v.first_lanes(b.sub(count, whole)), b.mul(whole, size)
+                place = v.offset(to, where)
+                v.store_masked(
+                    b.fadd(v.load_masked(place, mask), v.load_masked(v.offset(at, where), mask)), place, mask
+                )
         with apart, each(v, integer(0), count, 1) as i:
             place = v.offset(to, b.mul(i, dst_step))
             summed = b.fadd(v.load_scalar(place), v.load_scalar(v.offset(at, b.mul(i, src_step))))
