@@ -83,9 +83,10 @@ wgin_, wgweight_, wgout_, wgdy_, wgdw_<dtype>_<isa>_<4x4k3x3|...>[_tail]
 wgpairin_, wgpairweight_<dtype>_<isa>_x6_<4x4k3x3|...>
     the same to rows and lanes of panels for matrix tiles: two vectors of channels, 16 pairs of channels
 
-plane_, row_, spread_, panel_, transpose_<dtype>_<isa>      moves (`pack`)
+row_, spread_, panel_, transpose_, plane_<dtype>_<isa>      moves (`pack`, `plane`)
     <source><dtype> also widens: row_f16f32_avx512
-pick_, flip_, slab_, comb_, weave_, fetch_, accumulate_<dtype>_<isa>       moves and sums of one type (`regroup`)
+pick_, flip_, slab_, comb_, weave_, weavethree_, weavefour_, fetch_, accumulate_<dtype>_<isa>
+    moves and sums of one type (`regroup`)
 overlap_, scatter_, lookup_<dtype>_<isa>           sums of pieces that overlap (`overlap`); places by index (`scatter`)
 poolspans_, poolplanes_, poolpicks_, poolpixels_, poolfill_, poolrepeat_<dtype>_<isa>_<words>
     pools of parts and of whole planes (`poolparts`)

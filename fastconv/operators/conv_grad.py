@@ -89,8 +89,10 @@ def _input_grad(op: str):
 
         Notes
         -----
-        Besides its arrays a call takes a copy of the weights, up to 24 MiB for results that wait (a stride above 1, or
-        a border that is not zeros), and what `conv2d` takes.
+        With a stride above 1, all phases may be the channels of one convolution: unless ``precision="strict"``, those
+        with fewer taps than others then multiply zeros for them, so that an infinity in grad_output may make NaN where
+        it would not otherwise reach. Besides its arrays a call takes a copy of the weights, up to 24 MiB for results
+        that wait (a stride above 1, or a border that is not zeros), and what `conv2d` takes.
 
         References
         ----------
