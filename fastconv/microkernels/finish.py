@@ -14,7 +14,7 @@ from fastconv.codegen import vmath
 from fastconv.codegen.emit import emitter
 from fastconv.codegen.vector import SIZE, Vectors, integer
 from fastconv.microkernels.names import parse
-from fastconv.microkernels.pack import Source, each, narrow
+from fastconv.microkernels.pack import Source, each, get, narrow, one_after_another, put
 
 
 def relu(v, t):
@@ -77,22 +77,16 @@ def finish(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
     nothing, all_lanes = (ir.Constant(v.mask_type, [bit] * v.lanes) for bit in (0, 1))
     size = SIZE[spec.source]
 
-    def part(i, mask=None):
+    def part(i, mask):
         wide, short = b.mul(i, integer(v.size)), b.mul(i, integer(size))
-        total = v.load(v.offset(src, wide)) if mask is None else v.load_masked(v.offset(src, wide), mask)
-        beside_it = all_lanes if mask is None else mask
-        added = stored.vector(v.offset(beside, short), b.select(there, beside_it, nothing))
+        total = get(v, v.offset(src, wide), mask)
+        added = stored.vector(v.offset(beside, short), b.select(there, all_lanes if mask is None else mask, nothing))
         total = b.select(there, b.fadd(total, added), total)
         return narrow(v, activation(v, total), spec.source), v.offset(dst, short)
 
     def some(start, stop):
-        # Only what is left has a mask: masked stores of AVX2 take 14 cycles.
-        whole = b.add(start, b.and_(b.sub(stop, start), integer(-v.lanes)))
-        with each(v, start, whole, v.lanes) as i:
-            stored.narrow.store(*part(i))
-        with b.if_then(b.icmp_signed("<", whole, stop)):
-            mask = v.first_lanes(b.sub(stop, whole))
-            stored.store(*part(whole, mask), mask)
+        # None twice: dst may be src.
+        one_after_another(v, start, stop, lambda i, mask: put(stored.narrow, *part(i, mask), mask))
 
     if not past:
         some(integer(0), n)
@@ -103,6 +97,6 @@ def finish(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
     after = b.add(before, b.and_(b.sub(n, before), integer(-v.lanes)))
     some(integer(0), before)
     with each(v, before, after, v.lanes) as i:
-        stored.narrow.store_past(*part(i))
+        stored.narrow.store_past(*part(i, None))
     some(after, n)
     v.fence()

@@ -100,11 +100,43 @@ class each:
         b.position_at_end(self.after)
 
 
-def fill_zero(v, dst, start, stop):
-    """dst[start:stop] = 0, a masked vector at a time."""
-    with each(v, start, stop, v.lanes) as i:
-        mask = v.first_lanes(v.b.sub(stop, i))
-        v.store_masked(v.zero(), v.offset(dst, v.b.mul(i, integer(v.size))), mask)
+def get(v: Vectors, pointer, mask):
+    """Load a vector, or some lanes of it."""
+    return v.load(pointer) if mask is None else v.load_masked(pointer, mask)
+
+
+def put(v: Vectors, values, pointer, mask) -> None:
+    """Store a vector, or some lanes of it."""
+    v.store(values, pointer) if mask is None else v.store_masked(values, pointer, mask)
+
+
+def overlapping(v: Vectors, start, stop, move) -> None:
+    """move(i, mask) for the vectors of start..stop without a mask (None): the last one begins as many elements before
+    the end as it has lanes. Only fewer elements than that have one. Masked stores of AVX2 take 14 cycles."""
+    b = v.b
+    last = b.sub(stop, integer(v.lanes))
+    with each(v, start, last, v.lanes) as i:
+        move(i, None)
+    with b.if_else(b.icmp_signed(">=", last, start), likely=True) as (many, few):
+        with many:
+            move(last, None)
+        with few, b.if_then(b.icmp_signed("<", start, stop)):
+            move(start, v.first_lanes(b.sub(stop, start)))
+
+
+def one_after_another(v: Vectors, start, stop, move) -> None:
+    """move(i, mask) for the vectors of start..stop; only the last one has a mask, if it is not whole."""
+    b = v.b
+    whole = b.add(start, b.and_(b.sub(stop, start), integer(-v.lanes)))
+    with each(v, start, whole, v.lanes) as i:
+        move(i, None)
+    with b.if_then(b.icmp_signed("<", whole, stop)):
+        move(whole, v.first_lanes(b.sub(stop, whole)))
+
+
+def fill_zero(v: Vectors, dst, start, stop) -> None:
+    """dst[start:stop] = 0."""
+    overlapping(v, start, stop, lambda i, mask: put(v, v.zero(), v.offset(dst, v.b.mul(i, integer(v.size))), mask))
 
 
 @emitter("row")
@@ -121,21 +153,13 @@ def row(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     body = v.offset(dst, b.mul(left, size))
     width = SIZE[spec.source]
 
-    def move(i, mask=None):
+    def move(i, mask):
         loaded, to = source.vector(v.offset(src, b.mul(i, integer(width))), mask), v.offset(body, b.mul(i, size))
-        v.store(loaded, to) if mask is None else v.store_masked(loaded, to, mask)
+        put(v, loaded, to, mask)
 
     with b.if_else(b.icmp_signed("==", step, integer(width))) as (then, otherwise):
         with then:
-            # The last vector begins as many elements before the end as it has: masked stores of AVX2 take 14 cycles.
-            last = b.sub(n, integer(v.lanes))
-            with each(v, zero, last, v.lanes) as i:
-                move(i)
-            with b.if_else(b.icmp_signed(">=", last, zero), likely=True) as (long, short):
-                with long:
-                    move(last)
-                with short:
-                    move(zero, v.first_lanes(n))
+            overlapping(v, zero, n, move)
         with otherwise, each(v, zero, n, 1) as i:
             loaded = source.scalar(v.offset(src, b.mul(i, step)))
             b.store(loaded, b.bitcast(v.offset(body, b.mul(i, size)), v.scalar.as_pointer()))

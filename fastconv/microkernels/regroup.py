@@ -19,7 +19,7 @@ from llvmlite import ir
 from fastconv.codegen.emit import emitter
 from fastconv.codegen.vector import LINE, Vectors, greatest, integer, least
 from fastconv.microkernels.names import parse
-from fastconv.microkernels.pack import each
+from fastconv.microkernels.pack import each, get, one_after_another, overlapping, put
 
 MOVED = {"f32": "f32", "f64": "f64", "f16": "bf16", "bf16": "bf16"}  # the name under which a stored type is moved
 
@@ -106,18 +106,8 @@ def comb(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     to, size = v.pointer(dst), integer(v.size)
     zero = ir.Constant(v.scalar, 0 if v.dtype == "bf16" else 0.0)
 
-    def vectors(load, load_some):
-        """Side by side; the last vector begins as many elements before the end as there are lanes: a masked store of
-        AVX2 takes 14 cycles."""
-        last = b.sub(count, integer(v.lanes))
-        with each(v, integer(0), last, v.lanes) as i:
-            v.store(load(b.mul(i, size)), v.offset(to, b.mul(i, size)))
-        with b.if_else(b.icmp_signed(">=", last, integer(0)), likely=True) as (long, short):
-            with long:
-                v.store(load(b.mul(last, size)), v.offset(to, b.mul(last, size)))
-            with short:
-                mask = v.first_lanes(count)
-                v.store_masked(load_some(mask), to, mask)
+    def there(start, i):
+        return v.offset(start, b.mul(i, size))
 
     def scalars(load, step):
         """One by one, some of them without a branch."""
@@ -136,12 +126,14 @@ def comb(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     with b.if_else(b.icmp_signed("!=", src, integer(0)), likely=True) as (moves, clears):
         with moves, b.if_else(dense) as (side_by_side, apart):
             with side_by_side:
-                vectors(lambda where: v.load(v.offset(at, where)), lambda mask: v.load_masked(at, mask))
+                overlapping(
+                    v, integer(0), count, lambda i, mask: put(v, get(v, there(at, i), mask), there(to, i), mask)
+                )
             with apart:
                 scalars(lambda where: v.load_scalar(v.offset(at, where)), step)
         with clears, b.if_else(b.icmp_signed("==", step, size)) as (side_by_side, apart):
             with side_by_side:
-                vectors(lambda where: v.zero(), lambda mask: v.zero())
+                overlapping(v, integer(0), count, lambda i, mask: put(v, v.zero(), there(to, i), mask))
             with apart:
                 scalars(lambda where: zero, step)
 
@@ -250,18 +242,15 @@ def accumulate(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     v = _start(b, name)
     src, src_step, dst, dst_step, count = args
     at, to, size = v.pointer(src), v.pointer(dst), integer(v.size)
+
+    def vector(i, mask):
+        where = b.mul(i, size)
+        place = v.offset(to, where)
+        put(v, b.fadd(get(v, place, mask), get(v, v.offset(at, where), mask)), place, mask)
+
     with b.if_else(b.and_(b.icmp_signed("==", src_step, size), b.icmp_signed("==", dst_step, size))) as (dense, apart):
         with dense:
-            whole = b.and_(count, integer(-v.lanes))
-            with each(v, integer(0), whole, v.lanes) as i:
-                place = v.offset(to, b.mul(i, size))
-                v.store(b.fadd(v.load(place), v.load(v.offset(at, b.mul(i, size)))), place)
-            with b.if_then(b.icmp_signed("<", whole, count)):
-                mask, where = v.first_lanes(b.sub(count, whole)), b.mul(whole, size)
-                place = v.offset(to, where)
-                v.store_masked(
-                    b.fadd(v.load_masked(place, mask), v.load_masked(v.offset(at, where), mask)), place, mask
-                )
+            one_after_another(v, integer(0), count, vector)
         with apart, each(v, integer(0), count, 1) as i:
             place = v.offset(to, b.mul(i, dst_step))
             summed = b.fadd(v.load_scalar(place), v.load_scalar(v.offset(at, b.mul(i, src_step))))
