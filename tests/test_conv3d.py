@@ -28,6 +28,7 @@ CASES = [
     ("strided", (2, 3, 7, 8, 9), (4, 3, 3, 3, 3), {"stride": 2, "padding": 1}),
     ("strided_depth_only", (1, 3, 8, 5, 6), (4, 3, 2, 3, 3),
      {"stride": (3, 1, 1), "padding": ((0, 2), (1, 1), (1, 1))}),
+    ("side_by_side", (2, 4, 4, 6, 4), (3, 4, 2, 2, 2), {"stride": 2}),
     ("stride_wider_than_kernel", (1, 3, 9, 5, 6), (4, 3, 2, 2, 2), {"stride": (4, 3, 3)}),
     ("dilated", (1, 3, 9, 8, 9), (4, 3, 3, 2, 3), {"padding": 2, "dilation": 2}),
     ("dilated_strided", (1, 4, 11, 7, 8), (4, 4, 3, 2, 2),
