@@ -128,7 +128,7 @@ class InputGrad:
             inner = as_w_lies(problem, phase) if as_it_lies else phase.problem
             steps.append(Step(index, phase, size, algorithm.build(inner, x, target, count, packed), inner.borrowed))
             places.append(size)
-            size += -(-int(np.prod(phase.problem.y_shape)) * problem.itemsize // 64) * 64
+            size += -(-math.prod(phase.problem.y_shape) * problem.itemsize // 64) * 64
         if problem.stride == (1, 1) and steps:
             return steps, None, 0
         join = phases_job(problem, band[1] - band[0], phases_of(problem, band), places, target)
@@ -286,7 +286,7 @@ class Folded:
 
     def _size(self) -> int:
         """Bytes of the padded gradient of the images that are computed at a time."""
-        return max(int(np.prod(inner.problem.x_shape)) for inner in self.inner.values()) * self._dtype.itemsize
+        return max(math.prod(inner.problem.x_shape) for inner in self.inner.values()) * self._dtype.itemsize
 
     def workspace(self, count: int) -> int:
         """Bytes that a call on `count` threads takes besides its arrays."""
@@ -311,7 +311,7 @@ class Folded:
                 n = part.stop - first
                 inner = self.inner[n]
                 shape = inner.problem.x_shape
-                padded = block.memory[: int(np.prod(shape)) * wide.itemsize].view(wide).reshape(shape)
+                padded = block.memory[: math.prod(shape) * wide.itemsize].view(wide).reshape(shape)
                 inner.run(dy[part], weight, None, None, padded, None if packed is None else packed[n])
                 threads.run(self.fold[n], padded, y=dx[part])
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -196,7 +197,7 @@ class FoldedDepth:
         return np.dtype(self.inner.problem.dtype)
 
     def _bytes(self) -> int:
-        return int(np.prod(self.inner.problem.x_shape)) * self._dtype.itemsize
+        return math.prod(self.inner.problem.x_shape) * self._dtype.itemsize
 
     def workspace(self, count: int) -> int:
         """Bytes that a call on `count` threads takes besides its arrays."""

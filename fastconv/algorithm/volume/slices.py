@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +48,7 @@ class Slices:
     @property
     def elements(self) -> int:
         """Of the copy."""
-        return int(np.prod(self.copy)) if self.copy else 0
+        return math.prod(self.copy) if self.copy else 0
 
     def images(self, volume: np.ndarray, memory: np.ndarray | None) -> np.ndarray:
         """The images of one volume of the source, in `memory` of their type if they are copied.

@@ -7,6 +7,7 @@ its last the activation. Narrow types are computed in float32 and rounded once.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -58,7 +59,7 @@ class TapByTap:
         each = (best.cost(replace(one, n=problem.n * some), steps, target, packed) for some in frames.values())
         regrouped = 0.0
         if not packed and (backward or taps.count > 1):
-            regrouped = int(np.prod(problem.weight_shape)) * cost.C.regroup_weight
+            regrouped = math.prod(problem.weight_shape) * cost.C.regroup_weight
         # Measured: sums that come again, and weights for few frames, take a fifth more.
         return 1.2 * sum(each) + again + regrouped + 2 * launches * cost.C.launch
 
@@ -175,7 +176,7 @@ class Tapped:
     def workspace(self, count: int) -> int:
         """Bytes that a call on `count` threads takes besides its arrays."""
         inner = max(part.execution.workspace(count) for part in self.parts)
-        return inner + self._bytes(int(np.prod(self.inner.weight_shape)) + self._zeros())
+        return inner + self._bytes(math.prod(self.inner.weight_shape) + self._zeros())
 
     def _zeros(self) -> int:
         """Elements of the row that stands for slices of zeros."""

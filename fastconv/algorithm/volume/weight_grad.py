@@ -6,6 +6,7 @@ volumes and bands are added up in their order, in the type that sums are made in
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -113,7 +114,7 @@ class VolumeWeights:
 
     def _size(self) -> int:
         """Bytes of dw."""
-        return int(np.prod(self.inner.weight_shape)) * self.inner.itemsize
+        return math.prod(self.inner.weight_shape) * self.inner.itemsize
 
     def _copies(self) -> tuple[int, int]:
         """The most elements of copied slices, and of copied frames of dy."""
