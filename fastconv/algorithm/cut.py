@@ -279,9 +279,14 @@ class Cut:
         heavy = weights > problem.c * problem.h * problem.w
         # Each block of pixels packs the panels it uses anew: better few blocks that fill L2 than many that fit well.
         repacks = shape.raw_weights and not along_pixels
+        room = target.l2 * 3 // 4 if repacks else target.l2 // 3
+        sums = 0
         if transposes or chunk.count(channels, problem.r, problem.s) > 1:
-            per_pixel += outputs * item // (threads if repacks and heavy and planes < threads else 1)
-        fit = -(-max(1, runs * run * per_pixel) // (target.l2 * 3 // 4 if repacks else target.l2 // 3))
+            sums = outputs * item // (threads if repacks and heavy and planes < threads else 1)
+        # Blocks of few tiles read the weights too often to keep their sums near: 256 to 512 channels 2x2 of stride 2.
+        if not transposes and room < 2 * unit * (per_pixel + sums):
+            sums = 0
+        fit = -(-max(1, runs * run * (per_pixel + sums)) // room)
         if stages:
             fit = max(fit, -(-runs * run * outputs * item // (target.l2 // 2)))
         blocks, channel_blocks = fit, 1
