@@ -111,7 +111,7 @@ CANDIDATES |= {
         *map(VolumeWeightGrad, _WEIGHT_GRAD[1:]),
     ),
 }
-# A transposed convolution is the input gradient of the convolution behind it, for any number of images.
+# A transposed convolution is the input gradient of the convolution behind it; its algorithm is that for one image.
 _GIVEN = _input_grads(1)
 for _axes, _given in ((1, _GIVEN), (2, _GIVEN), (3, _of_volumes(_GIVEN))):
     _own = {pass_: CANDIDATES[f"conv{_axes}d", pass_] for pass_ in OWN_PASS if (f"conv{_axes}d", pass_) in CANDIDATES}

@@ -185,6 +185,23 @@ def transposed(v: Vectors, rows: list[ir.Value]) -> list[ir.Value]:
     return rows
 
 
+def woven_of(v: Vectors, strands: list[ir.Value]) -> list[ir.Value]:
+    """As many vectors, which have an element of each in turn."""
+    if len(strands) == 4:
+        halves = [woven_of(v, strands[side::2]) for side in range(2)]
+        return [part for pair in zip(*halves, strict=True) for part in woven_of(v, list(pair))]
+    many, found = len(strands), []
+    for part in range(many):
+        places = range(part * v.lanes, (part + 1) * v.lanes)
+        picks = [place // many + place % many % 2 * v.lanes for place in places]
+        woven = v.shuffle(strands[0], strands[1], picks)
+        if many == 3:
+            picks = [v.lanes + place // 3 if place % 3 == 2 else lane for lane, place in enumerate(places)]
+            woven = v.shuffle(woven, strands[2], picks)
+        found.append(woven)
+    return found
+
+
 @emitter("transpose")
 def transpose(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
     """Arguments: src, src_pitch, dst, dst_pitch, rows, columns; pitches in bytes, elements side by side in a row.

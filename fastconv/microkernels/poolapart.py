@@ -15,7 +15,7 @@ from llvmlite import ir
 from fastconv.codegen.emit import emitter
 from fastconv.codegen.vector import I64, Vectors, greatest, integer, least
 from fastconv.microkernels.names import parse
-from fastconv.microkernels.pack import each, narrow, widen
+from fastconv.microkernels.pack import each, narrow, widen, woven_of
 from fastconv.microkernels.pool import TAP
 from fastconv.microkernels.poolparts import store_first
 from fastconv.microkernels.reducer import Reducer
@@ -122,11 +122,7 @@ def poolchoose(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
             b.store(b.or_(b.load(strayed), wrong), strayed)
             for to, (even, uneven) in ((top, here[:2]), (bottom, here[2:])):
                 pair = [b.select(chosen, x, v.zero()) for chosen in (even, uneven)]
-                woven = [
-                    v.shuffle(*pair, [(k * v.lanes + lane) // 2 + lane % 2 * v.lanes for lane in range(v.lanes)])
-                    for k in range(2)
-                ]
-                _stored_some(v, woven, v.offset(to, b.mul(j, integer(2 * v.size))),
+                _stored_some(v, woven_of(v, pair), v.offset(to, b.mul(j, integer(2 * v.size))),
                              None if some is None else b.mul(some, integer(2)))  # fmt: skip
         with b.if_then(odd):
             for row in (top, bottom):

@@ -19,7 +19,7 @@ from llvmlite import ir
 from fastconv.codegen.emit import emitter
 from fastconv.codegen.vector import LINE, Vectors, greatest, integer, least
 from fastconv.microkernels.names import parse
-from fastconv.microkernels.pack import each, get, one_after_another, overlapping, put
+from fastconv.microkernels.pack import each, get, one_after_another, overlapping, put, woven_of
 
 MOVED = {"f32": "f32", "f64": "f64", "f16": "bf16", "bf16": "bf16"}  # the name under which a stored type is moved
 
@@ -168,7 +168,7 @@ def weave(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         # dst is often beyond the caches, and stores wait for one line after the other: those beside come next.
         for line in range(0, strands * v.bytes, LINE):
             v.prefetch(v.offset(to, strands * v.bytes + line), write=True)
-        for part, woven in enumerate(_woven(v, loaded)):
+        for part, woven in enumerate(woven_of(v, loaded)):
             v.store(woven, v.offset(to, part * v.bytes))
 
     def short(places, to):
@@ -177,7 +177,7 @@ def weave(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
         for strand, (there, at) in enumerate(zip(exist, places, strict=True)):
             length = b.sdiv(b.add(count, integer(strands - 1 - strand)), each_turn)
             loaded.append(v.load_masked(at, b.select(there, v.first_lanes(length), nothing)))
-        for part, woven in enumerate(_woven(v, loaded)):
+        for part, woven in enumerate(woven_of(v, loaded)):
             left = b.sub(count, integer(part * v.lanes))
             with b.if_then(b.icmp_signed(">", left, zero)):
                 at = v.offset(to, part * v.bytes)
@@ -204,23 +204,6 @@ def weave(b: ir.IRBuilder, name: str, args: list[ir.Value]) -> None:
                     rows_from(done, one)
         with few, b.if_then(b.icmp_signed(">", count, zero)):
             rows_from(zero, short)
-
-
-def _woven(v: Vectors, strands: list[ir.Value]) -> list[ir.Value]:
-    """As many vectors, which have an element of each in turn."""
-    if len(strands) == 4:
-        halves = [_woven(v, strands[side::2]) for side in range(2)]
-        return [part for pair in zip(*halves, strict=True) for part in _woven(v, list(pair))]
-    many, found = len(strands), []
-    for part in range(many):
-        places = range(part * v.lanes, (part + 1) * v.lanes)
-        picks = [place // many + place % many % 2 * v.lanes for place in places]
-        woven = v.shuffle(strands[0], strands[1], picks)
-        if many == 3:
-            picks = [v.lanes + place // 3 if place % 3 == 2 else lane for lane, place in enumerate(places)]
-            woven = v.shuffle(woven, strands[2], picks)
-        found.append(woven)
-    return found
 
 
 for _op in WEAVES.values():

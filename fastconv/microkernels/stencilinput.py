@@ -12,6 +12,7 @@ from llvmlite import ir
 from fastconv.codegen.emit import emitter
 from fastconv.codegen.vector import Vectors, integer
 from fastconv.microkernels.names import parse
+from fastconv.microkernels.pack import woven_of
 from fastconv.microkernels.stencil import Row, columns_inside, plane_weights
 
 ARGUMENTS = ("planes", "dy", "dy_plane", "dy_row", "first", "dy_height", "dy_width", "zeros", "w", "dx", "dx_plane",
@@ -101,7 +102,5 @@ def _next(sums: dict) -> dict:
 
 def _weave(v: Vectors, columns: list, to: ir.Value, masks: list) -> None:
     """Store a row of which these are the even and the odd columns."""
-    for half, mask in zip(EVEN_ODD, masks, strict=True):
-        lanes = range(half * v.lanes, (half + 1) * v.lanes)
-        woven = v.shuffle(*columns, [lane // 2 + lane % 2 * v.lanes for lane in lanes])
+    for half, (woven, mask) in enumerate(zip(woven_of(v, columns), masks, strict=True)):
         v.store_masked(woven, v.offset(v.pointer(to), half * v.bytes), mask)

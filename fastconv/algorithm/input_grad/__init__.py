@@ -65,8 +65,8 @@ class InputGrad:
                 cycles += problem.k * (problem.c // problem.groups) * each
         if problem.stride != (1, 1):
             cycles += len(phases_of(inner)) * cost.C.launch
-            pieces = min(problem.stride[1], problem.s) + (problem.stride[1] > problem.s)
-            pieces = 0 if problem.stride[1] in WEAVES else pieces
+            across = problem.stride[1]
+            pieces = 0 if across in WEAVES else min(across, problem.s) + (across > problem.s)
             cycles += problem.n * problem.c * problem.h * (problem.w * cost.C.join + pieces * cost.C.join_row)
         return cycles
 
