@@ -143,10 +143,10 @@ def banded_task_cycles(columns: int, pixels: int, depth: int, products: int, tot
 def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float:
     """One task of a fused Winograd convolution: its strip, its tiles in and out, its share of the products."""
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)
-    dw, channels = problem.dilation[1], problem.c // problem.groups
+    channels = problem.c // problem.groups
     c_vectors, k_vectors = -(-channels // lanes), -(-(problem.k // problem.groups) // lanes)
-    strip_rows = (cut.high * member.mh + problem.r - 1) * cut.classes
-    strip = strip_rows * (cut.wide * member.mw + problem.s - 1) * dw
+    strip_rows, strip_columns = member.strip(problem, cut)
+    strip = strip_rows * strip_columns
     lines = cut.high * cut.classes * cut.column_classes
     tiles_in, tiles_out = c_vectors * cut.tiles, k_vectors * cut.tiles / cut.channel_blocks
     panels = -(-k_vectors // cut.vectors)
@@ -161,7 +161,7 @@ def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float
         + tiles_out * (member.products * C.winograd_out + member.mh * member.mw * C.winograd_write)
         + products(problem, member, cut, target) / cut.channel_blocks
         + channels
-        * (member.products * k_vectors * (C.winograd_transform + weight_cuts) + panels * C.winograd_taps)
+        * (member.weights * k_vectors * (C.winograd_transform + weight_cuts) + panels * C.winograd_taps)
         * cut.raw_weights
         / cut.channel_blocks
         + C.task
@@ -184,7 +184,7 @@ def _winograd_tiles(problem: Problem, member, cut, target: Target) -> float:
         for size, count in blocking.counted(cut.tiles, cut.rows)
         for width, times in blocking.counted(k_vectors, cut.vectors)
     )
-    weights = member.products * channels * k_vectors * target.vector_bytes
+    weights = member.weights * channels * k_vectors * target.vector_bytes
     weight_byte = _weight_byte(problem.groups * weights, target)
     # Every panel of output channels reads the transformed tiles again.
     tiles = member.products * cut.tiles * -(-channels // lanes) * target.vector_bytes
@@ -233,9 +233,9 @@ def winograd_weight_cycles(problem: Problem, member, target: Target, threads: in
     each = C.winograd_transform if threads == 1 else C.winograd_shared_transform / threads
     if member.matrix:
         # What another core has just written comes from there, line by line, unless it is so much that L3 has it again.
-        held = min(1.0, target.l2 / (6 * lanes * vectors * member.products))
+        held = min(1.0, target.l2 / (6 * lanes * vectors * member.weights))
         each += (C.winograd_cut_packed + held * C.winograd_held) / threads
-    return vectors * member.products * each + C.packing
+    return vectors * member.weights * each + C.packing
 
 
 def winograd_weight_grad_cycles(problem: Problem, member, cut, target: Target) -> float:

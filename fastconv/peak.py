@@ -21,7 +21,7 @@ def measured_peak(dtype: str = "float32", threads: int = 1) -> float:
     short, item = ("f64", 8) if dtype == "float64" else ("f32", 4)
     kernel = microkernel(f"fmapeak_{short}_{host().isa}").address
     sums = np.zeros(8 * threads)
-    best, steps = float("inf"), 15_000
+    best, steps = float("inf"), 60_000
     adds = CHAINS * TIMES * steps * threads
     job = Job(kernel, steps, threads, 0, 2 * adds)
     with num_threads(threads):

@@ -6,12 +6,12 @@ from dataclasses import replace
 from fastconv import dispatch
 from fastconv.algorithm.winograd import Winograd
 from fastconv.algorithm.winograd.members import Member
-from fastconv.microkernels.winograd import sizes, variants
+from fastconv.microkernels.winograd import sizes, strided_variants, variants
 from fastconv.operators import conv
 from fastconv.target import host
 
-MEMBERS = [Member(*sizes(word)) for word in variants()]
-MATRIX = [replace(member, matrix=True) for member in MEMBERS] if host().amx else []  # on matrix tiles
+MATRIX = [replace(Member(*sizes(word)), matrix=True) for word in variants()] if host().amx else []  # on matrix tiles
+MEMBERS = [Member(*sizes(word)) for word in variants() + strided_variants()]
 PLACE = "conv2d", "forward"
 
 
@@ -30,9 +30,14 @@ def name_of(member):
     return "winograd_amx" if member.matrix else "winograd"
 
 
+def axes_of(member):
+    """(outputs, taps, stride) of both axes."""
+    return (member.mh, member.r, member.sh), (member.mw, member.s, member.sw)
+
+
 def values_of(member):
     """What `MOST_VALUES` bounds."""
-    return member.mh + member.r - 1 + member.mw + member.s - 1
+    return sum(m + -(-taps // stride) - 1 for m, taps, stride in axes_of(member))
 
 
 def times_of(member):

@@ -41,13 +41,13 @@ def check(y, x, w, bias, residual, times, **options):
 @pytest.mark.parametrize("which", MEMBERS + MATRIX, ids=label)
 def test_every_member(rng, which):
     """More tiles than one, the last of them cut off, tails of channels."""
-    x, w, bias = (rng.normal(size=s) for s in ((2, 5, 10, 13), (19, 5, which.r, which.s), 19))
+    x, w, bias = (rng.normal(size=s) for s in ((2, 5, 10 * which.sh, 13 * which.sw), (19, 5, which.r, which.s), 19))
     padding = ((which.r // 2, which.r - 1), (which.s - 1, which.s // 2))
     with only(which):
         for dtype in ("float32", "float64") if which in SOME else ("float32",):
             for layout in ("channels_first", "channels_last"):
                 operands = [a.astype(dtype) for a in (layout_of(x, layout), w, bias)]
-                options = {"padding": padding, "layout": layout, "activation": "relu6"}
+                options = {"stride": (which.sh, which.sw), "padding": padding, "layout": layout, "activation": "relu6"}
                 y = fc.conv2d(*operands, algorithm=name_of(which), **options)
                 check(y, *operands, None, times_of(which), **options)
 

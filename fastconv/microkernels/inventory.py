@@ -155,6 +155,10 @@ def names(target: Target) -> Iterator[str]:
         for word in winograd.variants():
             for op in ("wgin", "wgweight", "wgdy", "wgdw"):
                 yield f"{op}_{dtype}_{target.isa}_{word}"
+        for word in winograd.strided_variants():
+            for op in ("wgin", "wgweight"):
+                yield f"{op}_{dtype}_{target.isa}_{word}"
+        for word in winograd.variants() + winograd.strided_variants():
             yield f"wgout_{dtype}_{target.isa}_{word}"
             yield f"wgout_{dtype}_{target.isa}_{word}_tail"
         yield f"panel_{dtype}_{target.isa}"

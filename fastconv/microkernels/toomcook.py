@@ -10,6 +10,11 @@ divided by (M / (x - p)) at p. The last point is infinity: M itself, and the lea
 The gradient of w is the transpose of all this, for each tile of y's gradient: dw = G^T [ (A dy) * (B^T x) ]. Products
 may be summed over any tiles before G^T.
 
+A stride splits a filter into phases: taps p, p + stride, ... see inputs p, p + stride, ... at stride 1. Their products
+stand one after the other and y is the sum of the phases' y. The products of a phase of one tap are that tap's, so they
+share one value of G w. 3 taps at stride 2 take m + 1 and m products instead of 3 m, four outputs in both dimensions
+81 instead of 144, from 36 different values of w.
+
 The transforms are functions on lists of values and four words of `ops`: so Fractions, NumPy arrays and registers all
 go through the same code. Points come as p, -p pairs where they can, which share most of their work.
 """
@@ -57,6 +62,25 @@ def points(m: int, r: int) -> tuple[Fraction, ...]:
     return POINTS[m + r - 2]
 
 
+def phases(r: int, stride: int) -> list[int]:
+    """Taps of each phase of r."""
+    return [len(range(phase, r, stride)) for phase in range(min(r, stride))]
+
+
+def products(m: int, r: int, stride: int) -> int:
+    """How many products m outputs of r taps take."""
+    return sum(m + taps - 1 for taps in phases(r, stride))
+
+
+def weights(m: int, r: int, stride: int) -> list[int]:
+    """For each product, which value of G w it takes."""
+    found: list[int] = []
+    for taps in phases(r, stride):
+        first = max(found, default=-1) + 1
+        found += [first + i * (taps > 1) for i in range(m + taps - 1)]
+    return found
+
+
 def times(roots: Sequence[Fraction]) -> list[Fraction]:
     """Coefficients, lowest first, of the product of (x - root)."""
     product = [F(1)]
@@ -99,8 +123,13 @@ def scales(finite: Sequence[Fraction]) -> list[Fraction]:
     return [F(1) / math.prod((p - q for q in finite if q != p), start=F(1)) for p in finite]
 
 
-def transform_input(ops: Ops, x: Sequence[Any], m: int, r: int) -> list[Any]:
-    """B^T x: a values of a inputs."""
+def transform_input(ops: Ops, x: Sequence[Any], m: int, r: int, stride: int = 1) -> list[Any]:
+    """B^T x: the values of (m - 1) stride + r inputs."""
+    if stride > 1:
+        split = enumerate(phases(r, stride))
+        return [value for phase, taps in split for value in transform_input(ops, x[phase::stride], m, taps)]
+    if r == 1:
+        return list(x)
     finite = points(m, r)
     out: list[Any] = [None] * (len(finite) + 1)
     for i, j in pairs(finite):
@@ -114,15 +143,28 @@ def transform_input(ops: Ops, x: Sequence[Any], m: int, r: int) -> list[Any]:
     return out
 
 
-def transform_weight(ops: Ops, w: Sequence[Any], m: int, r: int) -> list[Any]:
-    """G w: a values of r taps."""
+def transform_weight(ops: Ops, w: Sequence[Any], m: int, r: int, stride: int = 1) -> list[Any]:
+    """G w: the different values of r taps; `weights` says which products they are for."""
+    if stride > 1:
+        split = enumerate(phases(r, stride))
+        return [value for phase, taps in split for value in transform_weight(ops, w[phase::stride], m, taps)]
+    if r == 1:
+        return list(w)
     finite = points(m, r)
     out = [_dot(ops, w, [p**e * scale for e in range(r)]) for p, scale in zip(finite, scales(finite), strict=True)]
     return [*out, w[-1]]
 
 
-def transform_output(ops: Ops, products: Sequence[Any], m: int, r: int) -> list[Any]:
-    """A^T z: m outputs of a products."""
+def transform_output(ops: Ops, products: Sequence[Any], m: int, r: int, stride: int = 1) -> list[Any]:
+    """A^T z: m outputs of all products."""
+    if stride > 1:
+        y, first = [], 0
+        for taps in phases(r, stride):
+            part = transform_output(ops, products[first : first + m + taps - 1], m, taps)
+            y, first = [ops.add(*both) for both in zip(y, part, strict=True)] if first else part, first + m + taps - 1
+        return y
+    if r == 1:
+        return list(products)
     finite = points(m, r)
     terms: list[tuple[Fraction, Any, Any]] = []  # point, what its even powers multiply, what its odd powers multiply
     for i, j in pairs(finite):

@@ -1,7 +1,7 @@
 """The transforms of Winograd convolution, lanes across channels: no value ever changes its lane.
 
-wgin      tiles of x, (mh + r - 1) x (mw + s - 1) pixels each, to one value for every product xi
-wgweight  r x s taps to one value for every product xi
+wgin      tiles of x, at stride 1 (mh + r - 1) x (mw + s - 1) pixels each, to one value for every product xi
+wgweight  r x s taps to one value for every product xi, or for those products that share it
 wgout     the products' sums to mh x mw pixels of y, finished as a register tile is
 wgdy      tiles of y's gradient, mh x mw pixels each, to one value for every product
 wgdw      the products' sums to the gradients of r x s taps
@@ -9,7 +9,8 @@ wgdw      the products' sums to the gradients of r x s taps
 wgpairin, wgpairweight      as wgin, wgweight for matrix tiles: the values of two vectors of channels become rows and
 lanes of pairs of bfloat16 parts (`amxparts`)
 
-Both dimensions use `toomcook`, columns first. Neighbouring tiles of a row share s - 1 columns, which stay in registers.
+Both dimensions use `toomcook`, columns first. Neighbouring tiles of a row share s - stride columns, which stay in
+registers.
 """
 
 from __future__ import annotations
@@ -36,11 +37,16 @@ LOW = ("low", "low_xi", "low_tile")  # of wgpairin: the values of the vector tha
 
 # Output pixels of a tile along an axis, by the kernel's taps along it.
 TILES = {1: (1,), 2: (2, 4), 3: (2, 3, 4, 5, 6), 4: (2, 3, 4), 5: (2, 4), 7: (2,)}
+STRIDED_TILES = {3: (2, 3, 4), 4: (2, 3, 4), 5: (2, 3, 4), 7: (2,)}  # and at stride 2
 
 
-def tiles(r: int, s: int) -> list[tuple[int, int]]:
+def tiles(r: int, s: int, sh: int = 1, sw: int = 1) -> list[tuple[int, int]]:
     """The tiles that r x s kernels have transforms for, none if there are none."""
-    if (r, s) == (1, 1) or r not in TILES or s not in TILES:
+    if (sh, sw) == (2, 2):
+        return [(m, m) for m in STRIDED_TILES.get(r, ()) if r == s]
+    if (sh, sw) == (1, 2):  # signals
+        return [(1, m) for m in STRIDED_TILES.get(s, ()) if r == 1]
+    if (sh, sw) != (1, 1) or (r, s) == (1, 1) or r not in TILES or s not in TILES:
         return []
     if 1 in (r, s):
         return [(mh, mw) for mh in TILES[r] for mw in TILES[s]]
@@ -49,15 +55,26 @@ def tiles(r: int, s: int) -> list[tuple[int, int]]:
     return [(2, 2), (4, 4)] if {r, s} == {2, 3} else [(2, 2)]
 
 
+def word(mh: int, mw: int, r: int, s: int, sh: int = 1, sw: int = 1) -> str:
+    """The word of a transform in kernels' names."""
+    return f"{mh}x{mw}k{r}x{s}" + (f"s{sh}x{sw}" if (sh, sw) != (1, 1) else "")
+
+
 def variants() -> list[str]:
-    """The words of all transforms in kernels' names."""
-    return [f"{mh}x{mw}k{r}x{s}" for r in TILES for s in TILES for mh, mw in tiles(r, s)]
+    """The words of all transforms at stride 1."""
+    return [word(mh, mw, r, s) for r in TILES for s in TILES for mh, mw in tiles(r, s)]
 
 
-def sizes(variant: str) -> tuple[int, int, int, int]:
-    """(mh, mw, r, s) of a variant such as 4x4k3x3."""
-    mh, mw, r, s = (int(number) for number in re.findall(r"\d+", variant))
-    return mh, mw, r, s
+def strided_variants() -> list[str]:
+    """The words of all others."""
+    kinds = [(r, r, 2, 2) for r in STRIDED_TILES] + [(1, s, 1, 2) for s in STRIDED_TILES]
+    return [word(mh, mw, *kind) for kind in kinds for mh, mw in tiles(*kind)]
+
+
+def sizes(variant: str) -> tuple[int, int, int, int, int, int]:
+    """(mh, mw, r, s, sh, sw) of a variant such as 4x4k3x3 or 4x4k3x3s2x2."""
+    mh, mw, r, s, sh, sw = (int(number) for number in [*re.findall(r"\d+", variant), 1, 1][:6])
+    return mh, mw, r, s, sh, sw
 
 
 class Registers:
@@ -100,39 +117,39 @@ class _Walk:
 @emitter("wgpairin")
 @emitter("wgin")
 def transform_input(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> None:
-    """v[xi, tile] = (B^T x B)[xi] for `tiles` tiles side by side, mw pixels apart."""
+    """v[xi, tile] = (B^T x B)[xi] for `tiles` tiles side by side, mw * stride pixels apart."""
     spec = parse(name)
     paired = spec.op == "wgpairin"
     args = dict(zip(INPUT + LOW * paired, operands, strict=True))
-    mh, mw, r, s = sizes(spec.variants[-1])
+    mh, mw, r, s, sh, sw = sizes(spec.variants[-1])
     v = Vectors(b, spec.dtype, spec.lanes)
     v.align_stack()
     ops = Registers(v)
 
     def column(at):
         walk = _Walk(v, at, args["x_row"])
-        pixels = [v.load(walk.next(), align=v.bytes) for _ in range(mh + r - 1)]
-        return toomcook.transform_input(ops, pixels, mh, r)
+        pixels = [v.load(walk.next(), align=v.bytes) for _ in range((mh - 1) * sh + r)]
+        return toomcook.transform_input(ops, pixels, mh, r, sh)
 
     x = _Walk(v, v.pointer(args["x"]), args["x_pixel"])
-    shared = [value for _ in range(s - 1) for value in column(x.next())]
+    shared = [value for _ in range(s - sw) for value in column(x.next())]
     state = [v.pointer(args["low"])] if paired else []
     parts = Parts(v, PARTS[products_of(spec.variants)], computed=True) if paired else None
     with v.loop(args["tiles"], x.at, v.pointer(args["v"]), *state, *shared) as (_, (at, to, *state), following):
         x, out, shared = _Walk(v, at, args["x_pixel"]), _Walk(v, to, args["v_xi"]), state[paired:]
         low = _Walk(v, state[0], args["low_xi"]) if paired else None
-        height = mh + r - 1
+        height = toomcook.products(mh, r, sh)
         columns = [shared[i : i + height] for i in range(0, len(shared), height)]
-        columns += [column(x.next()) for _ in range(mw)]
+        columns += [column(x.next()) for _ in range(mw * sw)]
         for i in range(height):
-            for value in toomcook.transform_input(ops, [line[i] for line in columns], mw, s):
+            for value in toomcook.transform_input(ops, [line[i] for line in columns], mw, s, sw):
                 if paired:
                     parts.store_pairs(v.load(low.next(), align=v.bytes), value, out.next())
                 else:
                     v.store(value, out.next(), align=v.bytes)
         following += [x.at, v.offset(to, args["v_tile"])]
         following += [v.offset(state[0], args["low_tile"])] if paired else []
-        following += [value for line in columns[len(columns) - s + 1 :] for value in line]
+        following += [value for line in columns[len(columns) - s + sw :] for value in line]
 
 
 @emitter("wgout")
@@ -144,7 +161,7 @@ def transform_output(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> No
     spec = parse(name)
     args = dict(zip(OUTPUT, operands, strict=True))
     tail = spec.variants[-1] == "tail"
-    mh, mw, r, s = sizes(spec.variants[0])
+    mh, mw, r, s, sh, sw = sizes(spec.variants[0])
     v = Vectors(b, spec.dtype, spec.lanes)
     v.align_stack()
     ops, zero = Registers(v), integer(0)
@@ -156,9 +173,10 @@ def transform_output(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> No
     state = (v.pointer(args["z"]), args["y"], args["residual"], args["columns"])
     with v.loop(args["tiles"], *state) as (_, (z, y, residual, left), following):
         walk = _Walk(v, z, args["z_xi"])
-        rows = [[v.load(walk.next(), align=v.bytes) for _ in range(mw + s - 1)] for _ in range(mh + r - 1)]
-        rows = [toomcook.transform_output(ops, row, mw, s) for row in rows]
-        columns = [toomcook.transform_output(ops, [row[j] for row in rows], mh, r) for j in range(mw)]
+        high, wide = toomcook.products(mh, r, sh), toomcook.products(mw, s, sw)
+        rows = [[v.load(walk.next(), align=v.bytes) for _ in range(wide)] for _ in range(high)]
+        rows = [toomcook.transform_output(ops, row, mw, s, sw) for row in rows]
+        columns = [toomcook.transform_output(ops, [row[j] for row in rows], mh, r, sh) for j in range(mw)]
 
         def places(base):
             found = []
@@ -186,7 +204,7 @@ def transform_weight(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> No
     """u[xi, c] = (G w G^T)[xi] for `channels` channels c, or pairs of them, in float64, rounded once."""
     spec = parse(name)
     args = dict(zip(WEIGHT, operands, strict=True))
-    mh, mw, r, s = sizes(spec.variants[-1])
+    mh, mw, r, s, sh, sw = sizes(spec.variants[-1])
     v = Vectors(b, spec.dtype, spec.lanes)
     v.align_stack()
     wide = Vectors(b, "f64", spec.lanes)
@@ -200,9 +218,9 @@ def transform_weight(b: ir.IRBuilder, name: str, operands: list[ir.Value]) -> No
             taps = _Walk(v, lines.next(), args["w_tap"])
             row = [v.load(taps.next(), align=v.bytes) for _ in range(s)]
             row = [b.fpext(tap, wide.type) for tap in row] if v.dtype == "f32" else row
-            rows.append(toomcook.transform_weight(ops, row, mw, s))
-        columns = [toomcook.transform_weight(ops, [row[j] for row in rows], mh, r) for j in range(mw + s - 1)]
-        values = (columns[j][i] for i in range(mh + r - 1) for j in range(mw + s - 1))
+            rows.append(toomcook.transform_weight(ops, row, mw, s, sw))
+        columns = [toomcook.transform_weight(ops, list(column), mh, r, sh) for column in zip(*rows, strict=True)]
+        values = (value for row in zip(*columns, strict=True) for value in row)
         return (b.fptrunc(value, v.type) if v.dtype == "f32" else value for value in values)
 
     if paired:
@@ -230,7 +248,7 @@ def transform_output_grad(b: ir.IRBuilder, name: str, operands: list[ir.Value]) 
     """v[xi, tile] = (A dy A^T)[xi] for `tiles` tiles side by side, mw pixels apart; operands as those of wgin."""
     spec = parse(name)
     args = dict(zip(INPUT, operands, strict=True))
-    mh, mw, r, s = sizes(spec.variants[-1])
+    mh, mw, r, s, _, _ = sizes(spec.variants[-1])
     v = Vectors(b, spec.dtype, spec.lanes)
     v.align_stack()
     ops = Registers(v)
@@ -251,7 +269,7 @@ def transform_weight_grad(b: ir.IRBuilder, name: str, operands: list[ir.Value]) 
     """dw[tap, tile] = (G^T z G)[tap] for `tiles` vectors of sums."""
     spec = parse(name)
     args = dict(zip(WEIGHT_GRAD, operands, strict=True))
-    mh, mw, r, s = sizes(spec.variants[-1])
+    mh, mw, r, s, _, _ = sizes(spec.variants[-1])
     v = Vectors(b, spec.dtype, spec.lanes)
     v.align_stack()
     ops = Registers(v)

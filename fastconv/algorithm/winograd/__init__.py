@@ -1,4 +1,4 @@
-"""Fused Winograd convolution: fewer multiplications for kernels of 2 to 7 taps at stride 1.
+"""Fused Winograd convolution: fewer multiplications for kernels of 2 to 7 taps at stride 1, of 3 to 7 at stride 2.
 
 Lavin and Gray, Fast Algorithms for Convolutional Neural Networks (2016): every tile of outputs is transformed,
 multiplied point by point, which over channels is a matrix product for each point, and transformed back. All three steps
@@ -20,7 +20,7 @@ from fastconv.target import Target
 
 
 class Winograd:
-    """Stride 1, any padding, any dilation; kernels as `members` lists them."""
+    """Stride 1, any padding, any dilation, or stride 2; kernels as `members` lists them."""
 
     def __init__(self, only: Member | None = None, images: int = 1, matrix: bool = False):
         self.matrix = only.matrix if only else matrix  # products on matrix tiles
@@ -32,8 +32,10 @@ class Winograd:
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
         if self.matrix and (reason := refusal(problem, target)) is not None:
             return reason
-        if problem.stride != (1, 1):
+        if problem.stride not in ((1, 1), (1, 2), (2, 2)):
             return "stride"
+        if problem.stride != (1, 1) and (self.matrix or problem.dilation != (1, 1)):
+            return "stride on matrix tiles" if self.matrix else "stride with dilation"
         if problem.precision == "strict":
             return "precision='strict' keeps to plain sums"
         if not self._family(problem):
@@ -61,9 +63,10 @@ class Winograd:
 
     def _family(self, problem: Problem) -> tuple[Member, ...]:
         if self.only:  # images of one column are computed as rows, by a kernel of another size
-            members = (self.only,) * ((self.only.r, self.only.s) == (problem.r, problem.s))
+            own = self.only.r, self.only.s, self.only.sh, self.only.sw
+            members = (self.only,) * (own == (problem.r, problem.s, *problem.stride))
         else:
-            members = family(problem.r, problem.s, problem.precision)
+            members = family(problem)
         return tuple(replace(member, matrix=True) for member in members) if self.matrix else members
 
     def _members(self, problem: Problem, target: Target) -> tuple[Member, ...]:

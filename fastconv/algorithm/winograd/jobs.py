@@ -72,14 +72,18 @@ def _main(
         for name, value in fields.items():
             plan[getattr(t_, name)] = value
 
+    order = np.array(member.order(), np.int64)
+    keep.append(order)
     put(
         GROUPS=problem.groups, IMAGES=problem.n, IMAGES_A_BLOCK=cut.images, CHANNEL_BLOCKS=cut.channel_blocks,
         PANELS=panels.count, PANELS_A_BLOCK=-(-panels.count // cut.channel_blocks), PANEL_BASE=panels.base,
         PANEL_LARGER=panels.larger,
         CHANNELS=channels, CHUNK=blocking.chunk_winograd(channels), OUTPUTS=outputs, PRODUCTS=member.products,
-        OH=problem.oh, OW=problem.ow,
+        OH=problem.oh, OW=problem.ow, ORDER=order.ctypes.data,
         X_N=x.n, X_G=x.group(channels), U_G=panels.count * panels.size, U_PANEL=panels.size,
     )  # fmt: skip
+    order = np.array(member.order(), np.int64)
+    keep.append(order)
     scratch = Scratch.of(problem, member, cut, panels, target)
     put_tiles(plan, problem, x, member, cut, target, "wgin", scratch.v_xi)
     _put_kernels(put, problem, member, cut, panels, target, keep)

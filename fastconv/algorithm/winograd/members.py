@@ -1,14 +1,16 @@
-"""The family F(mh x mw, r x s), and for which precision each member's errors are small enough."""
+"""The family F(mh x mw, r x s), at stride 1 or 2, and for which precision each member's errors are small enough."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
-from fastconv.microkernels.winograd import tiles
+from fastconv.microkernels import toomcook
+from fastconv.microkernels.winograd import tiles, word
 from fastconv.problem.conv import Problem
 
-# The most values that a tile may have along its two axes together, m + taps - 1 each: errors grow with both;
-# docs/accuracy.md has them measured.
+# The most values that a tile's first phase may have along its two axes together, m + taps - 1 each: errors grow with
+# both; docs/accuracy.md has them measured.
 MOST_VALUES = {"strict": 0, "default": 14, "fast": 16}
 # With fewer input channels plain sums are so short that they hardly err, which the bounds are multiples of.
 LEAST_CHANNELS = 4
@@ -18,31 +20,52 @@ MOST_MATRIX_CHANNELS = 512
 
 @dataclass(frozen=True)
 class Member:
-    """F(mh x mw, r x s)."""
+    """F(mh x mw, r x s) at stride sh x sw."""
 
     mh: int
     mw: int
     r: int
     s: int
+    sh: int = 1
+    sw: int = 1
     matrix: bool = False  # its products on matrix tiles
 
     @property
     def products(self) -> int:
         """Multiplications of a tile."""
-        return (self.mh + self.r - 1) * (self.mw + self.s - 1)
+        return toomcook.products(self.mh, self.r, self.sh) * toomcook.products(self.mw, self.s, self.sw)
+
+    @property
+    def weights(self) -> int:
+        """Different values of transformed weights that its products take."""
+        return 1 + max(weight for _, weight in self.order())
 
     @property
     def variant(self) -> str:
         """Its word in the names of microkernels."""
-        return f"{self.mh}x{self.mw}k{self.r}x{self.s}"
+        return word(self.mh, self.mw, self.r, self.s, self.sh, self.sw)
+
+    def order(self) -> list[tuple[int, int]]:
+        """(product, its value of transformed weights), those that share a value one after the other."""
+        down, across = toomcook.weights(self.mh, self.r, self.sh), toomcook.weights(self.mw, self.s, self.sw)
+        wide = across[-1] + 1
+        weights = (i * wide + j for i, j in itertools.product(down, across))
+        return sorted(enumerate(weights), key=lambda both: both[1])
 
     def windows(self, problem: Problem) -> tuple[int, int]:
         """Rows and columns of windows: one tile for each of the dilation's sub-grids."""
         (dh, dw), (oh, ow) = problem.dilation, (problem.oh, problem.ow)
         return -(-oh // (self.mh * dh)), -(-ow // (self.mw * dw))
 
+    def strip(self, problem: Problem, cut) -> tuple[int, int]:
+        """Rows and columns of the strip that a block of `cut` reads."""
+        rows = (cut.high * self.mh * self.sh + problem.r - self.sh) * cut.classes
+        columns = (cut.wide * self.mw * self.sw + problem.s - self.sw - 1) * problem.dilation[1] + cut.column_classes
+        return rows, columns
 
-def family(r: int, s: int, precision: str) -> tuple[Member, ...]:
-    """The members for r x s taps within a precision."""
-    most = MOST_VALUES[precision]
-    return tuple(Member(mh, mw, r, s) for mh, mw in tiles(r, s) if mh + r + mw + s - 2 <= most)
+
+def family(problem: Problem) -> tuple[Member, ...]:
+    """The members for a problem's kernel and stride within its precision."""
+    kind, most = (problem.r, problem.s, *problem.stride), MOST_VALUES[problem.precision]
+    members = (Member(mh, mw, *kind) for mh, mw in tiles(*kind))
+    return tuple(m for m in members if m.mh - (-m.r // m.sh) + m.mw - (-m.s // m.sw) - 2 <= most)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -46,7 +47,7 @@ class Panels(NamedTuple):
         _, _, item = names_of(problem)
         outputs, channels = problem.k // problem.groups, problem.c // problem.groups
         count, base, larger = blocking.split(-(-outputs // target.lanes(item)), vectors)
-        size = member.products * _between_products(_u_bytes(member, channels, base + (larger > 0), target))
+        size = member.weights * _between_products(_u_bytes(member, channels, base + (larger > 0), target))
         return cls(count, base, larger, size, problem.groups * count * size)
 
 
@@ -200,7 +201,7 @@ def _most_tiles(problem: Problem, member: Member, target: Target, share: int) ->
     if member.matrix:  # whole blocks of tiles, and sums of whole tiles
         fixed += member.products * (block + ROWS * widest * pixel + LOW_XI)
     together = _together(problem, member, widest, target, share)
-    fixed += member.products * _u_bytes(member, together, widest, target)
+    fixed += member.weights * _u_bytes(member, together, widest, target)
     fixed += widest * pixel * stored_taps(problem) * weight_channels(problem, member)
     return max(1, min(MOST_TILES, (share - fixed) // each))
 
@@ -209,7 +210,7 @@ def _together(problem: Problem, member: Member, vectors: int, target: Target, sh
     """Input channels whose weights for a panel are transformed together: whole chunks, that stay in L2."""
     channels = problem.c // problem.groups
     chunk = STEP if member.matrix else blocking.chunk_winograd(channels)
-    size = member.products * _u_bytes(member, chunk, vectors, target)
+    size = member.weights * _u_bytes(member, chunk, vectors, target)
     return min(channels, max(1, min(target.l2 // 4, share // 3) // size) * chunk)
 
 
@@ -252,8 +253,7 @@ class Scratch(NamedTuple):
         _, _, item = names_of(problem)
         pixel, dw, channels = target.vector_bytes, problem.dilation[1], problem.c // problem.groups
         widest = panels.widest
-        columns = (cut.wide * member.mw + problem.s - 2) * dw + cut.column_classes
-        strip = (cut.high * member.mh + problem.r - 1) * cut.classes * columns * pixel
+        strip = math.prod(member.strip(problem, cut)) * pixel
         v_xi = _between_products(_v_bytes(member, channels, cut.tiles, target, item))
         z_xi = _between_products(_held_tiles(member, cut.tiles) * widest * pixel)
         stage = member.mh * cut.classes * min(cut.wide * member.mw * dw, problem.ow)
@@ -268,7 +268,7 @@ class Scratch(NamedTuple):
         u_at = size = taps_at
         if cut.raw_weights:
             u_at += widest * pixel * stored_taps(problem) * weight_channels(problem, member)
-            size = u_at + member.products * _between_products(_u_bytes(member, cut.u_channels, widest, target))
+            size = u_at + member.weights * _between_products(_u_bytes(member, cut.u_channels, widest, target))
         return cls(low_at, v_at, v_xi, z_at, stage_at, lines_at, taps_at, u_at, size)
 
 

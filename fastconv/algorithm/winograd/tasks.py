@@ -6,7 +6,7 @@ become y. Weights that are not transformed beforehand are so for a few input cha
 before the next few.
 
     v      [xi][vector of channels][tile][lane]     tiles of a block, or of some images where these are small
-    u      [panel][xi][channel][output channel]     transformed weights
+    u      [panel][xi][channel][output channel]     transformed weights; at stride 2 some products share theirs
     z      [xi][tile][output channel]               of one panel
 
 On matrix tiles v and u are panels of bfloat16 parts (`microkernels.amxparts`) of 32 tiles or output channels each:
@@ -44,7 +44,7 @@ from fastconv.microkernels.amxparts import BLOCK, STEP
 # The plan, after the words of `tiles`; steps and pitches in bytes.
 (
     GROUPS, IMAGES, IMAGES_A_BLOCK, CHANNEL_BLOCKS, PANELS, PANELS_A_BLOCK, PANEL_BASE, PANEL_LARGER,
-    CHANNELS, CHUNK, OUTPUTS, PRODUCTS, OH, OW,
+    CHANNELS, CHUNK, OUTPUTS, PRODUCTS, ORDER, OH, OW,   # ORDER: a product, its weights, the next product, ...
     X_N, X_G, U_G, U_PANEL, V_AT, V_C, Z_AT, STAGE_AT, LINES_AT,
     ROW_MOST, TABLE, KERNELS, WGOUT, WGOUT_TAIL,
     RAW, TAPS_AT, U_AT,                             # RAW: the plan that transforms weights just before their use, or 0
@@ -53,7 +53,7 @@ from fastconv.microkernels.amxparts import BLOCK, STEP
     AFTER, FINISH, SLOPE, TRANSPOSE, ACTIVATION,
     STATE, LOW_AT,                                  # of matrix tiles
     WINOGRAD_FIELDS,
-) = range(TILES_FIELDS, TILES_FIELDS + 45)  # fmt: skip
+) = range(TILES_FIELDS, TILES_FIELDS + 46)  # fmt: skip
 X, W, BIAS, RESIDUAL, Y = range(5)
 DUMP = 64  # scratch starts with the number of the block whose v it holds, and a vector that nobody reads
 STRIP = DUMP + 64
@@ -124,11 +124,12 @@ def multiply(plan, v, u, u_xi, z, z_xi, tiles, width, start, end):
     pixel, table, kernels = lanes * peek(plan, ITEM), peek(plan, TABLE), peek(plan, KERNELS)
     v_xi, v_c = peek(plan, V_XI), peek(plan, V_C)
     parts, wide = (tiles + most - 1) // most, width * pixel
-    base, larger = tiles // parts, tiles % parts
-    for xi in range(peek(plan, PRODUCTS)):
+    base, larger, order = tiles // parts, tiles % parts, peek(plan, ORDER)
+    for product in range(peek(plan, PRODUCTS)):
+        xi, weights_xi = peek(order, 2 * product), u + peek(order, 2 * product + 1) * u_xi
         for c0 in range(start, end, chunk):
             depth, first = min(chunk, end - c0), 1 if c0 == 0 else 0
-            source, weights = v + xi * v_xi + c0 // lanes * v_c, u + xi * u_xi + (c0 - start) * wide
+            source, weights = v + xi * v_xi + c0 // lanes * v_c, weights_xi + (c0 - start) * wide
             part = 0
             while part < parts:
                 row, rows = tile_start(part, base, larger), base + (1 if part < larger else 0)

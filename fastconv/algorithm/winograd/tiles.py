@@ -22,13 +22,14 @@ from fastconv.microkernels.inventory import microkernel
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
-# The plan, after the words of `lanes`. Tiles read R - 1 rows and S - 1 columns beyond their MH x MW pixels.
+# The plan, after the words of `lanes`. Tiles of MH x MW outputs are DOWN x ACROSS pixels of x apart, and read OVER_H
+# rows and OVER_W columns beyond these.
 (
     ROW_BLOCKS, ROW_BASE, ROW_LARGER, COLUMN_BLOCKS, COLUMN_BASE, COLUMN_LARGER,    # in windows
     CLASS_BLOCKS, CLASS_BASE, CLASS_LARGER, COLUMN_CLASSES,                         # in row classes
-    LANES, ITEM, MH, MW, R, S, DH, DW, TOP, LEFT, V_XI, TRANSFORM, PAIRS,
+    LANES, ITEM, MH, MW, DOWN, ACROSS, OVER_H, OVER_W, DH, DW, TOP, LEFT, V_XI, TRANSFORM, PAIRS,
     TILES_FIELDS,
-) = range(LANES_FIELDS, LANES_FIELDS + 24)  # fmt: skip
+) = range(LANES_FIELDS, LANES_FIELDS + 26)  # fmt: skip
 
 # On matrix tiles.
 STEP_BYTES = PARTS[6] * PART_BYTES  # of a step of channels of a block
@@ -66,17 +67,17 @@ def block_at(plan, block):
 @helper
 def strip_at(plan, tr0, tc0, trs, tcs, a0, classes):
     """(rows, columns, first row, first column) of the strip that the windows from (tr0, tc0) on read."""
-    mh, mw, dh, dw = peek(plan, MH), peek(plan, MW), peek(plan, DH), peek(plan, DW)
-    rows = (trs * mh + peek(plan, R) - 1) * classes
-    columns = (tcs * mw + peek(plan, S) - 2) * dw + peek(plan, COLUMN_CLASSES)
-    return rows, columns, tr0 * mh * dh + a0 - peek(plan, TOP), tc0 * mw * dw - peek(plan, LEFT)
+    down, across, dh, dw = peek(plan, DOWN), peek(plan, ACROSS), peek(plan, DH), peek(plan, DW)
+    rows = (trs * down + peek(plan, OVER_H)) * classes
+    columns = (tcs * across + peek(plan, OVER_W) - 1) * dw + peek(plan, COLUMN_CLASSES)
+    return rows, columns, tr0 * down * dh + a0 - peek(plan, TOP), tc0 * across * dw - peek(plan, LEFT)
 
 
 @helper
 def transform_block(plan, x, channels, strip, v, v_tile, v_c, tr0, tc0, trs, tcs, a0, classes):
     """Pack and transform the windows from (tr0, tc0) on, trs by tcs of them, of `channels` channels; of their row
     classes those from a0 on, `classes` of them. Tiles go to v, v_tile apart, and vectors of channels v_c."""
-    lanes, mh = peek(plan, LANES), peek(plan, MH)
+    lanes, down = peek(plan, LANES), peek(plan, DOWN)
     pixel, dh, dw, column_classes = lanes * peek(plan, ITEM), peek(plan, DH), peek(plan, DW), peek(plan, COLUMN_CLASSES)
     rows, columns, top, left = strip_at(plan, tr0, tc0, trs, tcs, a0, classes)
     row = columns * pixel
@@ -87,7 +88,7 @@ def transform_block(plan, x, channels, strip, v, v_tile, v_c, tr0, tc0, trs, tcs
         for i in range(trs):
             for a in range(classes):
                 for b in range(column_classes):
-                    tiles = strip + (i * mh * classes + a) * row + b * pixel
+                    tiles = strip + (i * down * classes + a) * row + b * pixel
                     invoke(peek(plan, TRANSFORM), (tiles, classes * row, dw * pixel, tcs, to, peek(plan, V_XI), v_tile))
                     to += tcs * v_tile
 
@@ -96,7 +97,7 @@ def transform_block(plan, x, channels, strip, v, v_tile, v_c, tr0, tc0, trs, tcs
 def transform_pairs(plan, x, channels, strip, low, v, v_block, tile0, tr0, tc0, trs, tcs, a0, classes):
     """As `transform_block`, two vectors of channels at a time, to the rows of blocks of BLOCK tiles, `v_block` apart;
     from number `tile0` on."""
-    lanes, mh, mw = peek(plan, LANES), peek(plan, MH), peek(plan, MW)
+    lanes, down, across = peek(plan, LANES), peek(plan, DOWN), peek(plan, ACROSS)
     pixel, dh, dw, column_classes = lanes * peek(plan, ITEM), peek(plan, DH), peek(plan, DW), peek(plan, COLUMN_CLASSES)
     rows, columns, top, left = strip_at(plan, tr0, tc0, trs, tcs, a0, classes)
     row = columns * pixel
@@ -113,19 +114,19 @@ def transform_pairs(plan, x, channels, strip, low, v, v_block, tile0, tr0, tc0, 
         for i in range(trs):
             for a in range(classes):
                 for b in range(column_classes):
-                    at, left_over = strip + (i * mh * classes + a) * row + b * pixel, tcs
+                    at, left_over = strip + (i * down * classes + a) * row + b * pixel, tcs
                     while left_over > 0:
                         some = min(left_over, LINE, BLOCK - t % BLOCK)
                         invoke(peek(plan, TRANSFORM), (at, classes * row, dw * pixel, some, low, LOW_XI, pixel))
                         line = to + t // BLOCK * v_block + t % BLOCK * ROW_BYTES
                         invoke(peek(plan, PAIRS), (at + size, classes * row, dw * pixel, some, line, peek(plan, V_XI),
                                                    ROW_BYTES, low, LOW_XI, pixel))  # fmt: skip
-                        at, t, left_over = at + some * mw * dw * pixel, t + some, left_over - some
+                        at, t, left_over = at + some * across * dw * pixel, t + some, left_over - some
 
 
 def put_tiles(plan: np.ndarray, problem: Problem, x: Steps, member, cut, target: Target, op: str, v_xi: int) -> None:
     """Write those words, and those of `lanes`: windows of a problem's input, cut into blocks, transformed by `op`."""
-    _, computing, item = names_of(problem)
+    (_, computing, item), (sh, sw) = names_of(problem), problem.stride
     put_input(plan, problem, x, target)
     for index, (extent, blocks) in (
         (ROW_BLOCKS, (cut.windows[0], cut.row_blocks)), (COLUMN_BLOCKS, (cut.windows[1], cut.column_blocks)),
@@ -134,7 +135,8 @@ def put_tiles(plan: np.ndarray, problem: Problem, x: Steps, member, cut, target:
         plan[index : index + 3] = blocks, extent // blocks, extent % blocks
     for index, value in (
         (COLUMN_CLASSES, cut.column_classes), (LANES, target.lanes(item)), (ITEM, item),
-        (MH, member.mh), (MW, member.mw), (R, problem.r), (S, problem.s), (DH, problem.dilation[0]),
+        (MH, member.mh), (MW, member.mw), (DOWN, member.mh * sh), (ACROSS, member.mw * sw), (OVER_H, problem.r - sh),
+        (OVER_W, problem.s - sw), (DH, problem.dilation[0]),
         (DW, problem.dilation[1]), (TOP, problem.padding[0][0]), (LEFT, problem.padding[1][0]), (V_XI, v_xi),
         (TRANSFORM, microkernel(f"{op}_{computing}_{target.isa}_{member.variant}").address),
     ):  # fmt: skip

@@ -51,7 +51,7 @@ class WinogradWeightGrad:
         return plan.execution(problem, x, member, cut, target)
 
     def _family(self, problem: Problem) -> tuple[Member, ...]:
-        return (self.only,) if self.only else family(problem.r, problem.s, problem.precision)
+        return (self.only,) if self.only else family(problem)
 
     def _cuts(self, problem: Problem, target: Target) -> list[tuple[float, Member, plan.Cut]]:
         """What each member costs, and its cut."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
@@ -164,8 +165,7 @@ class Scratch(NamedTuple):
         """The scratch of the largest task."""
         _, _, item = names_of(problem)
         pixel, lanes, taps, between = target.vector_bytes, target.lanes(item), problem.r * problem.s, between_products
-        columns = (cut.wide * member.mw + problem.s - 2) * problem.dilation[1] + cut.column_classes
-        strip = (cut.high * member.mh + problem.r - 1) * cut.classes * columns * pixel
+        strip = math.prod(member.strip(problem, cut)) * pixel
         v_xi = between.py_func(cut.tiles * cut.c.most * pixel)
         d_xi = between.py_func(cut.tiles * cut.k.most * pixel)
         z_xi = between.py_func(cut.k.most * lanes * cut.c.most * pixel)
