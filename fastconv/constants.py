@@ -144,7 +144,8 @@ SPECIAL: dict[str, dict[str, float]] = {
 }
 # Those without AVX-512 have vectors of half a line, masks that take long and 512 KB of L2.
 for _name in ("znver1", "znver2", "znver3"):
-    SPECIAL[_name] = {"in_place_apart": 0.4, "panel": 3.0, "transpose": 1.3, "join": 1.0}
+    SPECIAL[_name] = {"in_place_apart": 0.4, "panel": 3.0, "transpose": 1.3, "join": 1.0, "winograd_scatter": 5.6,
+                      "winograd_near_step": 0.94, "winograd_sum": 1.0}  # fmt: skip
 
 
 def default(target: Target) -> Constants:

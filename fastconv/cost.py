@@ -247,7 +247,8 @@ def winograd_weight_grad_cycles(problem: Problem, member, cut, target: Target) -
     lines = images * cut.high * cut.class_blocks * cut.classes * cut.column_classes
     tiles = lines * cut.wide
     moved = c_vectors * cut.k.count + k_vectors * cut.c.count
-    rows = images * cut.class_blocks * cut.classes * (cut.high * member.mh + problem.r - 1)
+    pixels = (c_vectors * cut.k.count * member.sh * member.sw + k_vectors * cut.c.count) * member.mh * member.mw
+    rows = images * cut.class_blocks * member.strip(problem, cut)[0]
     steps = sums = 0.0
     for extent, times in ((cut.k.base + 1, cut.k.larger), (cut.k.base, cut.k.count - cut.k.larger)):
         for panels, again in ((cut.c.base + 1, cut.c.larger), (cut.c.base, cut.c.count - cut.c.larger)):
@@ -258,9 +259,9 @@ def winograd_weight_grad_cycles(problem: Problem, member, cut, target: Target) -
                     sums += there * (C.winograd_tile / 2 + size * width * C.winograd_sum)
     return (
         groups * moved * (rows * C.winograd_row + lines * C.winograd_line)
-        + groups * moved * tiles * (member.products * C.winograd_scatter + member.mh * member.mw * C.winograd_pack)
+        + groups * tiles * (moved * member.products * C.winograd_scatter + pixels * C.winograd_pack)
         + groups * member.products * (tiles * steps + blocks * sums)
-        + cut.segments * problem.k * c_vectors * (member.products * C.winograd_out + taps * C.winograd_tap)
+        + cut.segments * problem.k * c_vectors * (member.weights * C.winograd_out + taps * C.winograd_tap)
         + cut.segments * groups * cut.c.count * cut.k.count * C.task
         + C.nest
         + (cut.segments > 1) * C.launch

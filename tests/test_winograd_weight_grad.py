@@ -42,7 +42,7 @@ def forget():
     conv_grad.GRADIENTS.calls.clear()
 
 
-def exact(dy, x, shape, padding, dilation=(1, 1), groups=1, mode="zeros"):
+def exact(dy, x, shape, padding, dilation=(1, 1), groups=1, mode="zeros", stride=(1, 1)):
     """The definition in float64, channels first; and the same sums of absolute values."""
     k, channels, r, s = shape
     x = np.pad(x.astype(np.float64), ((0, 0), (0, 0), *padding), NUMPYS[mode])
@@ -52,7 +52,7 @@ def exact(dy, x, shape, padding, dilation=(1, 1), groups=1, mode="zeros"):
     for i in range(r):
         for j in range(s):
             top, left = i * dilation[0], j * dilation[1]
-            seen = x[:, :, top : top + oh, left : left + ow].reshape(n, groups, channels, oh, ow)
+            seen = x[:, :, top :: stride[0], left :: stride[1]][:, :, :oh, :ow].reshape(n, groups, channels, oh, ow)
             for found, a, b in ((dw, dy, seen), (sizes, abs(dy), abs(seen))):
                 found[:, :, i, j] = np.einsum("ngkhw,ngchw->gkc", a, b, optimize=True).reshape(k, channels)
     return dw, sizes
@@ -69,11 +69,11 @@ def check(found, dy, x, times, **options):
     assert np.all(error <= bound + narrow * np.abs(dw)), (error.max(), bound)
 
 
-def made(rng, x_shape, shape, padding=((1, 1), (1, 1)), dilation=(1, 1), dtype=np.float32):
+def made(rng, x_shape, shape, padding=((1, 1), (1, 1)), dilation=(1, 1), stride=(1, 1), dtype=np.float32):
     """(dy, x), channels first."""
     n, _, h, w = x_shape
-    oh, ow = (size + sum(pads) - step * (taps - 1)
-              for size, pads, step, taps in zip((h, w), padding, dilation, shape[2:], strict=True))  # fmt: skip
+    oh, ow = ((size + sum(pads) - step * (taps - 1) - 1) // over + 1
+              for size, pads, step, taps, over in zip((h, w), padding, dilation, shape[2:], stride, strict=True))  # fmt: skip
     return rng.normal(size=(n, shape[0], oh, ow)).astype(dtype), rng.normal(size=x_shape).astype(dtype)
 
 
@@ -89,9 +89,10 @@ def test_every_member(rng, which):
     shape, padding = (19, 5, which.r, which.s), ((which.r // 2, which.r - 1), (which.s - 1, which.s // 2))
     with only(which):
         for dtype in (np.float32, np.float64) if which in SOME else (np.float32,):
-            dy, x = made(rng, (3, 5, 10, 13), shape, padding, dtype=dtype)
-            found = [gradient(dy, x, shape, layout, padding=padding) for layout in ("channels_first", "channels_last")]
-            check(found[0], dy, x, times_of(which), padding=padding)
+            options = {"padding": padding, "stride": (which.sh, which.sw)}
+            dy, x = made(rng, (3, 5, 10 * which.sh, 13 * which.sw), shape, dtype=dtype, **options)
+            found = [gradient(dy, x, shape, layout, **options) for layout in ("channels_first", "channels_last")]
+            check(found[0], dy, x, times_of(which), **options)
             np.testing.assert_array_equal(*found)
 
 

@@ -152,13 +152,9 @@ def names(target: Target) -> Iterator[str]:
                     yield str(Name("stencil", dtype, dtype, 1, wide, target.isa, (kind,)))
                 for kind in stencil.dilated_kinds(lanes):
                     yield str(Name("stencil", dtype, dtype, 1, wide, target.isa, (kind, "dilated")))
-        for word in winograd.variants():
+        for word in winograd.variants() + winograd.strided_variants():
             for op in ("wgin", "wgweight", "wgdy", "wgdw"):
                 yield f"{op}_{dtype}_{target.isa}_{word}"
-        for word in winograd.strided_variants():
-            for op in ("wgin", "wgweight"):
-                yield f"{op}_{dtype}_{target.isa}_{word}"
-        for word in winograd.variants() + winograd.strided_variants():
             yield f"wgout_{dtype}_{target.isa}_{word}"
             yield f"wgout_{dtype}_{target.isa}_{word}_tail"
         yield f"panel_{dtype}_{target.isa}"

@@ -183,8 +183,12 @@ def transform_output(ops: Ops, products: Sequence[Any], m: int, r: int, stride: 
     return out
 
 
-def transform_output_grad(ops: Ops, dy: Sequence[Any], m: int, r: int) -> list[Any]:
-    """A dy: a values of m outputs."""
+def transform_output_grad(ops: Ops, dy: Sequence[Any], m: int, r: int, stride: int = 1) -> list[Any]:
+    """A dy: the values of m outputs for all products."""
+    if stride > 1:
+        return [value for taps in phases(r, stride) for value in transform_output_grad(ops, dy, m, taps)]
+    if r == 1:
+        return list(dy)
     finite = points(m, r)
     out: list[Any] = [None] * (len(finite) + 1)
     for i, j in pairs(finite):
@@ -200,8 +204,17 @@ def transform_output_grad(ops: Ops, dy: Sequence[Any], m: int, r: int) -> list[A
     return out
 
 
-def transform_weight_grad(ops: Ops, products: Sequence[Any], m: int, r: int) -> list[Any]:
-    """G^T z: r taps of a products."""
+def transform_weight_grad(ops: Ops, products: Sequence[Any], m: int, r: int, stride: int = 1) -> list[Any]:
+    """G^T z: r taps of the products, added up where they share a value of G w."""
+    if stride > 1:
+        dw: list[Any] = [None] * r
+        for phase, taps in enumerate(phases(r, stride)):
+            size = max(weights(m, taps, 1)) + 1
+            dw[phase::stride] = transform_weight_grad(ops, products[:size], m, taps)
+            products = products[size:]
+        return dw
+    if r == 1:
+        return list(products)
     factors = scales(points(m, r))
     scaled = [z if f == 1 else ops.mul(z, f) for z, f in zip(products[:-1], factors, strict=True)]
     return transform_output(ops, [*scaled, products[-1]], r, m)

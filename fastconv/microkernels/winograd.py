@@ -4,7 +4,7 @@ wgin      tiles of x, at stride 1 (mh + r - 1) x (mw + s - 1) pixels each, to on
 wgweight  r x s taps to one value for every product xi, or for those products that share it
 wgout     the products' sums to mh x mw pixels of y, finished as a register tile is
 wgdy      tiles of y's gradient, mh x mw pixels each, to one value for every product
-wgdw      the products' sums to the gradients of r x s taps
+wgdw      the products' sums, added up where they share w's values, to the gradients of r x s taps
 
 wgpairin, wgpairweight      as wgin, wgweight for matrix tiles: the values of two vectors of channels become rows and
 lanes of pairs of bfloat16 parts (`amxparts`)
@@ -61,7 +61,7 @@ def word(mh: int, mw: int, r: int, s: int, sh: int = 1, sw: int = 1) -> str:
 
 
 def variants() -> list[str]:
-    """The words of all transforms at stride 1."""
+    """The words of all transforms in kernels' names, at stride 1."""
     return [word(mh, mw, r, s) for r in TILES for s in TILES for mh, mw in tiles(r, s)]
 
 
@@ -248,7 +248,7 @@ def transform_output_grad(b: ir.IRBuilder, name: str, operands: list[ir.Value]) 
     """v[xi, tile] = (A dy A^T)[xi] for `tiles` tiles side by side, mw pixels apart; operands as those of wgin."""
     spec = parse(name)
     args = dict(zip(INPUT, operands, strict=True))
-    mh, mw, r, s, _, _ = sizes(spec.variants[-1])
+    mh, mw, r, s, sh, sw = sizes(spec.variants[-1])
     v = Vectors(b, spec.dtype, spec.lanes)
     v.align_stack()
     ops = Registers(v)
@@ -257,9 +257,9 @@ def transform_output_grad(b: ir.IRBuilder, name: str, operands: list[ir.Value]) 
         for _ in range(mw):
             walk = _Walk(v, y.next(), args["x_row"])
             pixels = [v.load(walk.next(), align=v.bytes) for _ in range(mh)]
-            columns.append(toomcook.transform_output_grad(ops, pixels, mh, r))
-        for i in range(mh + r - 1):
-            for value in toomcook.transform_output_grad(ops, [column[i] for column in columns], mw, s):
+            columns.append(toomcook.transform_output_grad(ops, pixels, mh, r, sh))
+        for line in zip(*columns, strict=True):
+            for value in toomcook.transform_output_grad(ops, line, mw, s, sw):
                 v.store(value, out.next(), align=v.bytes)
         following += [y.at, v.offset(to, args["v_tile"])]
 
@@ -269,17 +269,18 @@ def transform_weight_grad(b: ir.IRBuilder, name: str, operands: list[ir.Value]) 
     """dw[tap, tile] = (G^T z G)[tap] for `tiles` vectors of sums."""
     spec = parse(name)
     args = dict(zip(WEIGHT_GRAD, operands, strict=True))
-    mh, mw, r, s, _, _ = sizes(spec.variants[-1])
+    mh, mw, r, s, sh, sw = sizes(spec.variants[-1])
     v = Vectors(b, spec.dtype, spec.lanes)
     v.align_stack()
     ops = Registers(v)
     with v.loop(args["tiles"], v.pointer(args["z"]), v.pointer(args["dw"])) as (_, (z, dw), following):
         walk, out = _Walk(v, z, args["z_xi"]), _Walk(v, dw, args["dw_tap"])
         rows = []
-        for _ in range(mh + r - 1):
-            row = [v.load(walk.next(), align=v.bytes) for _ in range(mw + s - 1)]
-            rows.append(toomcook.transform_weight_grad(ops, row, mw, s))
-        columns = [toomcook.transform_weight_grad(ops, [row[j] for row in rows], mh, r) for j in range(s)]
+        high, wide = (toomcook.weights(*axis)[-1] + 1 for axis in ((mh, r, sh), (mw, s, sw)))
+        for _ in range(high):
+            row = [v.load(walk.next(), align=v.bytes) for _ in range(wide)]
+            rows.append(toomcook.transform_weight_grad(ops, row, mw, s, sw))
+        columns = [toomcook.transform_weight_grad(ops, [row[j] for row in rows], mh, r, sh) for j in range(s)]
         for i in range(r):
             for j in range(s):
                 v.store(columns[j][i], out.next(), align=v.bytes)

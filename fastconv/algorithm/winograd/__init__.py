@@ -14,7 +14,7 @@ from fastconv import workspace
 from fastconv.algorithm.amx import refusal
 from fastconv.algorithm.common import Execution, Steps
 from fastconv.algorithm.winograd import jobs, plan
-from fastconv.algorithm.winograd.members import LEAST_CHANNELS, MOST_MATRIX_CHANNELS, Member, family
+from fastconv.algorithm.winograd.members import LEAST_CHANNELS, MOST_MATRIX_CHANNELS, Member, family, strided
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
@@ -32,10 +32,10 @@ class Winograd:
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
         if self.matrix and (reason := refusal(problem, target)) is not None:
             return reason
-        if problem.stride not in ((1, 1), (1, 2), (2, 2)):
-            return "stride"
-        if problem.stride != (1, 1) and (self.matrix or problem.dilation != (1, 1)):
-            return "stride on matrix tiles" if self.matrix else "stride with dilation"
+        if self.matrix and problem.stride != (1, 1):
+            return "stride on matrix tiles"
+        if (reason := strided(problem)) is not None:
+            return reason
         if problem.precision == "strict":
             return "precision='strict' keeps to plain sums"
         if not self._family(problem):
@@ -66,7 +66,7 @@ class Winograd:
             own = self.only.r, self.only.s, self.only.sh, self.only.sw
             members = (self.only,) * (own == (problem.r, problem.s, *problem.stride))
         else:
-            members = family(problem)
+            members = family(problem.r, problem.s, problem.precision, problem.stride)
         return tuple(replace(member, matrix=True) for member in members) if self.matrix else members
 
     def _members(self, problem: Problem, target: Target) -> tuple[Member, ...]:

@@ -64,8 +64,15 @@ class Member:
         return rows, columns
 
 
-def family(problem: Problem) -> tuple[Member, ...]:
-    """The members for a problem's kernel and stride within its precision."""
-    kind, most = (problem.r, problem.s, *problem.stride), MOST_VALUES[problem.precision]
-    members = (Member(mh, mw, *kind) for mh, mw in tiles(*kind))
-    return tuple(m for m in members if m.mh - (-m.r // m.sh) + m.mw - (-m.s // m.sw) - 2 <= most)
+def strided(problem: Problem) -> str | None:
+    """Why no member can have a problem's stride."""
+    if problem.stride != (1, 1) and problem.dilation != (1, 1):
+        return "stride with dilation"
+    return None if problem.stride in ((1, 1), (1, 2), (2, 2)) else "stride"
+
+
+def family(r: int, s: int, precision: str, stride: tuple[int, int] = (1, 1)) -> tuple[Member, ...]:
+    """The members for r x s taps at a stride within a precision."""
+    most = MOST_VALUES[precision]
+    members = (Member(mh, mw, r, s, *stride) for mh, mw in tiles(r, s, *stride))
+    return tuple(m for m in members if m.mh - (-r // m.sh) + m.mw - (-s // m.sw) - 2 <= most)

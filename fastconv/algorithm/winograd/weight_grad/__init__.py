@@ -8,7 +8,7 @@ back. See `tasks`.
 from __future__ import annotations
 
 from fastconv.algorithm.common import Execution, Steps
-from fastconv.algorithm.winograd.members import Member, family
+from fastconv.algorithm.winograd.members import Member, family, strided
 from fastconv.algorithm.winograd.weight_grad import plan
 from fastconv.cost import winograd_weight_grad_cycles
 from fastconv.problem.conv import Problem
@@ -19,7 +19,7 @@ LEAST_PRODUCTS = 64
 
 
 class WinogradWeightGrad:
-    """Stride 1, any padding, any dilation; kernels as `members` lists them."""
+    """Stride 1, any padding, any dilation, or stride 2; kernels as `members` lists them."""
 
     name = "winograd"
 
@@ -27,8 +27,8 @@ class WinogradWeightGrad:
         self.only = only  # for tests: this member, whatever the precision
 
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
-        if problem.stride != (1, 1):
-            return "stride"
+        if (reason := strided(problem)) is not None:
+            return reason
         if problem.precision == "strict":
             return "precision='strict' keeps to plain sums"
         if x.g:
@@ -51,7 +51,7 @@ class WinogradWeightGrad:
         return plan.execution(problem, x, member, cut, target)
 
     def _family(self, problem: Problem) -> tuple[Member, ...]:
-        return (self.only,) if self.only else family(problem)
+        return (self.only,) if self.only else family(problem.r, problem.s, problem.precision, problem.stride)
 
     def _cuts(self, problem: Problem, target: Target) -> list[tuple[float, Member, plan.Cut]]:
         """What each member costs, and its cut."""

@@ -87,7 +87,7 @@ class Cut(NamedTuple):
         for c_parts in _splits(c):
             for k_parts in _splits(k):
                 rows, vectors, _ = blocking.choose_tile(k_parts.most * lanes, c_parts.most, target)
-                sums = member.products * c_parts.most * k_parts.most * lanes * pixel
+                sums = member.weights * c_parts.most * k_parts.most * lanes * pixel
                 fit = (room - sums) // (member.products * (c_parts.most + k_parts.most) * pixel)
                 least = c_parts.most == k_parts.most == 1
                 for most in MOST_TILES:
@@ -172,7 +172,7 @@ class Scratch(NamedTuple):
         v_at = t_.STRIP_STARTS + strip
         d_at = v_at + member.products * v_xi
         z_at = d_at + member.products * d_xi
-        dw_at = z_at + member.products * z_xi
+        dw_at = z_at + member.weights * z_xi
         lines_at = dw_at + (cut.k.most * lanes * taps * pixel if cut.segments == 1 else 0)
         return cls(v_at, v_xi, d_at, d_xi, z_at, z_xi, dw_at, lines_at, lines_at + taps * pixel)
 
@@ -183,17 +183,19 @@ def execution(problem: Problem, x: Steps, member: Member, cut: Cut, target: Targ
     scratch, pixel = Scratch.of(problem, member, cut, target), target.vector_bytes
     outputs, channels, taps = problem.k // problem.groups, problem.c // problem.groups, problem.r * problem.s
     plan, dy_plan = np.zeros(t_.WEIGHT_GRAD_FIELDS, np.int64), np.zeros(TILES_FIELDS, np.int64)
-    dy_problem = replace(problem, c=problem.k, h=problem.oh, w=problem.ow, r=1, s=1, padding=((0, 0), (0, 0)),
-                         padding_mode="zeros")  # fmt: skip
+    dy_problem = replace(problem, c=problem.k, h=problem.oh, w=problem.ow, r=1, s=1, stride=(1, 1),
+                         padding=((0, 0), (0, 0)), padding_mode="zeros")  # fmt: skip
     dy = contiguous_steps(dy_problem)
     put_tiles(plan, problem, x, member, cut, target, "wgin", scratch.v_xi)
     put_tiles(dy_plan, dy_problem, dy, member, cut, target, "wgdy", scratch.d_xi)
     kernels, tables, starts = _kernels(problem, cut, target)
+    order = np.array(member.order(), np.int64)
     for name, value in {
         "DY": dy_plan.ctypes.data, "SEGMENTS": cut.segments, "BLOCKS_BASE": cut.blocks // cut.segments,
         "BLOCKS_LARGER": cut.blocks % cut.segments, "IMAGE_BLOCKS": cut.image_blocks,
         "IMAGE_BASE": problem.n // cut.image_blocks, "IMAGE_LARGER": problem.n % cut.image_blocks,
         "GROUPS": problem.groups, "CHANNELS": channels, "OUTPUTS": outputs, "PRODUCTS": member.products, "TAPS": taps,
+        "ORDER": order.ctypes.data,
         "C_BLOCKS": cut.c.count, "C_BASE": cut.c.base, "C_LARGER": cut.c.larger,
         "K_BLOCKS": cut.k.count, "K_BASE": cut.k.base, "K_LARGER": cut.k.larger,
         "X_N": x.n, "X_C": x.c, "DY_N": dy.n, "DY_C": dy.c, "ROW_MOST": cut.rows, "VECTOR_MOST": cut.vectors,
@@ -207,7 +209,7 @@ def execution(problem: Problem, x: Steps, member: Member, cut: Cut, target: Targ
         "SUM_OUTPUTS": SUM_OUTPUTS, "LINES_AT": scratch.lines_at,
     }.items():  # fmt: skip
         plan[getattr(t_, name)] = value
-    keep = [dy_plan, kernels, tables, starts]
+    keep = [dy_plan, kernels, tables, starts, order]
     tasks = cut.segments * problem.groups * cut.c.count * cut.k.count
     parts = [Job(t_.winograd_weight_grad.address, plan, tasks, scratch.size, problem.flops, keep)]
     if cut.segments == 1:

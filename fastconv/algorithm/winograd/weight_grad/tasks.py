@@ -6,7 +6,7 @@ point xi there is one matrix product, of output channels by input channels, alon
 
     v   [xi][panel of input channels][tile][lane]   transformed x; a panel is as wide as a register tile
     d   [xi][tile][output channel]                  transformed dy
-    z   [xi][panel of input channels][output channel][lane]
+    z   [xi][panel of input channels][output channel][lane]; at stride 2 some products share their sum
     dw  [vector of input channels][output channel][tap][lane]
 
 Where there are few channels, segments of the blocks are tasks of their own, and a second launch adds up their dw.
@@ -24,13 +24,13 @@ from fastconv.codegen.jit import helper, native
     DY,                                             # the words of `tiles` for dy
     SEGMENTS, BLOCKS_BASE, BLOCKS_LARGER,           # blocks of a segment
     IMAGE_BLOCKS, IMAGE_BASE, IMAGE_LARGER,         # images of a block
-    GROUPS, CHANNELS, OUTPUTS, PRODUCTS, TAPS,
+    GROUPS, CHANNELS, OUTPUTS, PRODUCTS, ORDER, TAPS,     # ORDER as that of the convolution
     C_BLOCKS, C_BASE, C_LARGER, K_BLOCKS, K_BASE, K_LARGER,     # in vectors
     X_N, X_C, DY_N, DY_C, ROW_MOST, VECTOR_MOST, TABLE, KERNELS,
     STRIP_AT, V_AT, D_AT, Z_AT, Z_XI, DW_AT,
     WGDW, DW_SEGMENT, DW_STORED, TRANSPOSE, FINISH, ACCUMULATE, SUM_OUTPUTS, LINES_AT,
     WEIGHT_GRAD_FIELDS,
-) = range(TILES_FIELDS, TILES_FIELDS + 41)  # fmt: skip
+) = range(TILES_FIELDS, TILES_FIELDS + 42)  # fmt: skip
 X, W, BIAS, RESIDUAL, Y = range(5)
 STRIP_STARTS = 64  # scratch starts with a word of the launcher's
 
@@ -76,14 +76,19 @@ def transform_images(plan, call, scratch, block, g, c0, c_vectors, k0, k_vectors
 
 @helper
 def multiply(plan, scratch, tiles, c_vectors, k_vectors, rows, first):
-    """z[xi] (+)= d[xi]^T v[xi] for every product, `rows` output channels."""
+    """z (+)= d[xi]^T v[xi] for every product, `rows` output channels; products of the same weights have one sum."""
     item, kernels, most = peek(plan, ITEM), peek(plan, KERNELS), peek(plan, ROW_MOST)
     pixel = peek(plan, LANES) * item
     table = peek(peek(plan, TABLE), k_vectors)
     panels, base, larger = panels_of(plan, c_vectors)
     parts = (rows + most - 1) // most
-    d, v, z = scratch + peek(plan, D_AT), scratch + peek(plan, V_AT), scratch + peek(plan, Z_AT)
-    for _ in range(peek(plan, PRODUCTS)):
+    order, before = peek(plan, ORDER), -1
+    for product in range(peek(plan, PRODUCTS)):
+        xi, weights = peek(order, 2 * product), peek(order, 2 * product + 1)
+        new = first if weights != before else 0
+        d = scratch + peek(plan, D_AT) + xi * peek(peek(plan, DY), V_XI)
+        v = scratch + peek(plan, V_AT) + xi * peek(plan, V_XI)
+        z, before = scratch + peek(plan, Z_AT) + weights * peek(plan, Z_XI), weights
         for panel in range(panels):
             start, width = part_of(panel, base, larger)
             wide, sums = width * pixel, z + start * pixel * rows
@@ -93,11 +98,10 @@ def multiply(plan, scratch, tiles, c_vectors, k_vectors, rows, first):
                 together = alike(part, parts, larger_parts)
                 invoke(
                     peek(kernels, (some * VECTORS_TABLED + width) * 2),
-                    (tiles, d + row * item, table, v + start * pixel * tiles, 0, sums + row * wide, wide, first,
+                    (tiles, d + row * item, table, v + start * pixel * tiles, 0, sums + row * wide, wide, new,
                      0, 0, 0, 0, 0, 0, 0, together, some * item, 0, some * wide, 0, 0, 0),
                 )  # fmt: skip
                 part += together
-        d, v, z = d + peek(peek(plan, DY), V_XI), v + peek(plan, V_XI), z + peek(plan, Z_XI)
 
 
 @helper
