@@ -8,10 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastconv.microkernels import toomcook
-from fastconv.microkernels.winograd import TILES
+from fastconv.microkernels.winograd import STRIDED_TILES, TILES
 
 MEMBERS = [(m, r) for r, sizes in TILES.items() for m in sizes]
 EACH = pytest.mark.parametrize(("m", "r"), MEMBERS, ids=lambda v: str(v))
+STRIDED = [(m, r, 1) for m, r in MEMBERS] + [(m, r, 2) for r, sizes in STRIDED_TILES.items() for m in sizes]
+STRIDED += [(3, 7, 3), (2, 3, 4), (1, 1, 2)]  # nothing is special about strides of 2
+AT_ANY_STRIDE = pytest.mark.parametrize(("m", "r", "stride"), STRIDED, ids=lambda v: str(v))
 
 
 class Exact:
@@ -53,26 +56,40 @@ def matrices(m, r):
 NUMBERS = st.integers(-1000, 1000).map(Fraction)
 
 
-@EACH
-@given(data=st.data())
-def test_filters_as_defined(m, r, data):
-    x = data.draw(st.lists(NUMBERS, min_size=m + r - 1, max_size=m + r - 1))
-    w = data.draw(st.lists(NUMBERS, min_size=r, max_size=r))
-    ops = Exact()
-    v, u = toomcook.transform_input(ops, x, m, r), toomcook.transform_weight(ops, w, m, r)
-    y = toomcook.transform_output(ops, [p * q for p, q in zip(u, v, strict=True)], m, r)
-    assert y == [sum(w[j] * x[i + j] for j in range(r)) for i in range(m)]
+def drawn(data, count):
+    """Some numbers."""
+    return data.draw(st.lists(NUMBERS, min_size=count, max_size=count))
 
 
-@EACH
+@AT_ANY_STRIDE
 @given(data=st.data())
-def test_weight_gradients_as_defined(m, r, data):
-    x = data.draw(st.lists(NUMBERS, min_size=m + r - 1, max_size=m + r - 1))
-    dy = data.draw(st.lists(NUMBERS, min_size=m, max_size=m))
-    ops = Exact()
-    v, d = toomcook.transform_input(ops, x, m, r), toomcook.transform_output_grad(ops, dy, m, r)
-    dw = toomcook.transform_weight_grad(ops, [p * q for p, q in zip(v, d, strict=True)], m, r)
-    assert dw == [sum(dy[i] * x[i + j] for i in range(m)) for j in range(r)]
+def test_filters_as_defined(m, r, stride, data):
+    x, w, ops = drawn(data, (m - 1) * stride + r), drawn(data, r), Exact()
+    v, u = (f(ops, a, m, r, stride) for f, a in ((toomcook.transform_input, x), (toomcook.transform_weight, w)))
+    shared = toomcook.weights(m, r, stride)
+    assert len(v) == len(shared) == toomcook.products(m, r, stride) and set(shared) == set(range(len(u)))
+    y = toomcook.transform_output(ops, [p * u[i] for p, i in zip(v, shared, strict=True)], m, r, stride)
+    assert y == [sum(w[j] * x[i * stride + j] for j in range(r)) for i in range(m)]
+
+
+@AT_ANY_STRIDE
+@given(data=st.data())
+def test_weight_gradients_as_defined(m, r, stride, data):
+    x, dy, ops = drawn(data, (m - 1) * stride + r), drawn(data, m), Exact()
+    v = toomcook.transform_input(ops, x, m, r, stride)
+    d = toomcook.transform_output_grad(ops, dy, m, r, stride)
+    shared = toomcook.weights(m, r, stride)
+    sums = [Fraction(0)] * (max(shared) + 1)
+    for p, q, i in zip(v, d, shared, strict=True):
+        sums[i] += p * q
+    dw = toomcook.transform_weight_grad(ops, sums, m, r, stride)
+    assert dw == [sum(dy[i] * x[i * stride + j] for i in range(m)) for j in range(r)]
+
+
+def test_products_of_a_stride():
+    """3 taps at stride 2: m + 1 and m products, these of one tap; 5 taps: of 3 and of 2."""
+    assert (toomcook.phases(3, 2), toomcook.products(4, 3, 2), toomcook.products(4, 5, 2)) == ([2, 1], 9, 11)
+    assert toomcook.weights(4, 3, 2) == [0, 1, 2, 3, 4, 5, 5, 5, 5]
 
 
 @EACH

@@ -1,5 +1,6 @@
 """Every member of Winograd's family on every kind of problem and memory, against the oracle."""
 
+import re
 import sys
 
 import naive
@@ -15,7 +16,8 @@ import fastconv as fc
 
 # Some of every kind; all of them in all types would compile for a minute.
 WORDS = ("4x4k3x3", "6x6k3x3", "2x2k3x3", "5x5k3x3", "4x4k5x5", "2x2k7x7", "3x3k4x4", "4x4k2x2", "4x4k2x3", "2x2k5x3",
-         "1x4k1x3", "6x1k3x1", "1x2k1x7", "4x1k2x1")  # fmt: skip
+         "1x4k1x3", "6x1k3x1", "1x2k1x7", "4x1k2x1", "4x4k3x3s2x2", "2x2k3x3s2x2", "3x3k5x5s2x2", "3x3k4x4s2x2",
+         "1x4k1x3s1x2")  # fmt: skip
 SOME = [member(word) for word in WORDS]
 ALSO = [which for which in MATRIX if which.variant in WORDS]  # on matrix tiles
 ACTIVATIONS = [None, "relu", "relu6", "leaky_relu", ("leaky_relu", 0.25), "sigmoid", "tanh", "silu", "hardswish",
@@ -75,9 +77,10 @@ def problems(draw):
     groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
     per_group = draw(st.sampled_from([1, 2, 3, 15, 16, 17, 33] if groups == 1 else [2, 3, 17]))
     outputs = groups * draw(st.sampled_from([1, 3, 8, 17, 33]))
-    dilation = draw(st.sampled_from([(1, 1), (1, 1), (2, 2), (1, 3), (4, 1)]))
+    stride = which.sh, which.sw
+    dilation = draw(st.sampled_from([(1, 1), (1, 1), (2, 2), (1, 3), (4, 1)])) if stride == (1, 1) else (1, 1)
     mode = draw(st.sampled_from(["zeros", "zeros", "reflect", "replicate", "circular"]))
-    h, w = draw(st.integers(1, 14)), draw(st.integers(1, 22))
+    h, w = draw(st.integers(1, 14 * stride[0])), draw(st.integers(1, 22 * stride[1]))
 
     def pads(size, taps, step):
         most = {"reflect": size - 1, "circular": size}.get(mode, 9)
@@ -93,7 +96,7 @@ def problems(draw):
         "member": which,
         "x": (draw(st.sampled_from([0, 1, 1, 3])), groups * per_group, h, w),
         "w": (outputs, per_group, which.r, which.s),
-        "options": {"padding": padding, "dilation": dilation, "groups": groups, "padding_mode": mode,
+        "options": {"padding": padding, "dilation": dilation, "groups": groups, "padding_mode": mode, "stride": stride,
                     "layout": draw(st.sampled_from(["channels_first", "channels_last"])),
                     "activation": draw(st.sampled_from(ACTIVATIONS))},
         "dtype": draw(st.sampled_from(sorted(set(DTYPES) - {"float64"} if which.matrix else DTYPES))),
@@ -132,7 +135,7 @@ def test_any_problem(problem):
             y = fc.conv2d(x, w, bias, residual=given_residual, out=out, algorithm=name_of(problem["member"]),
                           **options)  # fmt: skip
         except ValueError as refused:
-            column = problem["x"][3] == 1 and "no member for a kernel of 1x" in str(refused)
+            column = problem["x"][3] == 1 and re.search("no member for a kernel of 1x|stride", str(refused))
             assert column or (problem["memory"] == "gaps" and "contiguous" in str(refused))
             return
     assert out is None or y is out
@@ -155,8 +158,11 @@ def test_views_are_read_in_place(rng, layout, memory):
 @pytest.mark.parametrize(
     ("x", "w", "options", "reason"),
     [
-        ((1, 4, 9, 9), (5, 4, 3, 3), {"stride": 2}, "stride"),
-        ((1, 4, 9, 9), (5, 4, 3, 3), {"stride": (1, 2)}, "stride"),
+        ((1, 4, 9, 9), (5, 4, 3, 3), {"stride": 3}, "stride"),
+        ((1, 4, 9, 9), (5, 4, 3, 3), {"stride": (2, 1)}, "stride"),
+        ((1, 4, 9, 9), (5, 4, 3, 3), {"stride": 2, "dilation": 2}, "stride with dilation"),
+        ((1, 4, 9, 9), (5, 4, 3, 3), {"stride": (1, 2)}, "no member for a kernel of 3x3 at stride 1x2"),
+        ((1, 4, 9, 9), (5, 4, 2, 2), {"stride": 2}, "no member for a kernel of 2x2 at stride 2x2"),
         ((1, 4, 9, 9), (5, 4, 1, 1), {}, "no member for a kernel of 1x1"),
         ((1, 4, 9, 9), (5, 4, 6, 6), {}, "no member for a kernel of 6x6"),
         ((1, 4, 9, 9), (5, 4, 7, 7), {}, "no member for a kernel of 7x7 within precision='default'"),
@@ -183,7 +189,7 @@ def test_fast_has_members_for_seven_taps(rng):
     check(y, x, w, None, None, 64, padding=3)
 
 
-GUARDED = ["4x4k3x3", "6x6k3x3", "2x2k5x5", "1x4k1x3", "4x1k4x1"]
+GUARDED = ["4x4k3x3", "6x6k3x3", "2x2k5x5", "1x4k1x3", "4x1k4x1", "4x4k3x3s2x2", "1x4k1x5s1x2"]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs mprotect")
@@ -204,7 +210,7 @@ def test_no_access_outside(rng, which, dtype, layout, at_end):
         (6, 34, 1, 19, 2, "relu6"),
     ):
         options = {"padding": (which.r // 2, which.s // 2), "layout": layout, "groups": groups,
-                   "activation": activation}  # fmt: skip
+                   "activation": activation, "stride": (which.sh, which.sw)}  # fmt: skip
         x = layout_of(rng.normal(size=(2, c, h, w)), layout).astype(dtype)
         weight, bias = (rng.normal(size=s).astype(dtype) for s in ((k, c // groups, which.r, which.s), k))
         shape = naive.conv2d(x, weight, **options).shape

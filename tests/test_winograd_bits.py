@@ -7,13 +7,13 @@ import naive
 import numpy as np
 import pytest
 from arrays import layout_of
-from forced import MATRIX, MEMBERS, forget, member, name_of, only, times_of, values_of
+from forced import MATRIX, MEMBERS, axes_of, forget, member, name_of, only, times_of, values_of
 
 import fastconv as fc
 from fastconv import workspace
 from fastconv.algorithm.winograd import plan
 from fastconv.algorithm.winograd.members import family
-from fastconv.microkernels.winograd import TILES
+from fastconv.microkernels.winograd import STRIDED_TILES, TILES
 from fastconv.operators import conv
 from fastconv.problem.conv import conv2d_problem
 from fastconv.target import host
@@ -26,6 +26,7 @@ PROBLEMS = {
     "many_blocks": ("4x4k3x3", (3, 17, 61, 47), (33, 17, 3, 3), {"padding": 1}),
     "groups": ("2x2k5x5", (3, 36, 30, 21), (57, 12, 5, 5), {"padding": (2, 0), "groups": 3}),
     "dilated": ("6x6k3x3", (3, 19, 40, 33), (40, 19, 3, 3), {"padding": 3, "dilation": (3, 2)}),
+    "strided": ("4x4k3x3s2x2", (3, 36, 61, 47), (40, 36, 3, 3), {"padding": 1, "stride": 2, "activation": "relu"}),
     "long": ("1x6k1x3", (2, 24, 5, 700), (20, 24, 1, 3), {"padding": (0, 1), "activation": "silu"}),
 }  # fmt: skip
 
@@ -44,6 +45,8 @@ KINDS = pytest.mark.parametrize("matrix", [False, *[True] * bool(MATRIX)], ids=l
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_threads_batches_and_layers(rng, problem, layout, matrix):
     word, x_shape, w_shape, options = PROBLEMS[problem]
+    if matrix and options.get("stride"):
+        pytest.skip("not on matrix tiles")
     which = replace(member(word), matrix=matrix)
     options = {**options, "layout": layout, "algorithm": name_of(which)}
     x, w, bias = operands(rng, x_shape, w_shape, layout)
@@ -109,16 +112,16 @@ def test_large_weights_are_transformed_by_tasks(monkeypatch):
         assert not any(plan.Cut.of(problem, m, host(), 2, True).raw_weights for m in family(3, 3, "fast"))
 
 
-def reached(which, size, taps, tile, dilation, pads, mode, at):
+def reached(size, tile, taps, stride, dilation, pads, mode, at):
     """For one axis: outputs whose window holds the input at `at`, outputs whose tile does."""
-    outputs = size + sum(pads) - (taps - 1) * dilation
+    outputs = (size + sum(pads) - (taps - 1) * dilation - 1) // stride + 1
     sources = [naive.source_index(i - pads[0], size, mode) for i in range(size + sum(pads))]
     by_window, by_tile = np.zeros(outputs, bool), np.zeros(outputs, bool)
     for o in range(outputs):
-        by_window[o] = any(sources[o + e * dilation] == at for e in range(taps))
+        by_window[o] = any(sources[o * stride + e * dilation] == at for e in range(taps))
         block, within = divmod(o, tile * dilation)
         first = block * tile * dilation + within % dilation
-        inputs = [first + e * dilation for e in range(tile + taps - 1)]
+        inputs = [first * stride + e * dilation for e in range((tile - 1) * stride + taps)]
         by_tile[o] = any(i < len(sources) and sources[i] == at for i in inputs)
     return by_window, by_tile
 
@@ -134,6 +137,8 @@ def reached(which, size, taps, tile, dilation, pads, mode, at):
         ("2x2k5x5", {"padding": ((0, 2), (2, 5)), "groups": 2}),
         ("6x6k3x3", {"padding": ((0, 0), (1, 1))}),
         ("1x4k1x3", {"padding": ((0, 0), (1, 2))}),
+        ("4x4k3x3s2x2", {"padding": ((1, 0), (1, 1)), "stride": (2, 2)}),
+        ("1x3k1x4s1x2", {"padding": ((0, 0), (2, 1)), "stride": (1, 2), "padding_mode": "reflect"}),
         ("4x4k3x3", {"padding": ((2, 2), (1, 3)), "padding_mode": "reflect"}),
         ("4x4k3x3", {"padding": ((1, 1), (1, 1)), "padding_mode": "circular"}),
         ("3x3k3x3", {"padding": ((0, 4), (5, 1)), "padding_mode": "replicate"}),
@@ -144,6 +149,8 @@ def test_specials_stay_in_their_tiles(rng, word, options, special, layout, matri
     which, groups = replace(member(word), matrix=matrix), options.get("groups", 1)
     pads, dilation = options["padding"], options.get("dilation", (1, 1))
     mode = options.get("padding_mode", "zeros")
+    if matrix and options.get("stride"):
+        pytest.skip("not on matrix tiles")
     n, c, h, w = 2, 6, 15, 17
     weight = rng.normal(size=(18, c // groups, which.r, which.s)).astype(np.float32)
     clean = rng.normal(size=(n, c, h, w)).astype(np.float32)
@@ -159,13 +166,14 @@ def test_specials_stay_in_their_tiles(rng, word, options, special, layout, matri
             x = clean.copy()
             x[1, channel, i, j] = special
             y = convolve(x)
-            rows = reached(which, h, which.r, which.mh, dilation[0], pads[0], mode, i)
-            columns = reached(which, w, which.s, which.mw, dilation[1], pads[1], mode, j)
+            axes = zip((h, w), axes_of(which), dilation, pads, (i, j), strict=True)
+            rows, columns = (reached(size, *axis, step, pad, mode, at) for size, axis, step, pad, at in axes)
             held, near = (np.zeros(y.shape, bool) for _ in range(2))
             first = channel // (c // groups) * (18 // groups)
             for mask, axis in ((held, 0), (near, 1)):
                 mask[1, first : first + 18 // groups] = np.outer(rows[axis], columns[axis])
-            assert held.any() and not np.isfinite(y[held]).any()
+            assert held.any() or "stride" in options  # which may leave a row without a window
+            assert not np.isfinite(y[held]).any()
             np.testing.assert_array_equal(y[~near], expected[~near])
 
 
@@ -181,18 +189,20 @@ def test_special_weights_reach_their_channel_only(rng, matrix):
 
 
 def test_precisions_members():
-    for r in TILES:
-        for s in TILES:
-            assert family(r, s, "strict") == ()
-            assert all(values_of(m) <= 14 for m in family(r, s, "default"))
-            assert set(family(r, s, "default")) <= set(family(r, s, "fast"))
-    assert sum(len(family(r, s, "fast")) for r in TILES for s in TILES) == len(MEMBERS)
+    kinds = [(r, s, (1, 1)) for r in TILES for s in TILES]
+    kinds += [(r, r, (2, 2)) for r in STRIDED_TILES] + [(1, s, (1, 2)) for s in STRIDED_TILES]
+    for r, s, stride in kinds:
+        assert family(r, s, "strict", stride) == ()
+        assert all(values_of(m) <= 14 for m in family(r, s, "default", stride))
+        assert set(family(r, s, "default", stride)) <= set(family(r, s, "fast", stride))
+    assert sum(len(family(r, s, "fast", stride)) for r, s, stride in kinds) == len(MEMBERS)
     assert member("4x4k3x3") in family(3, 3, "default") and member("6x6k3x3") not in family(3, 3, "default")
 
 
-def reference(x, w):
+def reference(x, w, stride):
     """The sums in float64."""
     windows = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), w.shape[2:], (2, 3))
+    windows = windows[:, :, :: stride[0], :: stride[1]]
     return np.einsum("nchwrs,kcrs->nkhw", windows, w.astype(np.float64), optimize=True)
 
 
@@ -202,7 +212,7 @@ def random_problem(rng, which):
     draw = rng.random if rng.random() < 0.5 else rng.normal
     x = draw(size=(1, c, h, w)).astype(np.float32)
     weight = rng.normal(size=(k, c, which.r, which.s)).astype(np.float32)
-    return x, weight, reference(x, weight)
+    return x, weight, reference(x, weight, (which.sh, which.sw))
 
 
 def test_errors_keep_to_their_class(rng):
@@ -210,9 +220,10 @@ def test_errors_keep_to_their_class(rng):
     for _ in range(COUNT):
         which = (MEMBERS + MATRIX)[rng.integers(len(MEMBERS + MATRIX))]
         x, w, exact = random_problem(rng, which)
-        plain = fc.conv2d(x, w, algorithm=str(rng.choice(["direct", "im2col"])))
+        stride = which.sh, which.sw
+        plain = fc.conv2d(x, w, stride=stride, algorithm=str(rng.choice(["direct", "im2col"])))
         with only(which):
-            y = fc.conv2d(x, w, algorithm=name_of(which))
+            y = fc.conv2d(x, w, stride=stride, algorithm=name_of(which))
         ratio = np.abs(y - exact).max() / np.abs(plain - exact).max()
         assert ratio <= times_of(which), (which.variant, w.shape)
 
@@ -221,6 +232,7 @@ def test_errors_keep_to_their_class(rng):
 def test_errors_of_auto(rng, precision, times):
     """Named precisions, the choice left to the costs: within the class, compared as above."""
     for _ in range(COUNT):
-        x, w, exact = random_problem(rng, MEMBERS[rng.integers(len(MEMBERS))])
-        plain = np.abs(fc.conv2d(x, w, algorithm="im2col") - exact).max()
-        assert np.abs(fc.conv2d(x, w, precision=precision) - exact).max() <= times * plain
+        which = MEMBERS[rng.integers(len(MEMBERS))]
+        (x, w, exact), stride = random_problem(rng, which), (which.sh, which.sw)
+        plain = np.abs(fc.conv2d(x, w, stride=stride, algorithm="im2col") - exact).max()
+        assert np.abs(fc.conv2d(x, w, stride=stride, precision=precision) - exact).max() <= times * plain

@@ -14,7 +14,7 @@ from fastconv import workspace
 from fastconv.algorithm.amx import refusal
 from fastconv.algorithm.common import Execution, Steps
 from fastconv.algorithm.winograd import jobs, plan
-from fastconv.algorithm.winograd.members import LEAST_CHANNELS, MOST_MATRIX_CHANNELS, Member, family, strided
+from fastconv.algorithm.winograd.members import LEAST_CHANNELS, MOST_MATRIX_CHANNELS, Member, family, no_member, strided
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
@@ -39,7 +39,7 @@ class Winograd:
         if problem.precision == "strict":
             return "precision='strict' keeps to plain sums"
         if not self._family(problem):
-            return f"no member for a kernel of {problem.r}x{problem.s} within precision={problem.precision!r}"
+            return no_member(problem)
         if not self._members(problem, target):
             return f"the tiles of one window take more than {workspace.MOST_SCRATCH_BYTES >> 20} MiB"
         if not self.only and problem.c // problem.groups < LEAST_CHANNELS:

@@ -71,6 +71,14 @@ def strided(problem: Problem) -> str | None:
     return None if problem.stride in ((1, 1), (1, 2), (2, 2)) else "stride"
 
 
+def no_member(problem: Problem) -> str:
+    """That a family is empty."""
+    kernel = f"{problem.r}x{problem.s}"
+    if problem.stride != (1, 1):
+        kernel += " at stride {}x{}".format(*problem.stride)
+    return f"no member for a kernel of {kernel} within precision={problem.precision!r}"
+
+
 def family(r: int, s: int, precision: str, stride: tuple[int, int] = (1, 1)) -> tuple[Member, ...]:
     """The members for r x s taps at a stride within a precision."""
     most = MOST_VALUES[precision]

@@ -8,7 +8,7 @@ back. See `tasks`.
 from __future__ import annotations
 
 from fastconv.algorithm.common import Execution, Steps
-from fastconv.algorithm.winograd.members import Member, family, strided
+from fastconv.algorithm.winograd.members import Member, family, no_member, strided
 from fastconv.algorithm.winograd.weight_grad import plan
 from fastconv.cost import winograd_weight_grad_cycles
 from fastconv.problem.conv import Problem
@@ -34,7 +34,7 @@ class WinogradWeightGrad:
         if x.g:
             return "groups do not follow one another"
         if not self._family(problem):
-            return f"no member for a kernel of {problem.r}x{problem.s} within precision={problem.precision!r}"
+            return no_member(problem)
         if not self.only and problem.n * problem.oh * problem.ow < LEAST_PRODUCTS:
             return f"sums have fewer than {LEAST_PRODUCTS} products"
         if problem.itemsize not in (x.w, x.c):
