@@ -38,14 +38,16 @@ LOW = ("low", "low_xi", "low_tile")  # of wgpairin: the values of the vector tha
 # Output pixels of a tile along an axis, by the kernel's taps along it.
 TILES = {1: (1,), 2: (2, 4), 3: (2, 3, 4, 5, 6), 4: (2, 3, 4), 5: (2, 4), 7: (2,)}
 STRIDED_TILES = {3: (2, 3, 4), 4: (2, 3, 4), 5: (2, 3, 4), 7: (2,)}  # and at stride 2
+SIGNAL_TILES = {(8, 4): (2, 4), (10, 5): (2, 4), (16, 8): (2, 4)}  # and of signals, by taps and stride
 
 
 def tiles(r: int, s: int, sh: int = 1, sw: int = 1) -> list[tuple[int, int]]:
     """The tiles that r x s kernels have transforms for, none if there are none."""
     if (sh, sw) == (2, 2):
         return [(m, m) for m in STRIDED_TILES.get(r, ()) if r == s]
-    if (sh, sw) == (1, 2):  # signals
-        return [(1, m) for m in STRIDED_TILES.get(s, ()) if r == 1]
+    if sh == 1 < sw:
+        across = STRIDED_TILES.get(s, ()) if sw == 2 else SIGNAL_TILES.get((s, sw), ())
+        return [(1, m) for m in across if r == 1]
     if (sh, sw) != (1, 1) or (r, s) == (1, 1) or r not in TILES or s not in TILES:
         return []
     if 1 in (r, s):
@@ -68,6 +70,7 @@ def variants() -> list[str]:
 def strided_variants() -> list[str]:
     """The words of all others."""
     kinds = [(r, r, 2, 2) for r in STRIDED_TILES] + [(1, s, 1, 2) for s in STRIDED_TILES]
+    kinds += [(1, s, 1, sw) for s, sw in SIGNAL_TILES]
     return [word(mh, mw, *kind) for kind in kinds for mh, mw in tiles(*kind)]
 
 
