@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--errors", action="store_true", help="instead of times: every algorithm's errors")
     bench.add_argument("--write", metavar="DOCUMENT", help="put the table of --regret or --errors into it")
     bench.add_argument("--seed", type=int, default=0, help="of the random numbers of --regret and --errors")
+    bench.add_argument("--stride", type=int, default=1, help="of the kernels of --errors")
     compare = commands.add_parser("compare", help="a table by groups of layers and pictures, from the JSON of a run")
     compare.set_defaults(run=_compare)
     compare.add_argument("json", metavar="FILE", help="of `bench --json`, or of `pytest benchmarks/peers`")
@@ -111,7 +112,7 @@ def _bench(options: argparse.Namespace) -> int:
             raise ValueError("--errors: of the forward pass only")
         from fastconv.bench import accuracy
 
-        accuracy.run(options.dtype, options.seed, options.write)
+        accuracy.run(options.dtype, options.seed, options.write, options.stride)
         return 0
     threads = options.threads or (fc.get_num_threads(),)
     if options.batch < 1 or min(threads) < 1:

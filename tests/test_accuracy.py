@@ -1,5 +1,6 @@
 """The tables of errors: their statistics on made-up figures, the exact results, a small real run, the document."""
 
+import itertools
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,9 +12,9 @@ import fastconv as fc
 from fastconv.__main__ import main
 from fastconv.algorithm.winograd.members import Member, family
 from fastconv.bench import accuracy
-from fastconv.bench.accuracy import Row
+from fastconv.bench.accuracy import Kernel, Row
 from fastconv.microkernels import toomcook
-from fastconv.microkernels.winograd import TILES
+from fastconv.microkernels.winograd import STRIDED_TILES, TILES
 from fastconv.target import host
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "accuracy.md"
@@ -28,7 +29,7 @@ def test_statistics():
 
 
 def test_ratios_are_taken_problem_by_problem():
-    base = Row((3, 3, 1), "normal", 16, "direct", errors=[(1.0, 2.0), (1.0, 8.0)])
+    base = Row(Kernel(3, 3), "normal", 16, "direct", errors=[(1.0, 2.0), (1.0, 8.0)])
     row = replace(base, algorithm="other", errors=[(2.0, 6.0), (4.0, 16.0)])
     assert row.times(base) == (3.0, 3.0) and row.most == 16.0
 
@@ -53,12 +54,14 @@ def test_exact_float32_is_the_convolution(rng):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_small_run(dtype):
-    kernels, channels = [(3, 3, 2), (1, 5, 1)], [20]
+    kernels, channels = [Kernel(3, 3, 2), Kernel(1, 5), Kernel(3, 3, stride=2), Kernel(1, 4, stride=2)], [20]
     runs = [list(accuracy.measure(dtype, 7, kernels, channels, size=12)) for _ in range(2)]
     assert runs[0] == runs[1]
     for some in runs[0]:
-        members = family(*some[0].kernel[:2], "fast")
-        also = [replace(m, matrix=True) for m in members] if host().amx and dtype == "float32" else []
+        kernel = some[0].kernel
+        members = family(kernel.r, kernel.s, "fast", kernel.steps)
+        tiles = host().amx and dtype == "float32" and kernel.stride == 1
+        also = [replace(m, matrix=True) for m in members] if tiles else []
         assert [row.member for row in some if row.member] == [*members, *also]
         eps = np.finfo(dtype).eps
         for row in some:
@@ -69,8 +72,8 @@ def test_a_small_run(dtype):
 
 def test_table():
     member = Member(6, 6, 3, 3)
-    base = Row((3, 3, 1), "normal", 16, "direct", errors=[(1e-7, 1e-6)])
-    other = Row((3, 3, 1), "normal", 16, accuracy.title(member), member, [(2e-7, 2e-5)])
+    base = Row(Kernel(3, 3), "normal", 16, "direct", errors=[(1e-7, 1e-6)])
+    other = Row(Kernel(3, 3), "normal", 16, accuracy.title(member), member, [(2e-7, 2e-5)])
     rows = []
     for data in accuracy.DATA:
         worse = 3 if data == accuracy.SPARSE else 1
@@ -84,15 +87,15 @@ def test_table():
 
 def test_the_document_has_every_member_at_its_precision():
     text = DOCUMENT.read_text()
-    for dtype in accuracy.UNIT:
-        table = text.split(f"<!-- accuracy {dtype} -->")[1].split(f"<!-- /accuracy {dtype} -->")[0]
-        for kernel in accuracy.KERNELS:
-            for member in family(*kernel[:2], "fast"):
-                least = accuracy.precision(Row(kernel, "", 0, "", member))
-                start = f"| {accuracy.name(kernel)} | {accuracy.title(member)} | {least} | {accuracy.BOUND[least]} |"
-                (line,) = (line for line in table.splitlines() if line.startswith(start))
-                largest = float(line.removeprefix(start).split("|")[0].split(",")[1])
-                assert largest < 0.8 * accuracy.BOUND[least]
+    for dtype, kernel in itertools.product(accuracy.UNIT, accuracy.KERNELS):
+        mark = accuracy.marker(dtype, kernel.stride)
+        table = text.split(f"<!-- {mark} -->")[1].split(f"<!-- /{mark} -->")[0]
+        for member in family(kernel.r, kernel.s, "fast", kernel.steps):
+            least = accuracy.precision(Row(kernel, "", 0, "", member))
+            start = f"| {accuracy.name(kernel)} | {accuracy.title(member)} | {least} | {accuracy.BOUND[least]} |"
+            (line,) = (line for line in table.splitlines() if line.startswith(start))
+            largest = float(line.removeprefix(start).split("|")[0].split(",")[1])
+            assert largest < 0.8 * accuracy.BOUND[least]
 
 
 def test_numbers_of_transforms_are_exact():
@@ -109,10 +112,10 @@ def test_numbers_of_transforms_are_exact():
         def fma(self, value, number, addend):
             return self.mul(value, number)
 
-    for taps, tiles in TILES.items():
-        for m in tiles:
-            for transform in (toomcook.transform_input, toomcook.transform_output):
-                transform(Ops(), [0] * (m + taps - 1), m, taps)
+    for stride, family_tiles in ((1, TILES), (2, STRIDED_TILES)):
+        for taps, m in ((taps, m) for taps, tiles in family_tiles.items() for m in tiles):
+            toomcook.transform_input(Ops(), [0] * ((m - 1) * stride + taps), m, taps, stride)
+            toomcook.transform_output(Ops(), [0] * toomcook.products(m, taps, stride), m, taps, stride)
 
 
 def test_command_line(tmp_path, capsys):
@@ -121,6 +124,7 @@ def test_command_line(tmp_path, capsys):
     for arguments, said in (
         (["--errors", "--dtype", "float16"], "float32, float64"),
         (["--errors", "--seed", "-1"], "--seed"),
+        (["--errors", "--stride", "3"], "--stride: must be one of 1, 2"),
         (["--errors", "--write", str(document)], "must contain <!-- accuracy float32 -->"),
         (["--errors", "--write", str(tmp_path / "none.md")], "cannot be read"),
         (["lenet5", "--write", str(document)], "--errors"),
@@ -133,8 +137,8 @@ def test_command_line(tmp_path, capsys):
 def test_written_between_its_markers(tmp_path, capsys, monkeypatch):
     document = tmp_path / "accuracy.md"
     document.write_text("a<!-- accuracy float64 -->old<!-- /accuracy float64 -->b")
-    rows = [Row((3, 3, 1), data, 16, "direct", errors=[(1e-16, 2e-15)]) for data in accuracy.DATA]
-    monkeypatch.setattr(accuracy, "measure", lambda dtype, seed: [[row] for row in rows])
+    rows = [Row(Kernel(3, 3), data, 16, "direct", errors=[(1e-16, 2e-15)]) for data in accuracy.DATA]
+    monkeypatch.setattr(accuracy, "measure", lambda dtype, seed, kernels: [[row] for row in rows])
     assert main(["bench", "--errors", "--dtype", "float64", "--write", str(document)]) == 0
     text = document.read_text()
     assert text.startswith("a<!--") and text.endswith("-->b") and "old" not in text

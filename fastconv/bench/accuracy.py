@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,11 +24,29 @@ from fastconv.dispatch import contiguous_steps
 from fastconv.problem.conv import Problem, conv2d_problem
 from fastconv.target import host
 
+
+class Kernel(NamedTuple):
+    """A kind of convolution."""
+
+    r: int
+    s: int
+    dilation: int = 1
+    stride: int = 1  # of the axes that have more than one tap
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        """The stride of both axes."""
+        return self.stride if self.r > 1 else 1, self.stride
+
+
 # Times direct summation's largest error: what the precisions promise.
 BOUND = {"default": 16, "fast": 64}
 UNIT = {"float32": 1e-7, "float64": 1e-16}  # of the errors shown
-# r, s, dilation
-KERNELS = ((1, 1, 1), (3, 3, 1), (3, 3, 2), (2, 2, 1), (4, 4, 1), (5, 5, 1), (1, 3, 1), (1, 5, 1), (1, 7, 1))
+KERNELS = (
+    *(Kernel(*sizes) for sizes in ((1, 1), (3, 3), (3, 3, 2), (2, 2), (4, 4), (5, 5), (1, 3), (1, 5), (1, 7))),
+    *(Kernel(*sizes, stride=2) for sizes in ((3, 3), (4, 4), (5, 5), (7, 7), (1, 3), (1, 4))),
+)
+STRIDES = 1, 2  # which have tables of their own
 CHANNELS = (16, 32, 64, 128, 256, 512, 1024)
 SHOWN = (16, 64, 256, 1024)  # with figures of their own
 OUTPUTS, SIZE = 64, 60  # channels, and rows and columns: a multiple of every tile
@@ -46,7 +65,7 @@ OURS, PEER, TILES = "direct", "torch", "amx"
 class Row:
     """One algorithm's errors on one kind of problem: (mean, largest) for each of the seeds."""
 
-    kernel: tuple[int, int, int]
+    kernel: Kernel
     data: str
     channels: int
     algorithm: str
@@ -69,17 +88,18 @@ class Row:
         return self.mean / base.mean, max(mine[1] / other[1] for mine, other in pairs)
 
 
-def name(kernel: tuple[int, int, int]) -> str:
+def name(kernel: Kernel) -> str:
     """A kernel in words."""
-    r, s, dilation = kernel
-    return f"{r}x{s}" + (f", dilation {dilation}" if dilation > 1 else "")
+    dilation, stride = f", dilation {kernel.dilation}", f", stride {kernel.stride}"
+    return f"{kernel.r}x{kernel.s}" + dilation * (kernel.dilation > 1) + stride * (kernel.stride > 1)
 
 
-def problem_of(kernel: tuple[int, int, int], channels: int, dtype: str, size: int = SIZE) -> Problem:
+def problem_of(kernel: Kernel, channels: int, dtype: str, size: int = SIZE) -> Problem:
     """The problem whose every output pixel sums all of the kernel's taps."""
-    r, s, dilation = kernel
-    high, wide = size + (r - 1) * dilation, size + (s - 1) * dilation
-    return conv2d_problem((1, channels, high, wide), (OUTPUTS, channels, r, s), dtype=dtype, dilation=dilation)
+    (r, s, dilation, _), (sh, sw) = kernel, kernel.steps
+    high, wide = (size - 1) * sh + (r - 1) * dilation + 1, (size - 1) * sw + (s - 1) * dilation + 1
+    x, w = (1, channels, high, wide), (OUTPUTS, channels, r, s)
+    return conv2d_problem(x, w, dtype=dtype, dilation=dilation, stride=(sh, sw))
 
 
 def arrays(problem: Problem, data: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -89,17 +109,17 @@ def arrays(problem: Problem, data: str, seed: int) -> tuple[np.ndarray, np.ndarr
     return DATA[data](x), rng.standard_normal(problem.weight_shape, problem.dtype)
 
 
-def exact(x: np.ndarray, w: np.ndarray, dilation: int) -> list[np.ndarray]:
+def exact(x: np.ndarray, w: np.ndarray, dilation: int, steps: tuple[int, int] = (1, 1)) -> list[np.ndarray]:
     """The convolution of one image as float64 terms, of which the first is by far the largest.
 
     float64 sums are exact enough for float32. For float64 both inputs are split into integers so short, times powers
     of two, that float64 holds sums of their products exactly (Ozaki et al., Numerical Algorithms 59, 2012).
     """
     if x.dtype == np.float32:
-        return [_sums(x.astype(np.float64), w.astype(np.float64), dilation)]
+        return [_sums(x.astype(np.float64), w.astype(np.float64), dilation, steps)]
     bits = int(53 - math.log2(w[0].size)) // 2
     highs, lows = slices(x, bits), slices(w, bits)
-    return [_sums(highs[i], lows[total - i], dilation) for total in range(3) for i in range(total + 1)]
+    return [_sums(highs[i], lows[total - i], dilation, steps) for total in range(3) for i in range(total + 1)]
 
 
 def slices(a: np.ndarray, bits: int) -> list[np.ndarray]:
@@ -112,14 +132,17 @@ def slices(a: np.ndarray, bits: int) -> list[np.ndarray]:
     return found
 
 
-def _sums(x: np.ndarray, w: np.ndarray, dilation: int) -> np.ndarray:
+def _sums(x: np.ndarray, w: np.ndarray, dilation: int, steps: tuple[int, int]) -> np.ndarray:
     """The convolution in float64, tap by tap."""
     r, s = w.shape[2:]
-    oh, ow = x.shape[2] - (r - 1) * dilation, x.shape[3] - (s - 1) * dilation
+    oh, ow = (
+        (size - (taps - 1) * dilation - 1) // step + 1
+        for size, taps, step in zip(x.shape[2:], (r, s), steps, strict=True)
+    )
     y = 0.0
     for i in range(r):
         for j in range(s):
-            window = x[0, :, i * dilation : i * dilation + oh, j * dilation : j * dilation + ow]
+            window = x[0, :, i * dilation :: steps[0], j * dilation :: steps[1]][:, :oh, :ow]
             y = y + np.ascontiguousarray(w[:, :, i, j]) @ window.reshape(x.shape[1], oh * ow)
     return y.reshape(1, len(w), oh, ow)
 
@@ -144,11 +167,12 @@ def convolve(problem: Problem, member: Member, x: np.ndarray, w: np.ndarray) -> 
     return y
 
 
-def _torch(x: np.ndarray, w: np.ndarray, dilation: int) -> np.ndarray:
+def _torch(x: np.ndarray, w: np.ndarray, kernel: Kernel) -> np.ndarray:
     import torch
 
     with torch.inference_mode():
-        return torch.nn.functional.conv2d(torch.from_numpy(x), torch.from_numpy(w), dilation=dilation).numpy()
+        y = torch.nn.functional.conv2d(*map(torch.from_numpy, (x, w)), stride=kernel.steps, dilation=kernel.dilation)
+        return y.numpy()
 
 
 def measure(dtype: str, seed: int, kernels: Iterable = KERNELS, channels: Iterable = CHANNELS,
@@ -161,12 +185,13 @@ def measure(dtype: str, seed: int, kernels: Iterable = KERNELS, channels: Iterab
         problem = problem_of(kernel, c, dtype, size)
         rows = [Row(kernel, data, c, OURS)] + [Row(kernel, data, c, PEER)] * peer
         rows += [Row(kernel, data, c, TILES)] * tiles
-        members = family(*kernel[:2], "fast")
+        members = family(kernel.r, kernel.s, "fast", kernel.steps)
+        on_tiles = tiles and kernel.stride == 1
         rows += [Row(kernel, data, c, title(m), m) for m in members]
-        rows += [Row(kernel, data, c, title(m), m) for m in (replace(m, matrix=True) for m in members)] * tiles
+        rows += [Row(kernel, data, c, title(m), m) for m in (replace(m, matrix=True) for m in members)] * on_tiles
         for one in range(seed, seed + SEEDS):
             x, w = arrays(problem, data, one)
-            terms = exact(x, w, kernel[2])
+            terms = exact(x, w, kernel.dilation, kernel.steps)
             for row in rows:
                 row.errors.append(statistics(_result(row, problem, x, w), terms))
         yield rows
@@ -176,8 +201,9 @@ def _result(row: Row, problem: Problem, x: np.ndarray, w: np.ndarray) -> np.ndar
     if row.member:
         return convolve(problem, row.member, x, w)
     if row.algorithm == PEER:
-        return _torch(x, w, problem.dilation[0])
-    return fc.conv2d(x, w, dilation=problem.dilation, algorithm=TILES if row.algorithm == TILES else "im2col")
+        return _torch(x, w, row.kernel)
+    algorithm = TILES if row.algorithm == TILES else "im2col"
+    return fc.conv2d(x, w, dilation=problem.dilation, stride=problem.stride, algorithm=algorithm)
 
 
 def title(member: Member) -> str:
@@ -190,7 +216,7 @@ def precision(row: Row) -> str:
     if row.member is None:
         return "default" if row.algorithm == TILES else "strict"
     plain = replace(row.member, matrix=False)
-    return next(p for p in BOUND if plain in family(plain.r, plain.s, p))
+    return next(p for p in BOUND if plain in family(plain.r, plain.s, p, (plain.sh, plain.sw)))
 
 
 def markdown(rows: list[Row], dtype: str, machine: dict[str, str]) -> str:
@@ -265,17 +291,24 @@ def _line(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def run(dtype: str, seed: int, document: str | None) -> None:
+def marker(dtype: str, stride: int) -> str:
+    """What the document calls a table."""
+    return f"accuracy {dtype}" + (f" stride {stride}" if stride > 1 else "")
+
+
+def run(dtype: str, seed: int, document: str | None, stride: int = 1) -> None:
     """Measure everything, line by line, then print the tables, and put them into a document."""
     if dtype not in UNIT:
         raise ValueError(f"--errors: --dtype must be one of {', '.join(UNIT)}, got {dtype!r}")
     if seed < 0:
         raise ValueError(f"--seed: must be at least 0, got {seed}")
-    markers = f"<!-- accuracy {dtype} -->", f"<!-- /accuracy {dtype} -->"
+    if stride not in STRIDES:
+        raise ValueError(f"--stride: must be one of {', '.join(map(str, STRIDES))}, got {stride}")
+    markers = f"<!-- {marker(dtype, stride)} -->", f"<!-- /{marker(dtype, stride)} -->"
     if document:
         comparison.place(document, *markers)
     rows: list[Row] = []
-    for some in measure(dtype, seed):
+    for some in measure(dtype, seed, [kernel for kernel in KERNELS if kernel.stride == stride]):
         base = some[0]
         ratios = ", ".join(f"{row.algorithm} {row.times(base)[1]:.2f}" for row in some[1:])
         print(f"{name(base.kernel)}, {base.data}, {base.channels} channels: {ratios}", flush=True)
