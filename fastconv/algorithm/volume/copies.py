@@ -12,6 +12,7 @@ import numpy as np
 
 from fastconv import target as targets
 from fastconv import threads
+from fastconv.algorithm.volume.together import of_several
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
 from fastconv.job import Job
@@ -44,14 +45,22 @@ def copy_lines(plan, call, scratch, task):
                 invoke(comb, (at, step, to + run * peek(plan, TO_RUN), size, peek(plan, ELEMENTS)))
 
 
-def copy(to: np.ndarray, source: np.ndarray, places: tuple[int, ...]) -> None:
-    """to[i] = source[places[i]], or zeros where that is -1; slices have four axes, the last of them dense in `to`."""
-    job = _job(to.shape, to.strides, source.strides, places, to.itemsize)
+ONE = 1, 0, 0  # volume
+
+
+def copy(to: np.ndarray, source: np.ndarray, places: tuple[int, ...], volumes: tuple[int, int, int] = ONE) -> None:
+    """to[i] = source[places[i]], or zeros where that is -1; slices have four axes, the last of them dense in `to`.
+
+    The same of several volumes: how many, the bytes from one to the next in `source`, and in `to`.
+    """
+    job = _job(to.shape, to.strides, source.strides, places, to.itemsize, volumes)
     threads.run(job, source, y=to)
 
 
 @functools.lru_cache(maxsize=512)
-def _job(shape: tuple, to: tuple, source: tuple, places: tuple[int, ...], size: int) -> Job:
+def _job(
+    shape: tuple, to: tuple, source: tuple, places: tuple[int, ...], size: int, volumes: tuple[int, int, int]
+) -> Job:
     """The launch of a copy between arrays of these shapes and steps."""
     axes = [axis for axis in zip(shape[1:], to[1:], source[1:], strict=True) if axis[0] > 1]
     merged = [axes.pop()] if axes else [(1, size, size)]
@@ -76,4 +85,6 @@ def _job(shape: tuple, to: tuple, source: tuple, places: tuple[int, ...], size: 
     ):  # fmt: skip
         plan[index] = value
     moved = len(places) * lines[0] * columns[0] * runs[0] * elements[0]
-    return Job(copy_lines.address, plan, len(places) * blocks, 0, 16 * moved, [table])
+    job = Job(copy_lines.address, plan, len(places) * blocks, 0, 16 * moved, [table])
+    several, x_step, y_step = volumes
+    return job if several == 1 else of_several(job, several, x_step, 0, y_step)

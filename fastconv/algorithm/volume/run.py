@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,8 +14,12 @@ from fastconv.algorithm.common import Execution
 from fastconv.algorithm.input_grad.tasks import zeros_bias
 from fastconv.algorithm.volume.frames import Taps
 from fastconv.algorithm.volume.slices import Slices, frame, frames
+from fastconv.algorithm.volume.together import of_several
 from fastconv.job import Job
 from fastconv.problem.conv import Problem
+
+MOST_TOGETHER = 2 << 20  # bytes of slices of several volumes: they stay in cache until they are used
+MOST_MADE = 16  # launches that a step keeps
 
 
 @contextmanager
@@ -40,6 +44,18 @@ class Step:
 
     slices: Slices
     execution: Execution
+    _made: dict = field(default_factory=dict)
+
+    def several(self, volumes: int, *steps: int) -> Execution:
+        """The convolution with packed weights of some volumes, whose arrays are so many bytes apart."""
+        key = volumes, *steps
+        made = self._made.get(key)
+        if made is None:
+            if len(self._made) >= MOST_MADE:
+                self._made.clear()
+            parts = [of_several(part, volumes, *steps) for part in self.execution.parts]
+            made = self._made[key] = Execution(parts, None, 0, ())
+        return made
 
 
 @dataclass
@@ -87,7 +103,7 @@ class Volumes:
     def workspace(self, count: int) -> int:
         """Bytes that a call on `count` threads takes besides its arrays."""
         inner = (step.execution.workspace(count) for phase in self.phases for step in phase.steps)
-        return self.weight_bytes + self.slice_bytes() + max(inner, default=0)
+        return self.weight_bytes + self.together() * self.slice_bytes() + max(inner, default=0)
 
     def _regrouped(self, weight: np.ndarray, memory: Callable[[int], np.ndarray]) -> list[np.ndarray]:
         """The weights of each phase."""
@@ -119,13 +135,17 @@ class Volumes:
                         for i, phase in enumerate(self.phases)
                         for step in phase.steps
                     }
-            size = self.slice_bytes()
+            together = self.together()
+            size = together * self.slice_bytes()
             copy = memory(size)[: size // x.itemsize * x.itemsize].view(x.dtype) if size else None
-            for n in range(self.problem.n):
+            for n in range(0, self.problem.n, together):
+                volumes = min(together, self.problem.n - n)
                 for i, phase in enumerate(self.phases):
                     for step in phase.steps:
                         held = None if packed is None else packed[i, step.execution.packing]
-                        self._step(step, step.slices.images(x[n], copy), raw[i], bias, residual, y, n, held)
+                        images = step.slices.images(x[n], copy, volumes, x.strides[0])
+                        apart = step.slices.bytes or x.strides[0]
+                        self._step(step, images, raw[i], bias, residual, y, n, held, volumes, apart)
                     if not phase.steps and phase.taps.frames:
                         own = slice(phase.taps.start, None, phase.taps.every)
                         rest = self._rest(bias, y.dtype)
@@ -141,13 +161,25 @@ class Volumes:
             threads.run(self.rest, zeros_bias(self.problem) if bias is None else bias, y=rest)
         return rest
 
-    def _step(self, step: Step, source, weight, bias, residual, y, n: int, packed) -> None:
-        """One band of volume n."""
+    def together(self) -> int:
+        """Volumes that are computed at once: all, if images lie in place, or as many as share a small copy."""
+        executions = [step.execution for phase in self.phases for step in phase.steps]
+        plain = all(isinstance(each, Execution) and not each.shared_bytes for each in executions)
+        if self.problem.pass_ != "forward" or not plain:
+            return 1
+        return max(1, min(self.problem.n, MOST_TOGETHER // max(1, self.slice_bytes())))
+
+    def _step(self, step: Step, source, weight, bias, residual, y, n: int, packed, volumes: int, apart: int) -> None:
+        """One band of volume n, and of those after it, whose images are `apart` bytes from one to the next."""
         band, layout = step.slices.band, self.problem.layout
         images = self.problem.pass_ == "input_grad"  # taken apart as arrays; else their address is enough
         target = frames(y, n, band, layout) if images else frame(y, n, band.first, layout)
         beside = None if residual is None else frame(residual, n, band.first, layout)
-        step.execution.run(source, weight if packed is None else None, bias, beside, target, packed)
+        if volumes == 1:
+            execution = step.execution
+        else:
+            execution = step.several(volumes, apart, 0 if residual is None else residual.strides[0], y.strides[0])
+        execution.run(source, weight if packed is None else None, bias, beside, target, packed)
 
 
 @dataclass

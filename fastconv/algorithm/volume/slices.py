@@ -50,14 +50,20 @@ class Slices:
         """Of the copy."""
         return math.prod(self.copy) if self.copy else 0
 
-    def images(self, volume: np.ndarray, memory: np.ndarray | None) -> np.ndarray:
-        """The images of one volume of the source, in `memory` of their type if they are copied.
+    @property
+    def bytes(self) -> int:
+        """Of the copy."""
+        return self.elements * self.problem.itemsize
+
+    def images(self, volume: np.ndarray, memory: np.ndarray | None, volumes: int = 1, step: int = 0) -> np.ndarray:
+        """The images of one volume of the source, in `memory` of their type if they are copied; and of those after it,
+        `volumes` in all, `step` bytes apart.
 
         A convolution needs no more than their address: for it, any array that begins there."""
         last = self.problem.layout == "channels_last"
         if self.copy:
             array = memory[: self.elements].reshape(self.copy)
-            self._fill(array, volume)
+            self._fill(array, volume, (volumes, step, array.nbytes) if volumes > 1 else copies.ONE)
         else:
             array = volume[self.band.slices[0]] if last else volume[:, self.band.slices[0]]
         if self.problem.pass_ == "forward":
@@ -65,11 +71,11 @@ class Slices:
         n, c, h, w = (getattr(self.steps, axis) for axis in "nchw")
         return as_strided(array, self.shape, (n, h, w, c) if last else (n, c, h, w))
 
-    def _fill(self, array: np.ndarray, volume: np.ndarray) -> None:
+    def _fill(self, array: np.ndarray, volume: np.ndarray, volumes: tuple[int, int, int]) -> None:
         """Copy all slices."""
         for tap in range(self.taps):
             places = self.band.slices[tap :: self.band.step][: self.band.count]
-            copies.copy(array[:, None, :, tap], volume.swapaxes(0, 1)[:, None], places)
+            copies.copy(array[:, None, :, tap], volume.swapaxes(0, 1)[:, None], places, volumes)
         if self.taps:
             return
         last = self.problem.layout == "channels_last"
@@ -79,7 +85,7 @@ class Slices:
         else:
             to = array.transpose(1, 0, 2, 3, 4)
             source = volume.reshape(groups, -1, *volume.shape[1:]).transpose(2, 0, 1, 3, 4)
-        copies.copy(to, source, self.band.slices)
+        copies.copy(to, source, self.band.slices, volumes)
 
 
 def _shape(problem: Problem, taps: Taps, band: Band) -> tuple[int, ...]:
