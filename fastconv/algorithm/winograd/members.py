@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from dataclasses import dataclass
 
@@ -30,15 +31,16 @@ class Member:
     sw: int = 1
     matrix: bool = False  # its products on matrix tiles
 
-    @property
+    @functools.cached_property
     def products(self) -> int:
         """Multiplications of a tile."""
         return toomcook.products(self.mh, self.r, self.sh) * toomcook.products(self.mw, self.s, self.sw)
 
-    @property
+    @functools.cached_property
     def weights(self) -> int:
         """Different values of transformed weights that its products take."""
-        return 1 + max(weight for _, weight in self.order())
+        down, across = toomcook.weights(self.mh, self.r, self.sh), toomcook.weights(self.mw, self.s, self.sw)
+        return (down[-1] + 1) * (across[-1] + 1)
 
     @property
     def variant(self) -> str:
@@ -79,6 +81,7 @@ def no_member(problem: Problem) -> str:
     return f"no member for a kernel of {kernel} within precision={problem.precision!r}"
 
 
+@functools.cache
 def family(r: int, s: int, precision: str, stride: tuple[int, int] = (1, 1)) -> tuple[Member, ...]:
     """The members for r x s taps at a stride within a precision."""
     most = MOST_VALUES[precision]
