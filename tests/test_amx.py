@@ -218,7 +218,7 @@ def test_bits(rng, shape, weight, options, layout):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("data", ["normal", "post-ReLU"])
 @pytest.mark.parametrize("channels", [16, 64, 256, 1024])
-@pytest.mark.parametrize("kernel", [(1, 1, 1), (3, 3, 1), (1, 5, 1)], ids=accuracy.name)
+@pytest.mark.parametrize("kernel", [accuracy.Kernel(*sizes) for sizes in ((1, 1), (3, 3), (1, 5))], ids=accuracy.name)
 def test_errors(kernel, channels, data, layout):
     """Mean and largest against float64, as multiples of those of plain sums on the same problem."""
     problem = accuracy.problem_of(kernel, channels, "float32", 24)
@@ -230,7 +230,7 @@ def test_errors(kernel, channels, data, layout):
         y = np.moveaxis(y, -1, 1) if layout == "channels_last" else y
         mean, most = accuracy.statistics(y, exact)
         assert 0 < mean < TIMES * plain[0] and most < TIMES * plain[1]
-        if channels * kernel[0] * kernel[1] >= 64:
+        if channels * kernel.r * kernel.s >= 64:
             assert mean < plain[0]
 
 

@@ -13,7 +13,7 @@ import fastconv as fc
 from fastconv import workspace
 from fastconv.algorithm.winograd import plan
 from fastconv.algorithm.winograd.members import family
-from fastconv.microkernels.winograd import STRIDED_TILES, TILES
+from fastconv.microkernels.winograd import SIGNAL_TILES, STRIDED_TILES, TILES
 from fastconv.operators import conv
 from fastconv.problem.conv import conv2d_problem
 from fastconv.target import host
@@ -191,6 +191,7 @@ def test_special_weights_reach_their_channel_only(rng, matrix):
 def test_precisions_members():
     kinds = [(r, s, (1, 1)) for r in TILES for s in TILES]
     kinds += [(r, r, (2, 2)) for r in STRIDED_TILES] + [(1, s, (1, 2)) for s in STRIDED_TILES]
+    kinds += [(1, s, (1, stride)) for s, stride in SIGNAL_TILES]
     for r, s, stride in kinds:
         assert family(r, s, "strict", stride) == ()
         assert all(values_of(m) <= 14 for m in family(r, s, "default", stride))
