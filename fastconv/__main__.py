@@ -107,6 +107,8 @@ def _explain(options: argparse.Namespace) -> int:
 def _bench(options: argparse.Namespace) -> int:
     from fastconv.bench import peers, pools, report, roofline, runner
 
+    if options.stride != 1 and not options.errors:
+        raise ValueError("--stride: of --errors only")
     if options.errors:
         if options.pass_ != "forward":
             raise ValueError("--errors: of the forward pass only")

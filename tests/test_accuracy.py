@@ -128,6 +128,7 @@ def test_command_line(tmp_path, capsys):
         (["--errors", "--write", str(document)], "must contain <!-- accuracy float32 -->"),
         (["--errors", "--write", str(tmp_path / "none.md")], "cannot be read"),
         (["lenet5", "--write", str(document)], "--errors"),
+        (["lenet5", "--stride", "2"], "--stride: of --errors only"),
     ):
         assert main(["bench", *arguments]) == 2
         assert said in capsys.readouterr().err

@@ -42,7 +42,7 @@ SIGNAL_TILES = {(8, 4): (2, 4), (10, 5): (2, 4), (16, 8): (2, 4)}  # and of sign
 
 
 def tiles(r: int, s: int, sh: int = 1, sw: int = 1) -> list[tuple[int, int]]:
-    """The tiles that r x s kernels have transforms for, none if there are none."""
+    """The tiles that r x s kernels at a stride have transforms for, none if there are none."""
     if (sh, sw) == (2, 2):
         return [(m, m) for m in STRIDED_TILES.get(r, ()) if r == s]
     if sh == 1 < sw:
