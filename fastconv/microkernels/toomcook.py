@@ -123,11 +123,16 @@ def scales(finite: Sequence[Fraction]) -> list[Fraction]:
     return [F(1) / math.prod((p - q for q in finite if q != p), start=F(1)) for p in finite]
 
 
+def _by_phases(transform, ops: Ops, values: Sequence[Any], m: int, r: int, stride: int) -> list[Any]:
+    """The transforms of all phases, one after the other."""
+    split = enumerate(phases(r, stride))
+    return [value for phase, taps in split for value in transform(ops, values[phase::stride], m, taps)]
+
+
 def transform_input(ops: Ops, x: Sequence[Any], m: int, r: int, stride: int = 1) -> list[Any]:
     """B^T x: the values of (m - 1) stride + r inputs."""
     if stride > 1:
-        split = enumerate(phases(r, stride))
-        return [value for phase, taps in split for value in transform_input(ops, x[phase::stride], m, taps)]
+        return _by_phases(transform_input, ops, x, m, r, stride)
     if r == 1:
         return list(x)
     finite = points(m, r)
@@ -146,8 +151,7 @@ def transform_input(ops: Ops, x: Sequence[Any], m: int, r: int, stride: int = 1)
 def transform_weight(ops: Ops, w: Sequence[Any], m: int, r: int, stride: int = 1) -> list[Any]:
     """G w: the different values of r taps; `weights` says which products they are for."""
     if stride > 1:
-        split = enumerate(phases(r, stride))
-        return [value for phase, taps in split for value in transform_weight(ops, w[phase::stride], m, taps)]
+        return _by_phases(transform_weight, ops, w, m, r, stride)
     if r == 1:
         return list(w)
     finite = points(m, r)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -103,7 +104,7 @@ class Volumes:
     def workspace(self, count: int) -> int:
         """Bytes that a call on `count` threads takes besides its arrays."""
         inner = (step.execution.workspace(count) for phase in self.phases for step in phase.steps)
-        return self.weight_bytes + self.together() * self.slice_bytes() + max(inner, default=0)
+        return self.weight_bytes + self.together * self.slice_bytes() + max(inner, default=0)
 
     def _regrouped(self, weight: np.ndarray, memory: Callable[[int], np.ndarray]) -> list[np.ndarray]:
         """The weights of each phase."""
@@ -135,11 +136,10 @@ class Volumes:
                         for i, phase in enumerate(self.phases)
                         for step in phase.steps
                     }
-            together = self.together()
-            size = together * self.slice_bytes()
+            size = self.together * self.slice_bytes()
             copy = memory(size)[: size // x.itemsize * x.itemsize].view(x.dtype) if size else None
-            for n in range(0, self.problem.n, together):
-                volumes = min(together, self.problem.n - n)
+            for n in range(0, self.problem.n, self.together):
+                volumes = min(self.together, self.problem.n - n)
                 for i, phase in enumerate(self.phases):
                     for step in phase.steps:
                         held = None if packed is None else packed[i, step.execution.packing]
@@ -161,6 +161,7 @@ class Volumes:
             threads.run(self.rest, zeros_bias(self.problem) if bias is None else bias, y=rest)
         return rest
 
+    @functools.cached_property
     def together(self) -> int:
         """Volumes that are computed at once: all, if images lie in place, or as many as share a small copy."""
         executions = [step.execution for phase in self.phases for step in phase.steps]

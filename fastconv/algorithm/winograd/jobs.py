@@ -82,8 +82,6 @@ def _main(
         OH=problem.oh, OW=problem.ow, ORDER=order.ctypes.data,
         X_N=x.n, X_G=x.group(channels), U_G=panels.count * panels.size, U_PANEL=panels.size,
     )  # fmt: skip
-    order = np.array(member.order(), np.int64)
-    keep.append(order)
     scratch = Scratch.of(problem, member, cut, panels, target)
     put_tiles(plan, problem, x, member, cut, target, "wgin", scratch.v_xi)
     _put_kernels(put, problem, member, cut, panels, target, keep)
