@@ -292,11 +292,11 @@ def depthwise_pixels_cycles(problem: Problem, target: Target) -> float:
 
 def depthwise_rows_cycles(problem: Problem, target: Target) -> float:
     """Depthwise in place, channels in the lanes: taps of output pixels, pixels loaded for a tile, tiles begun."""
-    vectors, rows = -(-problem.c // target.lanes(problem.itemsize)), problem.n * problem.oh
-    tiles = -(-problem.ow // 8)
-    loads = problem.r * (problem.ow * problem.stride[1] + tiles * (problem.s - problem.stride[1]))
-    each = problem.r * problem.s * (problem.ow * 0.55 + tiles * 0.5) + loads * 0.4 + problem.ow * 1.5
-    return rows * (vectors * each + tiles * 50 + 50) + problem.k * problem.r * problem.s * C.pack_panel
+    vectors, rows = -(-problem.c // target.lanes(problem.itemsize)), problem.n * problem.od * problem.oh
+    tiles, down = -(-problem.ow // 8), problem.taps // problem.s
+    loads = down * (problem.ow * problem.stride[1] + tiles * (problem.s - problem.stride[1]))
+    each = problem.taps * (problem.ow * 0.55 + tiles * 0.5) + loads * 0.4 + problem.ow * 1.5
+    return rows * (vectors * each + tiles * 50 + 50) + problem.k * problem.taps * C.pack_panel
 
 
 def matvec_cycles(problem: Problem, target: Target) -> float:

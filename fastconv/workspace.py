@@ -15,6 +15,7 @@ MOST_BYTES = 64 << 20
 MOST_WEIGHT_BYTES = 16 << 20
 MOST_SCRATCH_BYTES = MOST_BYTES - MOST_WEIGHT_BYTES
 ALIGNMENT = 64
+SMALL = 1 << 16  # bytes of the smallest blocks
 # Results from this size on are reused. The system takes such memory back when it is freed, and giving it anew, page by
 # page and zeroed, can cost as much as the convolution: 64 channels of 572x572 took twice the time. To find a block
 # takes 2 us, a tenth of the gradient of an average of 1.2 MB: the C library's heap gives smaller arrays sooner.
@@ -71,19 +72,16 @@ def _leased(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
 def take(size: int) -> Block:
     """A block of at least `size` bytes, for the caller alone until it is given back."""
+    size = max(size, SMALL)
     with _lock:
-        if _idle:
-            block = _idle.pop()  # what was given back last: in most loops the right one
-            if block.size == size:
-                return block
-            _idle.append(block)
         # Of equal ones that which was given back last: it still lies in the caches.
-        fitting = [block for block in reversed(_idle) if size <= block.size <= max(4 * size, 1 << 16)]
-        for block in sorted(fitting, key=_size):
+        newest = _idle[::-1]
+        equal = [block for block in newest if block.size == size]
+        for block in equal or sorted((block for block in newest if size < block.size <= 4 * size), key=_size):
             if block in _idle:  # a lease that ended just now may have pushed it out
                 _idle.remove(block)
                 return block
-    return Block(max(size, 1 << 16))
+    return Block(size)
 
 
 def give(block: Block) -> None:

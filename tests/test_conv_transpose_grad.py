@@ -132,12 +132,13 @@ def test_no_access_outside(case, layout, at_end):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs mprotect")
 @pytest.mark.parametrize("at_end", [True, False], ids=["end", "start"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_one_pixel_has_no_access_outside(dtype, at_end):
+def test_one_pixel_has_no_access_outside(dtype, layout, at_end):
     """Weights as the image, which sums that are cut strictly do not do; integers are exact all the same."""
     from guard import guarded
 
-    arrays, options, expected, _ = case_of(CASES[IDS.index("dcgan_one_pixel")], LAYOUTS[0], DTYPES[dtype])
+    arrays, options, expected, _ = case_of(CASES[IDS.index("dcgan_one_pixel")], layout, DTYPES[dtype])
     x, w, bias, _ = (guarded(a, at_end) for a in arrays)
     out = guarded(np.full(expected.shape, np.nan).astype(DTYPES[dtype]), at_end)
     fc.conv_transpose2d(x, w, bias, algorithm="exchanged", out=out, **options)

@@ -12,7 +12,7 @@ from test_microkernels import ISAS
 
 import fastconv as fc
 from fastconv import dispatch
-from fastconv.algorithm import depthwise_pixels
+from fastconv.algorithm import depthwise_pixels, depthwise_rows
 from fastconv.algorithm.common import Execution
 from fastconv.algorithm.volume.depthwise import DepthwiseVolume, Reversed
 from fastconv.algorithm.volume.taps import Tapped
@@ -84,6 +84,32 @@ def test_random(size, strides, dilation, d, h, w, c, pads, multiplier, activatio
     np.testing.assert_array_equal(convolved(x, weight, bias, residual, host(), workers, **options), expected)
 
 
+@given(
+    st.sampled_from(ISAS), st.sampled_from([np.float32, np.float64]), st.sampled_from([2, 3]),
+    st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 2)), st.tuples(*[st.integers(1, 3)] * 2),
+    st.tuples(st.integers(1, 6), st.integers(1, 9), st.integers(1, 21)), st.integers(0, 20),
+    st.tuples(*[st.integers(0, 4)] * 6), st.sampled_from([None, "relu", ("leaky_relu", 0.5)]), st.integers(1, 5),
+    st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_channels_last(isa, dtype, size, stride, dilation, sizes, more, pads, activation, workers, seed):
+    """A frame's rows read those of all its slices, where they lie."""
+    rng, target = np.random.default_rng(seed), Target(isa)
+    c = target.lanes(np.dtype(dtype).itemsize) + more
+    spread, padding = (*dilation, 1), [pads[:2], pads[2:4], pads[4:]]
+    for axis, extent in enumerate(sizes):
+        lacking = max(0, (size - 1) * spread[axis] + 1 - extent - sum(padding[axis]))  # of one window
+        padding[axis] = padding[axis][0] + lacking // 2, padding[axis][1] + lacking - lacking // 2
+    options = {"stride": stride, "padding": tuple(padding), "dilation": spread, "groups": c, "activation": activation,
+               "layout": "channels_last"}  # fmt: skip
+    x, w, bias = (integers(rng, shape, dtype, 2) for shape in ((2, *sizes, c), (c, 1, *[size] * 3), (c,)))
+    problem = conv_problem("conv3d", x.shape, w.shape, dtype=x.dtype.name, bias_shape=bias.shape, **options)
+    residual, y = integers(rng, problem.y_shape, dtype, 2), np.full(problem.y_shape, np.nan, dtype)
+    steps = dispatch.contiguous_steps(problem)
+    assert depthwise_rows.refuses(problem, steps, target) is None
+    depthwise_rows.build(problem, steps, target, workers, False).run(x, w, bias, residual, y)
+    np.testing.assert_array_equal(y, naive.conv(x, w, bias, residual=residual, **options))
+
+
 @pytest.mark.skipif(not MASKED, reason="no masked loads")
 @pytest.mark.parametrize(
     ("made", "options"),
@@ -96,7 +122,11 @@ def test_random(size, strides, dilation, d, h, w, c, pads, multiplier, activatio
         (Execution, {"dilation": (3, 2, 4), "padding": 4}),
         (Tapped, {"dilation": (1, 2, 1), "stride": (1, 2, 2)}),
         (Tapped, {"stride": (1, 1, 2)}),
-        (Tapped, {"layout": "channels_last"}),
+        (Execution, {"layout": "channels_last"}),
+        (Execution, {"layout": "channels_last", "dilation": (3, 2, 1), "stride": (3, 1, 2)}),
+        (Reversed, {"layout": "channels_last", "pass_": "input_grad"}),
+        (Tapped, {"layout": "channels_last", "padding_mode": "circular"}),
+        (Tapped, {"layout": "channels_last", "stride": 3}),
         (Tapped, {"dtype": "float16"}),
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 from arrays import layout_of
 
 import fastconv as fc
-from fastconv.algorithm.volume import run
+from fastconv.algorithm.volume import together
 
 CASES = {
     "copied": ((5, 7, 6, 9, 8), (19, 7, 3, 3, 3), {"padding": 1}),
@@ -22,7 +22,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("algorithm", ["auto", "direct", "im2col", "winograd"])
+@pytest.mark.parametrize("algorithm", ["auto", "direct", "im2col", "winograd", "taps"])
 @pytest.mark.parametrize("layout", ["channels_first", "channels_last"])
 @pytest.mark.parametrize("case", CASES)
 def test_each_is_what_it_is_alone(rng, case, layout, algorithm):
@@ -53,9 +53,9 @@ def test_each_is_what_it_is_alone(rng, case, layout, algorithm):
 def test_a_large_copy_is_of_one_volume(monkeypatch):
     """So is what a call takes: a limit that holds for any number of volumes."""
     launched = []
-    several = run.of_several
+    several = together.of_several
     monkeypatch.setattr(
-        run, "of_several", lambda job, volumes, *steps: launched.append(volumes) or several(job, volumes, *steps)
+        together, "of_several", lambda job, volumes, *steps: launched.append(volumes) or several(job, volumes, *steps)
     )
     w = np.ones((4, 4, 3, 3, 3), np.float32)
     for size, n, expected in ((8, 5, {5}), (30, 7, {4, 3}), (70, 2, set())):
@@ -63,3 +63,17 @@ def test_a_large_copy_is_of_one_volume(monkeypatch):
         x = np.ones((n, 4, size, size, size), np.float32)
         y = fc.conv3d(x, w, algorithm="im2col")
         assert set(launched) == expected and (y == 108).all()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+@pytest.mark.parametrize("layout", ["channels_first", "channels_last"])
+def test_sums_tap_by_tap_in_another_type(rng, dtype, layout):
+    """Narrow volumes are widened, as many as go together."""
+    x, w = rng.normal(size=(5, 6, 7, 5, 6)).astype(dtype), rng.normal(size=(4, 6, 3, 3, 3)).astype(dtype)
+    x = layout_of(x, layout)
+    options = {"padding": (3, 1, 1), "dilation": (3, 1, 1), "layout": layout, "algorithm": "taps"}
+    alone = [fc.conv3d(x[i : i + 1], w, **options) for i in range(len(x))]
+    residual = np.ones((len(x), *alone[0].shape[1:]), dtype)
+    np.testing.assert_array_equal(fc.conv3d(x, w, **options), np.concatenate(alone))
+    plain = [fc.conv3d(x[i : i + 1], w, residual=residual[i : i + 1], **options) for i in range(len(x))]
+    np.testing.assert_array_equal(fc.conv3d(x, w, residual=residual, **options), np.concatenate(plain))

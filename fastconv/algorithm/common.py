@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -92,11 +92,12 @@ class Execution:
         """Bytes that a call on `count` threads takes besides its arrays."""
         return max(part.workspace(count) for part in self.parts) + self.weight_bytes + self.shared_bytes
 
-    def pack(self, weight: np.ndarray) -> np.ndarray:
-        """What to run with as `packed` in place of this weight; it may be kept and used again."""
+    def pack(self, weight: np.ndarray, memory: Callable[[int], np.ndarray] | None = None) -> np.ndarray:
+        """What to run with as `packed` in place of this weight; it may be used again, and kept unless it is made in
+        `memory`."""
         if self.weights is None:
             return weight
-        packed = workspace.aligned(self.weight_bytes)
+        packed = (memory or workspace.aligned)(self.weight_bytes)
         threads.run(self.weights, weight, y=packed)
         return packed
 

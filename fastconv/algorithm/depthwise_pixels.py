@@ -125,7 +125,7 @@ def build(problem: Problem, x: Steps, target: Target, threads: int, packed: bool
     across = -(-ow // lanes)
     vectors, (classes, apart) = oh * across, problem.dilation
     rows = -(-oh // classes)  # of a class
-    frames, depth, slices = _slices(problem, x)
+    frames, depth, slices = slices_of(problem, x)
     tasks = problem.n * problem.k
     frame_blocks = max(1, min(frames // (2 * depth), -(-4 * threads // tasks)))
     tasks *= frame_blocks
@@ -185,7 +185,7 @@ def _piece(problem: Problem, cache: int, row: int) -> int:
     return max(2 * problem.r, cache // row)
 
 
-def _slices(problem: Problem, x: Steps) -> tuple[int, int, np.ndarray]:
+def slices_of(problem: Problem, x: Steps) -> tuple[int, int, np.ndarray]:
     """How many frames there are, how many slices each reads, and where these lie: -1 in the padding."""
     d = problem.depth
     if d is None:

@@ -27,8 +27,8 @@ MOST_PAIRS = 4
 
 
 def kinds() -> list[str]:
-    """The variants of `depthrows`: kernel size and stride."""
-    return [f"{size}s{stride}" for size in SIZES for stride in (1, 2)]
+    """The variants of `depthrows`: kernel size and stride; 3x3x3 has the rows of three slices, 2x2x2 of two."""
+    return [f"{size}s{stride}" for size in (*SIZES, "9x3", "4x2") for stride in (1, 2)]
 
 
 def input_kinds() -> list[str]:

@@ -34,12 +34,12 @@ ZEROS = 1024  # bytes that `zeros` must have: a tile's columns, at stride 2; and
 
 def kinds(lanes: int) -> list[str]:
     """The variants, as kernel size and stride: those whose columns reach no farther than the next vector."""
-    return [f"{size}x{size}s{stride}" for size in (3, 5, 7) if size - 1 <= lanes for stride in (1, 2)]
+    return [f"{size}x{size}s{stride}" for size in (2, 3, 5, 7) if size - 1 <= lanes for stride in (1, 2)]
 
 
 def volume_kinds(lanes: int) -> list[str]:
     """The variants for volumes, with the taps along the depth first."""
-    return [f"{depth}x{kind}" for kind in kinds(lanes) for depth in (3, 5) if depth <= int(kind[0]) < 7]
+    return [f"{depth}x{kind}" for kind in kinds(lanes) for depth in (2, 3, 5) if depth <= int(kind[0]) < 7]
 
 
 def dilated_kinds(lanes: int) -> list[str]:

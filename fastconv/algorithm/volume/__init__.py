@@ -99,7 +99,7 @@ class Volume:
                 if key not in made:
                     one = image(problem, taps, part.band)
                     made[key] = self._algorithm.build(one, part.steps, target, count, packed)
-                steps.append(Step(part, made[key]))
+                steps.append(Step(made[key], part))
             size = -(-k * per_group * taps.count * problem.r * problem.s * problem.itemsize // 64) * 64
             # One tap of all, one channel, or windows: that is the order that weights have.
             in_order = taps.own == every and (taps.count == 1 or (not backward and per_group == 1))

@@ -11,7 +11,6 @@ import functools
 import numpy as np
 
 from fastconv import target as targets
-from fastconv import threads
 from fastconv.algorithm.volume.together import of_several
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
@@ -48,13 +47,13 @@ def copy_lines(plan, call, scratch, task):
 ONE = 1, 0, 0  # volume
 
 
-def copy(to: np.ndarray, source: np.ndarray, places: tuple[int, ...], volumes: tuple[int, int, int] = ONE) -> None:
-    """to[i] = source[places[i]], or zeros where that is -1; slices have four axes, the last of them dense in `to`.
+def copy_job(to: np.ndarray, source: np.ndarray, places: tuple[int, ...], volumes: tuple[int, int, int] = ONE) -> Job:
+    """The launch of to[i] = source[places[i]], or zeros where that is -1, between any arrays of such steps.
 
-    The same of several volumes: how many, the bytes from one to the next in `source`, and in `to`.
+    Slices have four axes, the last of them dense in `to`. The same of several volumes: how many, the bytes from one to
+    the next in `source`, and in `to`.
     """
-    job = _job(to.shape, to.strides, source.strides, places, to.itemsize, volumes)
-    threads.run(job, source, y=to)
+    return _job(to.shape, to.strides, source.strides, places, to.itemsize, volumes)
 
 
 @functools.lru_cache(maxsize=512)

@@ -1,17 +1,21 @@
-"""Depthwise convolution of volumes: in one pass where planes allow it with pixels in the lanes, else tap by tap."""
+"""Depthwise convolution of volumes: in one pass where there are kernels with all slices of a window, else tap by tap.
+
+In planes they have pixels in the lanes, where channels are side by side these.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 
-from fastconv.algorithm import depthwise_pixels
+from fastconv.algorithm import depthwise_pixels, depthwise_rows
 from fastconv.algorithm.common import Execution, Steps
 from fastconv.algorithm.depthwise import Depthwise
 from fastconv.algorithm.volume.taps import TapByTap, convolution, refuses
-from fastconv.cost import depthwise_pixels_cycles
+from fastconv.cost import depthwise_pixels_cycles, depthwise_rows_cycles
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
@@ -29,13 +33,16 @@ class DepthwiseVolume:
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
         found = _in_one_pass(problem, x, target)
-        return depthwise_pixels_cycles(found, target) if found else self._apart.cost(problem, x, target, packed)
+        if found is None:
+            return self._apart.cost(problem, x, target, packed)
+        last = problem.layout == "channels_last"
+        return (depthwise_rows_cycles if last else depthwise_pixels_cycles)(found, target)
 
     def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool):
         found = _in_one_pass(problem, x, target)
         if found is None:
             return self._apart.build(problem, x, target, count, packed)
-        made = depthwise_pixels.build(found, x, target, count, packed)
+        made = _form(problem).build(found, x, target, count, packed)
         return made if problem.pass_ == "forward" else Reversed(made, problem)
 
 
@@ -47,7 +54,12 @@ def _in_one_pass(problem: Problem, x: Steps, target: Target) -> Problem | None:
         if refuses(problem):
             return None
         problem = convolution(problem)
-    return None if depthwise_pixels.refuses(problem, x, target) else problem
+    return None if _form(problem).refuses(problem, x, target) else problem
+
+
+def _form(problem: Problem) -> ModuleType:
+    """The one whose kernels read such arrays in place."""
+    return depthwise_rows if problem.layout == "channels_last" else depthwise_pixels
 
 
 @dataclass

@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,12 +15,9 @@ from fastconv.algorithm.common import Execution
 from fastconv.algorithm.input_grad.tasks import zeros_bias
 from fastconv.algorithm.volume.frames import Taps
 from fastconv.algorithm.volume.slices import Slices, frame, frames
-from fastconv.algorithm.volume.together import of_several
+from fastconv.algorithm.volume.together import Several, how_many
 from fastconv.job import Job
 from fastconv.problem.conv import Problem
-
-MOST_TOGETHER = 2 << 20  # bytes of slices of several volumes: they stay in cache until they are used
-MOST_MADE = 16  # launches that a step keeps
 
 
 @contextmanager
@@ -40,23 +37,10 @@ def memories() -> Iterator[Callable[[int], np.ndarray]]:
 
 
 @dataclass
-class Step:
+class Step(Several):
     """A band's images and their convolution, or its gradient."""
 
     slices: Slices
-    execution: Execution
-    _made: dict = field(default_factory=dict)
-
-    def several(self, volumes: int, *steps: int) -> Execution:
-        """The convolution with packed weights of some volumes, whose arrays are so many bytes apart."""
-        key = volumes, *steps
-        made = self._made.get(key)
-        if made is None:
-            if len(self._made) >= MOST_MADE:
-                self._made.clear()
-            parts = [of_several(part, volumes, *steps) for part in self.execution.parts]
-            made = self._made[key] = Execution(parts, None, 0, ())
-        return made
 
 
 @dataclass
@@ -81,30 +65,32 @@ class Volumes:
     @property
     def packing(self) -> tuple:
         """Equal for executions that can share packed weights."""
-        return "volume", *self._forms()
+        return "volume", *self._forms
 
-    def _forms(self) -> dict[tuple, tuple[Phase, Step]]:
+    @functools.cached_property
+    def _forms(self) -> dict[tuple, Step]:
         """A step for each form of a phase's packed weights."""
-        return {
-            (index, step.execution.packing): (phase, step)
-            for index, phase in enumerate(self.phases)
-            for step in phase.steps
-        }
+        return {(i, step.execution.packing): step for i, phase in enumerate(self.phases) for step in phase.steps}
 
-    @property
+    @functools.cached_property
+    def _shares(self) -> bool:
+        """Whether packed weights are used more than once."""
+        return self.problem.n * max(len(phase.steps) for phase in self.phases) > 1
+
+    @functools.cached_property
     def weight_bytes(self) -> int:
         """Bytes of regrouped weights."""
         return sum(phase.size for phase in self.phases if phase.weights)
 
-    def slice_bytes(self) -> int:
+    @functools.cached_property
+    def _slice_bytes(self) -> int:
         """Bytes of the largest copy of slices."""
-        elements = max((step.slices.elements for phase in self.phases for step in phase.steps), default=0)
-        return elements * self.problem.itemsize
+        return max((step.slices.bytes for phase in self.phases for step in phase.steps), default=0)
 
     def workspace(self, count: int) -> int:
         """Bytes that a call on `count` threads takes besides its arrays."""
         inner = (step.execution.workspace(count) for phase in self.phases for step in phase.steps)
-        return self.weight_bytes + self.together * self.slice_bytes() + max(inner, default=0)
+        return self.weight_bytes + self.together * self._slice_bytes + max(inner, default=0)
 
     def _regrouped(self, weight: np.ndarray, memory: Callable[[int], np.ndarray]) -> list[np.ndarray]:
         """The weights of each phase."""
@@ -120,23 +106,25 @@ class Volumes:
 
     def pack(self, weight: np.ndarray) -> dict:
         """The weights of each phase, regrouped and packed."""
-        raw = dict(zip(map(id, self.phases), self._regrouped(weight, workspace.aligned), strict=True))
-        return {form: step.execution.pack(raw[id(phase)]) for form, (phase, step) in self._forms().items()}
+        return self._packed(self._regrouped(weight, workspace.aligned), workspace.aligned)
+
+    def _packed(self, raw: list[np.ndarray], memory: Callable[[int], np.ndarray]) -> dict:
+        """The regrouped weights of each phase, packed; single convolutions in such memory."""
+        found = {}
+        for form, step in self._forms.items():
+            own, single = step.execution, isinstance(step.execution, Execution)
+            found[form] = own.pack(raw[form[0]], memory) if single else own.pack(raw[form[0]])
+        return found
 
     def run(self, x, weight, bias, residual, y, packed=None) -> None:
         """Compute `y` from `x`, both with all their axes."""
-        layout = self.problem.layout
         with memories() as memory:
             raw = [None] * len(self.phases)
             if packed is None:
                 raw = self._regrouped(weight, memory)
-                if self.problem.n * max(len(phase.steps) for phase in self.phases) > 1:
-                    packed = {
-                        (i, step.execution.packing): step.execution.pack(raw[i])
-                        for i, phase in enumerate(self.phases)
-                        for step in phase.steps
-                    }
-            size = self.together * self.slice_bytes()
+                if self._shares:
+                    packed = self._packed(raw, memory)
+            size = self.together * self._slice_bytes
             copy = memory(size)[: size // x.itemsize * x.itemsize].view(x.dtype) if size else None
             for n in range(0, self.problem.n, self.together):
                 volumes = min(self.together, self.problem.n - n)
@@ -149,7 +137,7 @@ class Volumes:
                     if not phase.steps and phase.taps.frames:
                         own = slice(phase.taps.start, None, phase.taps.every)
                         rest = self._rest(bias, y.dtype)
-                        if layout == "channels_last":
+                        if self.problem.layout == "channels_last":
                             y[n, own] = rest
                         else:
                             y[n, :, own] = rest[:, None, None, None]
@@ -164,11 +152,10 @@ class Volumes:
     @functools.cached_property
     def together(self) -> int:
         """Volumes that are computed at once: all, if images lie in place, or as many as share a small copy."""
-        executions = [step.execution for phase in self.phases for step in phase.steps]
-        plain = all(isinstance(each, Execution) and not each.shared_bytes for each in executions)
-        if self.problem.pass_ != "forward" or not plain:
+        if self.problem.pass_ != "forward":
             return 1
-        return max(1, min(self.problem.n, MOST_TOGETHER // max(1, self.slice_bytes())))
+        executions = (step.execution for phase in self.phases for step in phase.steps)
+        return how_many(self.problem.n, self._slice_bytes, executions)
 
     def _step(self, step: Step, source, weight, bias, residual, y, n: int, packed, volumes: int, apart: int) -> None:
         """One band of volume n, and of those after it, whose images are `apart` bytes from one to the next."""
@@ -176,10 +163,7 @@ class Volumes:
         images = self.problem.pass_ == "input_grad"  # taken apart as arrays; else their address is enough
         target = frames(y, n, band, layout) if images else frame(y, n, band.first, layout)
         beside = None if residual is None else frame(residual, n, band.first, layout)
-        if volumes == 1:
-            execution = step.execution
-        else:
-            execution = step.several(volumes, apart, 0 if residual is None else residual.strides[0], y.strides[0])
+        execution = step.of(volumes, apart, 0 if residual is None else residual.strides[0], y.strides[0])
         execution.run(source, weight if packed is None else None, bias, beside, target, packed)
 
 

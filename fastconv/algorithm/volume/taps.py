@@ -7,9 +7,10 @@ its last the activation. Narrow types are computed in float32 and rounded once.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from fastconv.algorithm.common import Algorithm, Execution, Steps, contiguous_st
 from fastconv.algorithm.volume.frames import Band, Run, forward_taps, planes, runs
 from fastconv.algorithm.volume.run import Planes, memories
 from fastconv.algorithm.volume.slices import frame
+from fastconv.algorithm.volume.together import Several, how_many
 from fastconv.algorithm.volume.weights import regroup_job
 from fastconv.job import Job
 from fastconv.problem.conv import Depth, Problem
@@ -85,7 +87,7 @@ class TapByTap:
             key = one, steps
             if key not in made:
                 made[key] = algorithm.build(one, steps, target, count, packed)
-            parts.append(Part(run, made[key]))
+            parts.append(Part(made[key], run))
         own = tuple(reversed(taps.own)) if backward else taps.own
         job = regroup_job(inner, own, inner.k, target, flip=backward) if backward or taps.count > 1 else None
         return Tapped(problem, inner, parts, job)
@@ -145,11 +147,10 @@ def _run_steps(problem: Problem, x: Steps, band: Band) -> Steps:
 
 
 @dataclass
-class Part:
+class Part(Several):
     """Frames that read evenly spaced slices with one tap."""
 
     run: Run
-    execution: Execution
 
 
 @dataclass
@@ -164,8 +165,15 @@ class Tapped:
     @property
     def packing(self) -> tuple:
         """Equal for executions that can share packed weights."""
-        return "tap by tap", *self._forms()
+        return "tap by tap", *self._forms
 
+    @functools.cached_property
+    def _together(self) -> int:
+        """Volumes that are computed at once: as many as stay in cache from one tap to the next."""
+        each = self._bytes(math.prod(self.inner.source_shape[1:]) + math.prod(self.inner.result_shape[1:]))
+        return how_many(self.problem.n, each, (part.execution for part in self.parts))
+
+    @functools.cached_property
     def _forms(self) -> dict[tuple, Execution]:
         """An execution for each form of a tap's packed weights."""
         return {(part.run.tap, part.execution.packing): part.execution for part in self.parts}
@@ -195,8 +203,12 @@ class Tapped:
 
     def pack(self, weight: np.ndarray) -> dict:
         """The weights of each tap, packed."""
-        pieces = self._pieces(weight, workspace.aligned)
-        return {form: execution.pack(pieces[form[0]]) for form, execution in self._forms().items()}
+        return self._packed(weight, workspace.aligned)
+
+    def _packed(self, weight: np.ndarray, memory: Callable[[int], np.ndarray]) -> dict:
+        """What `pack` makes, in such memory."""
+        pieces = self._pieces(weight, memory)
+        return {form: execution.pack(pieces[form[0]], memory) for form, execution in self._forms.items()}
 
     def run(self, x, weight, bias, residual, y, packed=None) -> None:
         """Convolve into `y`; arrays have all their axes."""
@@ -206,10 +218,10 @@ class Tapped:
             zeros = memory(self._bytes(self._zeros()))
             zeros[:] = 0
             if packed is None:
-                pieces = self._pieces(weight, memory)
-                packed = {form: execution.pack(pieces[form[0]]) for form, execution in self._forms().items()}
-            for n in range(self.problem.n):
-                volume, result, beside = (a if a is None else a[n : n + 1] for a in (x, y, residual))
+                packed = self._packed(weight, memory)
+            for n in range(0, self.problem.n, self._together):
+                volumes = min(self._together, self.problem.n - n)
+                volume, result, beside = (a if a is None else a[n : n + volumes] for a in (x, y, residual))
                 if narrow:
                     volume, result = np.ascontiguousarray(volume, kind), np.empty(result.shape, kind)
                     beside = None if beside is None else np.ascontiguousarray(beside, kind)
@@ -219,7 +231,11 @@ class Tapped:
                     add = to = frame(result, 0, band.first, layout)
                     if first:
                         add = None if beside is None else frame(beside, 0, band.first, layout)
+                    # Zeros serve all volumes.
+                    sources = 0 if source is zeros else volume.strides[0]
+                    added = 0 if add is None else (beside if first else result).strides[0]
                     held = packed[part.run.tap, part.execution.packing]
-                    part.execution.run(source, None, bias if first else None, add, to, held)
+                    convolution = part.of(volumes, sources, added, result.strides[0])
+                    convolution.run(source, None, bias if first else None, add, to, held)
                 if narrow:
-                    y[n] = result[0]
+                    y[n : n + volumes] = result

@@ -156,7 +156,8 @@ class VolumeWeights:
                     if images.dtype != kind or not images.flags.c_contiguous:
                         held = dy_copy[: images.size].reshape(images.shape)
                         if images.dtype == kind:
-                            copies.copy(held[:, None], images[:, None], tuple(range(len(images))))
+                            job = copies.copy_job(held[:, None], images[:, None], tuple(range(len(images))))
+                            threads.run(job, images, y=held)
                         else:
                             np.copyto(held, images)
                         images = held
