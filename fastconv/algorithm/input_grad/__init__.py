@@ -70,9 +70,10 @@ class InputGrad:
             cycles += problem.n * problem.c * problem.h * (problem.w * cost.C.join + pieces * cost.C.join_row)
         return cycles
 
-    def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool) -> Phased | Folded:
+    def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool):
         if problem.padding_mode == "zeros":
-            return self._phased(problem, x, target, count, packed)
+            made = self._phased(problem, x, target, count, packed)
+            return made.alone() or made
         inner, x = _unpadded(problem, x)
         each = inner.itemsize * inner.c * inner.h * inner.w
         images = max(1, min(problem.n, MOST_RESULTS // each))
@@ -201,6 +202,16 @@ class Phased:
     weights: Job | None  # regroups them, if a step needs that
     rest: Job | None  # makes the results of phases without taps, if they are not zero
     parts: list[Part] = field(default_factory=list)
+
+    def alone(self) -> Execution | None:
+        """Its only convolution, if that reads dy and w as they lie and there is nothing else to do."""
+        if self.rest is not None or len(self.parts) > 1 or self.parts[0].join is not None:
+            return None
+        (step,) = self.parts[0].steps or (None,)
+        whole = step is not None and (step.phase.rows.crop, step.phase.columns.crop) == (
+            (0, self.problem.oh), (0, self.problem.ow)
+        )  # fmt: skip
+        return step.execution if whole and step.borrowed else None
 
     @property
     def packing(self) -> tuple:

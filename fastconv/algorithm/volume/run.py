@@ -135,12 +135,12 @@ class Volumes:
                         apart = step.slices.bytes or x.strides[0]
                         self._step(step, images, raw[i], bias, residual, y, n, held, volumes, apart)
                     if not phase.steps and phase.taps.frames:
-                        own = slice(phase.taps.start, None, phase.taps.every)
+                        some, own = slice(n, n + volumes), slice(phase.taps.start, None, phase.taps.every)
                         rest = self._rest(bias, y.dtype)
                         if self.problem.layout == "channels_last":
-                            y[n, own] = rest
+                            y[some, own] = rest
                         else:
-                            y[n, :, own] = rest[:, None, None, None]
+                            y[some, :, own] = rest[:, None, None, None]
 
     def _rest(self, bias: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
         """What each channel is where no tap reaches."""
@@ -152,8 +152,6 @@ class Volumes:
     @functools.cached_property
     def together(self) -> int:
         """Volumes that are computed at once: all, if images lie in place, or as many as share a small copy."""
-        if self.problem.pass_ != "forward":
-            return 1
         executions = (step.execution for phase in self.phases for step in phase.steps)
         return how_many(self.problem.n, self._slice_bytes, executions)
 
