@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fastconv.job import PAGE
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
@@ -141,6 +142,22 @@ def chunk_of(channels: int, r: int, s: int) -> Chunk:
     if s <= 2 * CHUNK:
         return Chunk(1, part(r, s), s)
     return Chunk(1, 1, part(s, 1))
+
+
+def dense_chunk(problem: Problem) -> Chunk:
+    """The chunks of a convolution on vectors.
+
+    Where a 1x1 kernel makes few outputs of planes, memory decides: all channels of a few pixels lie in as many pages,
+    which no processor fetches ahead. Runs of a few planes follow one another, and sums stay in L2: decision 32.
+    """
+    whole = chunk_of(problem.c // problem.groups, problem.r, problem.s)
+    if (problem.r, problem.s, *problem.stride, problem.groups) != (1, 1, 1, 1, 1) or problem.precision == "strict":
+        return whole
+    planes = problem.layout == "channels_first" and problem.h * problem.w * problem.itemsize >= PAGE
+    if problem.k > 8 or not planes:
+        return whole
+    most = 8 if problem.k <= 4 else 32
+    return Chunk(-(-problem.c // -(-problem.c // most)), 1, 1)
 
 
 def part_products(products: int, few: bool) -> int:

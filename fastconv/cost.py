@@ -50,7 +50,7 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
             near = shape.lanes == "pixels" or n * pixels == 1
             step += count * times * blocking.tile_cycles(size, width, target, near)
             tiles += count * times
-    chunks = blocking.chunk_of(channels, problem.r, problem.s).count(channels, problem.r, problem.s)
+    chunks = blocking.dense_chunk(problem).count(channels, problem.r, problem.s)
     slower = 0.0
     if shape.in_place and problem.layout == "channels_last" and problem.r * problem.s > 1:
         slower = C.conflict * (problem.c * problem.stride[1] * item % 2048 == 0)

@@ -57,6 +57,18 @@ def test_chunks_are_bounded(channels, r, s):
     assert chunk.rows == 1 or chunk.columns == s
 
 
+@given(st.integers(1, 300), st.integers(1, 12), st.integers(1, 90), st.sampled_from(["default", "strict"]))
+def test_chunks_of_few_outputs(channels, outputs, size, precision):
+    shapes = (1, channels, size, size), (outputs, channels, 1, 1)
+    problem = conv2d_problem(*shapes, dtype="float32", precision=precision)
+    chunk, whole = blocking.dense_chunk(problem), blocking.chunk_of(channels, 1, 1)
+    if outputs > 8 or size < 32 or precision == "strict":
+        assert chunk == whole
+    else:
+        most = 8 if outputs <= 4 else 32
+        assert chunk.channels <= most and chunk.count(channels, 1, 1) == -(-channels // most)
+
+
 @given(st.integers(1, 200_000), st.booleans())
 def test_parts_are_short_and_few(products, few):
     part = blocking.part_products(products, few)

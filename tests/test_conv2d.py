@@ -151,3 +151,24 @@ def test_strides_and_dilations_that_make_no_difference(rng):
     x, w = integers(rng, (2, 3, 5, 6), np.float32), integers(rng, (4, 3, 1, 1), np.float32)
     for huge in (7, 2**40, 2**62):
         np.testing.assert_array_equal(fc.conv2d(x, w, stride=huge, dilation=huge), fc.conv2d(x[:, :, :1, :1], w))
+
+
+@pytest.mark.parametrize("outputs", [1, 3, 4, 7])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_few_outputs_of_planes(rng, outputs, dtype):
+    """Some planes at a time where planes are large, all where they are small: one layer sees both."""
+    w, bias = integers(rng, (outputs, 37, 1, 1), DTYPES[dtype]), integers(rng, (outputs,), DTYPES[dtype])
+    for algorithm in ("auto", "pointwise", "direct", "im2col"):
+        if dtype == "float16" and algorithm in ("pointwise", "direct"):
+            continue
+        layer = fc.Conv2d(w, bias, activation="relu", algorithm=algorithm)
+        for size in ((33, 47), (5, 7), (65, 32)):
+            x = integers(rng, (2, 37, *size), DTYPES[dtype], 2)
+            residual = integers(rng, (2, outputs, *size), DTYPES[dtype])
+            expected = np.maximum(naive.conv(x, w, bias, residual=residual), 0)
+            found = fc.conv2d(x, w, bias, residual=residual, activation="relu", algorithm=algorithm)
+            np.testing.assert_array_equal(found, expected)
+            np.testing.assert_array_equal(layer(x, residual=residual), expected)
+            np.testing.assert_array_equal(layer(x[:, :, ::2]), np.maximum(naive.conv(x[:, :, ::2], w, bias), 0))
+            dx = fc.conv2d_input_grad(x, w.swapaxes(0, 1), (2, outputs, *size))
+            np.testing.assert_array_equal(dx, naive.conv(x, w))

@@ -260,7 +260,7 @@ class Cut:
         stored, computing, item = names_of(problem)
         lanes = target.lanes(item)
         outputs, channels = problem.k // problem.groups, problem.c // problem.groups
-        chunk = blocking.chunk_of(channels, problem.r, problem.s)
+        chunk = blocking.chunk_of(channels, problem.r, problem.s) if shape.products else blocking.dense_chunk(problem)
         along_pixels = shape.lanes == "pixels"
         smallest, most = shape.channel_tiles(lanes)
         tiles = blocking.split(-(-outputs // smallest), most)[0]

@@ -51,7 +51,7 @@ def dense_weights(problem: Problem, shape: Shape, target: Target) -> tuple[Job, 
     stored_item = 2 if problem.dtype in ("float16", "bfloat16") else item
     lanes = target.lanes(item)
     outputs, channels = problem.k // problem.groups, problem.c // problem.groups
-    chunk = blocking.chunk_of(channels, problem.r, problem.s)
+    chunk = blocking.dense_chunk(problem)
     unit = 1 if shape.lanes == "pixels" else lanes
     extent = -(-outputs // unit)
     tiles, base, larger = blocking.split(extent, shape.rows if shape.lanes == "pixels" else shape.vectors)

@@ -63,8 +63,8 @@ def execution(
     if shape.raw_weights:
         return Execution(main, None, 0, ())
     weights, size = dense_weights(problem, shape, target)
-    most = shape.rows if shape.lanes == "pixels" else shape.vectors
-    return Execution(main, weights, size, ("dense", shape.lanes, most, shape.products))
+    most, chunk = shape.rows if shape.lanes == "pixels" else shape.vectors, blocking.dense_chunk(problem).channels
+    return Execution(main, weights, size, ("dense", shape.lanes, most, shape.products, chunk))
 
 
 class Im2col:
