@@ -5,7 +5,7 @@ from dataclasses import replace
 import naive
 import numpy as np
 import pytest
-from arrays import integers
+from arrays import integers, layout_of
 from hypothesis import given
 from hypothesis import strategies as st
 from test_microkernels import ISAS
@@ -138,6 +138,17 @@ def test_which_are_done_in_one_pass(made, options):
     problem = replace(conv_problem("conv3d", shape, (8, 1, 3, 3, 3), **options), pass_=pass_)
     steps = dispatch.contiguous_steps(problem)
     assert type(DepthwiseVolume().build(problem, steps, host(), 2, False)) is made
+
+
+@pytest.mark.parametrize("layout", ["channels_first", "channels_last"])
+def test_slices_from_the_last_to_the_first(rng, layout):
+    """Where they lie is before the first one's place, which is not outside."""
+    x, w = integers(rng, (2, 16, 6, 9, 20), np.float32), integers(rng, (16, 1, 3, 3, 3), np.float32)
+    backwards = layout_of(x[:, :, ::-1], layout)[:, :: -1 if layout == "channels_last" else 1]
+    backwards = backwards if layout == "channels_last" else np.ascontiguousarray(backwards)[:, :, ::-1]
+    expected = naive.conv(layout_of(x, layout), w, None, padding=1, groups=16, layout=layout)
+    assert min(backwards.strides) < 0
+    np.testing.assert_array_equal(fc.conv3d(backwards, w, padding=1, groups=16, layout=layout), expected)
 
 
 def test_input_grad_of_a_layer(rng):

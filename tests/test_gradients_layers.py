@@ -49,6 +49,31 @@ def test_other_inputs_after_the_first(rng):
             np.testing.assert_array_equal(one.input, right[0][0])
 
 
+@pytest.mark.parametrize("first", ["forward", "backward"])
+@pytest.mark.parametrize("algorithm", ["auto", "im2col", "direct", "pointwise"])
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (1, 1, 1), (3, 3, 3)], ids=str)
+def test_passes_have_packed_weights_of_their_own(rng, kernel, algorithm, first):
+    """Both read the same weights in the same form, but not in the same order."""
+    spatial = len(kernel)
+    w = integers(rng, (16, 16, *kernel), np.float32)
+    x, dy = (integers(rng, (2, 16, *[9] * spatial), np.float32) for _ in range(2))
+    if algorithm == "pointwise" and kernel[0] > 1:
+        return
+    made = {2: (fc.Conv2d, fc.ConvTranspose2d), 3: (fc.Conv3d, fc.ConvTranspose3d)}[spatial]
+    padding = kernel[0] // 2
+    forward = naive.conv(x, w, padding=padding)
+    backward = naive.input_grad(dy, w, x.shape, padding=padding)
+    for layer_of, there, back in zip(made, (forward, naive.input_grad(x, w, x.shape, padding=padding)),
+                                     (backward, naive.conv(dy, w, padding=padding)), strict=True):  # fmt: skip
+        layer = layer_of(w, padding=padding, algorithm=algorithm, precision="strict")
+        for _ in range(2):
+            if first == "forward":
+                np.testing.assert_array_equal(layer(x), there)
+            found = layer.backward(dy, x, needs=(True, False, False), algorithm=algorithm).input
+            np.testing.assert_array_equal(found, back)
+            np.testing.assert_array_equal(layer(x), there)
+
+
 def test_needs(rng):
     x, w, dy = (integers(rng, shape, np.float32) for shape in ((1, 2, 5, 5), (3, 2, 3, 3), (1, 3, 3, 3)))
     layer = fc.Conv2d(w, np.zeros(3, np.float32), precision="strict")

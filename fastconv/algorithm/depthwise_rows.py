@@ -51,7 +51,7 @@ def depthwise_rows(plan, call, scratch, task):
         top = oh * peek(plan, STRIDE_H) - peek(plan, TOP)
         for i in range(deep * down):
             h, place = top + i % down * peek(plan, DILATION_H), peek(slices, i // down)
-            inside = place >= 0 and 0 <= h < peek(plan, H)
+            inside = place != -1 and 0 <= h < peek(plan, H)
             poke(scratch, 2 * i, x + place + h * peek(plan, X_H) if inside else peek(plan, NO_PIXEL))
             poke(scratch, 2 * i + 1, peek(plan, X_W) if inside else 0)
         row = n * peek(plan, Y_N) + oh * peek(plan, Y_H)

@@ -55,9 +55,9 @@ class Layer:
         return packed
 
     def _pack(self, prepared: call.Call):
-        """The weights as a call wants them; packed at most once a form."""
-        form = prepared.execution.packing
-        if not form:
+        """The weights as a call wants them; packed at most once a form of a pass, as passes read them differently."""
+        form = prepared.problem.pass_, prepared.execution.packing
+        if not form[1]:
             return self._weight
         with setup:
             packed = self._packed.get(form)

@@ -13,10 +13,9 @@ from fastconv import threads
 from fastconv.algorithm.common import Steps
 from fastconv.algorithm.volume import copies
 from fastconv.algorithm.volume.frames import Band, Taps, channels_of, copied, in_place, source_sizes
+from fastconv.algorithm.volume.together import MOST_MADE
 from fastconv.job import Job
 from fastconv.problem.conv import Problem
-
-MOST_MADE = 16  # launches that are kept
 
 
 @dataclass(frozen=True)
