@@ -5,6 +5,8 @@ The model never sees the number of threads, because the choice must not depend o
 
 from __future__ import annotations
 
+import math
+
 from fastconv import blocking, constants
 from fastconv.constants import Constants
 from fastconv.problem.conv import Problem
@@ -293,10 +295,10 @@ def depthwise_pixels_cycles(problem: Problem, target: Target) -> float:
 def depthwise_rows_cycles(problem: Problem, target: Target) -> float:
     """Depthwise in place, channels in the lanes: taps of output pixels, pixels loaded for a tile, tiles begun."""
     vectors, rows = -(-problem.c // target.lanes(problem.itemsize)), problem.n * problem.od * problem.oh
-    tiles, down = -(-problem.ow // 8), problem.taps // problem.s
-    loads = down * (problem.ow * problem.stride[1] + tiles * (problem.s - problem.stride[1]))
-    each = problem.taps * (problem.ow * 0.55 + tiles * 0.5) + loads * 0.4 + problem.ow * 1.5
-    return rows * (vectors * each + tiles * 50 + 50) + problem.k * problem.taps * C.pack_panel
+    tiles, taps = -(-problem.ow // 8), math.prod(problem.weight_shape[2:])
+    loads = taps // problem.s * (problem.ow * problem.stride[1] + tiles * (problem.s - problem.stride[1]))
+    each = taps * (problem.ow * 0.55 + tiles * 0.5) + loads * 0.4 + problem.ow * 1.5
+    return rows * (vectors * each + tiles * 50 + 50) + problem.k * taps * C.pack_panel
 
 
 def matvec_cycles(problem: Problem, target: Target) -> float:

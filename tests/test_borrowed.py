@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastconv as fc
-from fastconv.algorithm.common import contiguous_steps
+from fastconv.algorithm.common import Execution, contiguous_steps
 from fastconv.algorithm.im2col import Im2col, execution, shapes
 from fastconv.algorithm.pointwise import Pointwise
 from fastconv.algorithm.winograd import Winograd
@@ -98,7 +98,7 @@ def test_input_gradients_of_stride_1_regroup_nothing(kernel):
     steps = contiguous_steps(problem)
     for algorithm in ("auto", "im2col"):
         built = choose(problem, steps, algorithm, False).build(problem, steps, host(), 1, False)
-        assert built.weights is None
+        assert type(built) is Execution  # one convolution, whose weights are packed at most
 
 
 def test_a_layer_packs_them_once(rng):

@@ -5,6 +5,7 @@ Frames of volumes are images whose kernel has the rows of all its slices, one be
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -80,7 +81,8 @@ def unreadable(problem: Problem, x: Steps, target: Target) -> str | None:
         return "channels do not fill a vector"
     if problem.frames:
         return "frames of a volume are added up in y, where tiles must not overlap"
-    if sum_part(problem, problem.taps) < problem.taps:
+    taps = math.prod(problem.weight_shape[2:])
+    if sum_part(problem, taps) < taps:
         return "strict sums of so many taps are formed in parts"
     return None
 
@@ -103,7 +105,8 @@ def refuses(problem: Problem, x: Steps, target: Target) -> str | None:
 
 def _kind(problem: Problem) -> str:
     """The kernel's variant."""
-    return f"{problem.taps // problem.s}x{problem.s}s{problem.stride[1]}"
+    *down, across = problem.weight_shape[2:]
+    return f"{math.prod(down)}x{across}s{problem.stride[1]}"
 
 
 def tile_pixels(problem: Problem) -> int:

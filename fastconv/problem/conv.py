@@ -168,14 +168,9 @@ class Problem:
         return values[3 - self.spatial :]
 
     @property
-    def taps(self) -> int:
-        """Of a kernel, those of all its slices."""
-        return self.r * self.s * (self.depth.kernel if self.depth else 1)
-
-    @property
     def flops(self) -> int:
         """Two for every product of the definition, those with the padding included."""
-        return 2 * self.n * self.k * self.od * self.oh * self.ow * (self.c // self.groups) * self.taps
+        return 2 * self.n * self.od * self.oh * self.ow * math.prod(self.weight_shape)
 
     @property
     def bytes(self) -> int:
