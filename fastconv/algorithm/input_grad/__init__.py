@@ -205,13 +205,13 @@ class Phased:
 
     def alone(self) -> Execution | None:
         """Its only convolution, if that reads dy and w as they lie and there is nothing else to do."""
-        if self.rest is not None or len(self.parts) > 1 or self.parts[0].join is not None:
+        if self.rest is not None or len(self.parts) != 1 or self.parts[0].join is not None:
             return None
-        (step,) = self.parts[0].steps or (None,)
-        whole = step is not None and (step.phase.rows.crop, step.phase.columns.crop) == (
-            (0, self.problem.oh), (0, self.problem.ow)
-        )  # fmt: skip
-        return step.execution if whole and step.borrowed else None
+        crops = (0, self.problem.oh), (0, self.problem.ow)
+        for step in self.parts[0].steps:  # one at most, if nothing is put together
+            if step.borrowed and (step.phase.rows.crop, step.phase.columns.crop) == crops:
+                return step.execution
+        return None
 
     @property
     def packing(self) -> tuple:
