@@ -61,8 +61,8 @@ def tile_shapes(target: Target) -> Iterator[tuple[int, int]]:
 
 
 def tile_cycles(rows: int, vectors: int, target: Target, near: bool = False, offsets: int = 1) -> float:
-    """Cycles of one step of a tile: two multiply-adds a cycle, latency four, seven loads or prefetches in four cycles
-    (`offsets` of them from a table), and vectors from L2 at 20 bytes a cycle, or twice that if they are near.
+    """Cycles of one step of a tile: one or two multiply-adds a cycle, latency four, seven loads or prefetches in four
+    cycles (`offsets` of them from a table), and vectors from L2 at 20 bytes a cycle, or twice that if they are near.
 
     Vectors of half a line take half the prefetches. Their steps are short, so what each takes besides counts more: on
     Zen 3 6x2 takes 6.7 cycles, 5x2 5.6, 4x2 4.6, 4x3 6.8, 3x3 5.3, 6x1 4.5, 2x5 7, 1x7 8.2. In a layer 4x2 takes 5, as
@@ -74,7 +74,7 @@ def tile_cycles(rows: int, vectors: int, target: Target, near: bool = False, off
     if target.registers == 16:
         loads, products = (rows + vectors + lines + 1 + offsets) / 2.2, 0.45 * rows * vectors + 1.4
     else:
-        loads, products = (rows + 2 * vectors + 1 + offsets) / 1.75, rows * vectors / 2
+        loads, products = (rows + 2 * vectors + 1 + offsets) / 1.75, rows * vectors / target.multiply_adds
     return max(products, 4.0, loads, lines * (1.6 if near else 3.2)) + (rows + vectors) / 20
 
 

@@ -32,6 +32,11 @@ class Target:
         """Vector registers."""
         return 16 if self.isa == "avx2" or (self.isa == "generic" and _machine() == "x86") else 32
 
+    @property
+    def multiply_adds(self) -> int:
+        """Of whole vectors a cycle. Zen 4 takes a vector of 64 bytes in two halves."""
+        return 1 if self.isa == "avx512" and self.name == "znver4" else 2
+
     def lanes(self, itemsize: int) -> int:
         """Elements in one vector."""
         return self.vector_bytes // itemsize
@@ -95,5 +100,5 @@ def _cache_sizes() -> tuple[int, int, int]:
 
 
 def flops_per_cycle(dtype: str) -> int:
-    """Floating-point operations of two fused multiply-adds a cycle."""
-    return 4 * host().lanes(8 if dtype == "float64" else 4)
+    """Floating-point operations of all fused multiply-adds in a cycle."""
+    return 2 * host().multiply_adds * host().lanes(8 if dtype == "float64" else 4)

@@ -108,3 +108,14 @@ def test_choice(x, w, options, expected):
     problem = conv2d_problem(x, w, dtype="float32", **options)
     target = Target("avx512", l1=32 << 10, l2=1 << 20)
     assert dispatch.choose(problem, dispatch.contiguous_steps(problem), "auto", True, target).name == expected
+
+
+def test_vectors_in_halves_cost_twice():
+    """Where a cycle has one multiply-add of a whole vector, small tiles come as near to the peak as large ones."""
+    for rows, vectors in ((8, 3), (12, 2), (4, 2), (8, 1)):
+        halves, whole = (
+            blocking.tile_cycles(rows, vectors, Target("avx512", name=name)) for name in ("znver4", "znver5")
+        )
+        assert rows * vectors <= halves < 1.1 * rows * vectors
+        assert halves > 1.15 * whole
+    assert Target("avx2", name="znver4").multiply_adds == 2
