@@ -1,6 +1,6 @@
 """The cost model's constants: measured once for everybody, or fitted by `python -m fastconv tune --model`.
 
-Cycles of one core, measured on Zen 3, Zen 5 and on an Intel server core with 2 MB of L2; docs/regret.md shows what they
+Cycles of one core, measured on Zen 3, 4 and 5 and on an Intel server core with 2 MB of L2; docs/regret.md shows what they
 are worth. A fit is kept as `model.json` beside the tuning file, for the machine that it was made on.
 """
 
@@ -28,6 +28,7 @@ class Constants:
     line: float = 4.5  # to pack one vector of a row of it, for each vector that is read
     transpose: float = 0.65  # to write one output element through a transpose
     store: float = 0.12  # to write one output element straight from a tile
+    store_apart: float = 0.0  # and more where tiles of all planes take turns and L2 does not hold these
     pack_weight: float = 2.5  # to pack one weight into a buffer, and read it there from another core's cache
     packing: float = 12_000.0  # to start a launch that packs
     pack_panel: float = 0.35  # to pack one weight into a panel that is used at once
@@ -40,6 +41,7 @@ class Constants:
     in_place_apart: float = 0.12  # extra share when each step of a 1x1 kernel's tiles reads scalars of another plane
     strips_unaligned: float = 0.05  # extra share when vectors of pixels start anywhere in a line, in strips
     conflict: float = 0.8  # extra share when windows in place have pixels that fall into two sets of L1, or one
+    conflict_point: float = 0.35  # the same of 1x1 kernels where a tile has more pixels than a set has lines
     winograd_pack: float = 8.5  # to pack one vector of a strip
     winograd_row: float = 45.0  # to start one row of it
     winograd_line: float = 80.0  # to start a line of tiles, in or out
@@ -146,6 +148,10 @@ SPECIAL: dict[str, dict[str, float]] = {
 for _name in ("znver1", "znver2", "znver3"):
     SPECIAL[_name] = {"in_place_apart": 0.4, "panel": 3.0, "transpose": 1.3, "join": 1.0, "winograd_scatter": 5.6,
                       "winograd_near_step": 0.94, "winograd_sum": 1.0}  # fmt: skip
+# A vector is taken in two halves.
+SPECIAL["znver4"] = {"store_apart": 0.5, "packing": 12_000.0, "winograd_in": 5.0, "winograd_out": 4.0,
+                     "winograd_write": 6.0, "winograd_taps": 300.0, "winograd_tile": 50.0,
+                     "winograd_start": 12_000.0}  # fmt: skip
 
 
 def default(target: Target) -> Constants:

@@ -9,6 +9,7 @@ import math
 
 from fastconv import blocking, constants
 from fastconv.constants import Constants
+from fastconv.job import PAGE
 from fastconv.problem.conv import Problem
 from fastconv.target import Target, host
 
@@ -54,8 +55,12 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
             tiles += count * times
     chunks = blocking.dense_chunk(problem).count(channels, problem.r, problem.s)
     slower = 0.0
-    if shape.in_place and problem.layout == "channels_last" and problem.r * problem.s > 1:
-        slower = C.conflict * (problem.c * problem.stride[1] * item % 2048 == 0)
+    if shape.in_place and problem.layout == "channels_last":
+        apart = problem.c * problem.stride[1] * item
+        if problem.r * problem.s > 1:
+            slower = C.conflict * (apart % 2048 == 0)
+        else:  # pixels whose addresses differ by pages fall into one set of L1
+            slower = C.conflict_point * (apart % PAGE == 0 and min(rows, shape.rows) > target.l1 // PAGE)
     elif shape.in_place and problem.layout == "channels_first":
         # Of each line that a row of taps loads it uses the less, the farther windows lie apart.
         slower = C.in_place_strided * (problem.stride[1] > 1) * problem.stride[1] / problem.s
@@ -83,7 +88,10 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
         else:
             cycles += channels * parts * (C.plane + height * -(-wide // lanes) * columns.step * C.line)
     transposed = shape.lanes == "channels" and problem.layout == "channels_first"
-    cycles += outputs * pixels * (C.transpose if transposed else C.store) * (1 + 0.5 * (chunks - 1) / chunks)
+    store = C.transpose if transposed else C.store
+    if shape.panels and outputs * pixels * item > target.l2:
+        store += C.store_apart
+    cycles += outputs * pixels * store * (1 + 0.5 * (chunks - 1) / chunks)
     cycles += outputs * depth * item * _weight_byte(problem.k * depth * item, target)
     cycles = n * groups * (cycles + C.task) + C.nest
     if not packed and not shape.raw_weights:
@@ -283,13 +291,15 @@ def depthwise_channels_cycles(problem: Problem, target: Target, packed: bool) ->
 
 
 def depthwise_pixels_cycles(problem: Problem, target: Target) -> float:
-    """Depthwise, pixels in the lanes: vectors of each output row, whole or not."""
+    """Depthwise, pixels in the lanes: vectors of each output row, whole or not; planes one by one where those of x are
+    read for several of y."""
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)
-    slices = problem.depth.kernel if problem.depth else 1
+    slices, stride = problem.depth.kernel if problem.depth else 1, problem.stride[0]
     vectors = problem.od * problem.oh * -(-problem.ow // lanes)
-    loads = 3 * problem.stride[0] if problem.dilation[1] == 1 else 1.5 * problem.s
-    each = slices * (problem.r * problem.s * 0.55 + loads)
-    return problem.n * problem.k * (vectors * each + 25)
+    halves = 2 / target.multiply_adds  # of a vector, one after the other
+    loads = 3 * stride * (halves if stride > 1 else 1.0) if problem.dilation[1] == 1 else 1.5 * problem.s
+    each = slices * (problem.r * problem.s * 0.55 * halves + loads)
+    return problem.n * problem.k * (vectors * each + (25 if problem.k == problem.c else 130))
 
 
 def depthwise_rows_cycles(problem: Problem, target: Target) -> float:

@@ -87,8 +87,8 @@ def _times(problem, packed, rng, in_turns) -> dict[str, float]:
 
 def predicted(sample: Sample) -> dict[Algorithm, float]:
     """What the model, with the constants in use, says of a sample."""
-    steps, image = dispatch.contiguous_steps(sample.problem), replace(sample.problem, n=1)
-    return {a: sample.problem.n * a.cost(image, steps, host(), sample.packed) for a in sample.cycles}
+    found = dispatch.consider(sample.problem, dispatch.contiguous_steps(sample.problem), sample.packed)
+    return {c.algorithm: sample.problem.n * c.cycles for c in found if c.algorithm in sample.cycles}
 
 
 def spread(samples: list[Sample], constants: Constants) -> float:
