@@ -1,7 +1,7 @@
 """The cost model's constants: measured once for everybody, or fitted by `python -m fastconv tune --model`.
 
-Cycles of one core, measured on Zen 3, 4 and 5 and on an Intel server core with 2 MB of L2; docs/regret.md shows what they
-are worth. A fit is kept as `model.json` beside the tuning file, for the machine that it was made on.
+Cycles of one core, measured on Zen 3, 4 and 5 and on an Intel server core with 2 MB of L2; docs/regret.md shows what
+they are worth. A fit is kept as `model.json` beside the tuning file, for the machine that it was made on.
 """
 
 from __future__ import annotations
