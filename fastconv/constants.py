@@ -28,7 +28,7 @@ class Constants:
     line: float = 4.5  # to pack one vector of a row of it, for each vector that is read
     transpose: float = 0.65  # to write one output element through a transpose
     store: float = 0.12  # to write one output element straight from a tile
-    store_apart: float = 0.0  # and more where tiles of all planes take turns and L2 does not hold these
+    store_apart: float = 0.0  # and more by kernels of several taps in place, to planes that L2 does not hold
     pack_weight: float = 2.5  # to pack one weight into a buffer, and read it there from another core's cache
     packing: float = 12_000.0  # to start a launch that packs
     pack_panel: float = 0.35  # to pack one weight into a panel that is used at once

@@ -89,7 +89,7 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
             cycles += channels * parts * (C.plane + height * -(-wide // lanes) * columns.step * C.line)
     transposed = shape.lanes == "channels" and problem.layout == "channels_first"
     store = C.transpose if transposed else C.store
-    if shape.panels and outputs * pixels * item > target.l2:
+    if shape.panels and problem.r * problem.s > 1 and outputs * pixels * item > target.l2:
         store += C.store_apart
     cycles += outputs * pixels * store * (1 + 0.5 * (chunks - 1) / chunks)
     cycles += outputs * depth * item * _weight_byte(problem.k * depth * item, target)
