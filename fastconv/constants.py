@@ -15,7 +15,7 @@ from pathlib import Path
 from fastconv import winners
 from fastconv.target import Target
 
-FORMAT, VERSION = "fastconv cost model", 3
+FORMAT, VERSION = "fastconv cost model", 4
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,9 @@ def own_file(tmp_path, monkeypatch):
 
 def samples():
     found = []
-    for c, k, h in ((16, 16, 20), (64, 64, 28), (5, 40, 33), (128, 32, 14)):
-        problem = conv2d_problem((1, c, h, h), (k, c, 3, 3), dtype=np.float32, padding=1)
+    # The last is one column, which algorithms see as a row.
+    for c, k, h, w in ((16, 16, 20, 20), (64, 64, 28, 28), (5, 40, 33, 33), (128, 32, 14, 14), (48, 32, 40, 1)):
+        problem = conv2d_problem((1, c, h, w), (k, c, 3, 3), dtype=np.float32, padding=1)
         able = [
             x.algorithm for x in dispatch.consider(problem, dispatch.contiguous_steps(problem), True) if not x.reason
         ]
