@@ -96,6 +96,9 @@ class Columns:
             return reason
         if problem.groups > 1:
             return "groups"
+        flat = not problem.depth or problem.depth.stride == 1
+        if flat and problem.stride == (1, 1) and _columns(problem) == problem.c:
+            return "a 1x1 kernel is one product as it is"
         if not self._ways(problem):
             return f"columns take more than {MOST_COLUMNS >> 20} MiB, or weights to transpose too much"
         return None
