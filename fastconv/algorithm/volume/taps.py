@@ -62,8 +62,10 @@ class TapByTap:
         regrouped = 0.0
         if not packed and (backward or taps.count > 1):
             regrouped = math.prod(problem.weight_shape) * cost.C.regroup_weight
-        # Measured: sums that come again, and weights for few frames, take a fifth more.
-        return 1.2 * sum(each) + again + regrouped + 2 * launches * cost.C.launch
+            launches += taps.count  # each tap's weights are packed by themselves
+        # Measured: sums that come again, and weights for few frames, take a fifth more; a launch takes some 10 us with
+        # what Python does before it.
+        return 1.2 * sum(each) + again + regrouped + 4 * launches * cost.C.launch
 
     def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool):
         backward = problem.pass_ == "input_grad"
