@@ -9,6 +9,8 @@ from arrays import DTYPES, assert_near, integers, rounded
 from transposed import CASES, IDS, LAYOUTS, able, call, case_of, operator, oracle
 
 import fastconv as fc
+from fastconv import dispatch
+from fastconv.algorithm import depthwise_phases
 from fastconv.algorithm.input_grad import columns, merged
 
 ACTIVATIONS = ("relu", "relu6", ("leaky_relu", 0.5))
@@ -169,6 +171,27 @@ def test_windows_side_by_side(rng, shape, w_shape, stride, groups):
             with fc.num_threads(threads):
                 results.add(call(op, x, w, bias, algorithm="disjoint", **options).tobytes())
         assert results == {expected.tobytes()}, activation
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "gelu"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("group", [1, 5, 16, 37])
+def test_channels_that_a_task_has(rng, monkeypatch, group, dtype, activation):
+    """Channels last, some at a time, are those of planes to the last bit."""
+    monkeypatch.setattr(depthwise_phases, "_group", lambda problem, target: group)
+    dispatch.execution.cache_clear()
+    x, w, bias = (integers(rng, shape, dtype) for shape in ((2, 37, 5, 9), (37, 1, 9, 9), (37,)))
+    options = {"stride": (3, 5), "padding": (2, 1), "output_padding": (1, 2), "groups": 37}
+    run = {**options, "algorithm": "depthwise_phases", "activation": activation}
+    planes = fc.conv_transpose2d(x, w, bias, **run)
+    last = np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    for threads in (1, 2, 3):
+        with fc.num_threads(threads):
+            got = fc.conv_transpose2d(last, w, bias, layout="channels_last", **run)
+        np.testing.assert_array_equal(np.moveaxis(got, -1, 1), planes)
+    dispatch.execution.cache_clear()
+    if activation is None:
+        np.testing.assert_array_equal(planes, oracle(x, w, bias, **options))
 
 
 def test_nan_and_infinity_reach_what_their_taps_reach(rng):
