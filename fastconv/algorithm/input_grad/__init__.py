@@ -57,10 +57,12 @@ class InputGrad:
         for phase in _convolutions(inner):
             best = choose(phase.problem)
             cycles += takes(phase.problem)
+            as_it_lies = borrows(best, inner, phase, x, target)
+            if not as_it_lies:
+                cycles += 2 * cost.C.launch  # 4 us besides those of a convolution alone
             if not packed:
                 # Where w is read as it lies every phase goes through all of it.
                 read = problem.r * problem.s * cost.C.pack_panel
-                as_it_lies = borrows(best, inner, phase, x, target)
                 each = read if as_it_lies else len(phase.taps) * cost.C.regroup_weight
                 cycles += problem.k * (problem.c // problem.groups) * each
         if problem.stride != (1, 1):

@@ -105,7 +105,7 @@ class Columns:
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
         each = min(self._cycles(problem, target, packed, exchanged) for exchanged in self._ways(problem))
-        return problem.n * (each + 3 * cost.C.launch)
+        return problem.n * (each + 3 * cost.C.launch) + 4 * cost.C.launch
 
     def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool) -> Folding:
         exchanged = min(self._ways(problem), key=lambda way: self._cycles(problem, target, packed, way))
