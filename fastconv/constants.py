@@ -38,6 +38,7 @@ class Constants:
     tile: float = 60.0  # to enter and leave a tile
     panel: float = 3.4  # to pack one vector of pixels into a panel that is used at once
     in_place_strided: float = 0.3  # extra share when windows in place lie as far apart as they are wide
+    in_place_strided_point: float = 0.3  # the same of 1x1 kernels
     in_place_apart: float = 0.12  # extra share when each step of a 1x1 kernel's tiles reads scalars of another plane
     strips_unaligned: float = 0.05  # extra share when vectors of pixels start anywhere in a line, in strips
     conflict: float = 0.8  # extra share when windows in place have pixels that fall into two sets of L1, or one
@@ -134,6 +135,7 @@ SPECIAL: dict[str, dict[str, float]] = {
         "packing": 6_000.0,
         "panel": 2.0,
         "in_place_strided": 0.15,
+        "in_place_strided_point": 0.15,
         "in_place_apart": 0.0,
         "winograd_pack": 4.0,
         "winograd_write": 4.0,
@@ -149,8 +151,8 @@ for _name in ("znver1", "znver2", "znver3"):
     SPECIAL[_name] = {"in_place_apart": 0.4, "panel": 3.0, "transpose": 1.3, "join": 1.0, "winograd_scatter": 5.6,
                       "winograd_near_step": 0.94, "winograd_sum": 1.0}  # fmt: skip
 # A vector is taken in two halves.
-SPECIAL["znver4"] = {"store_apart": 0.5, "packing": 12_000.0, "winograd_in": 5.0, "winograd_out": 4.0,
-                     "winograd_write": 6.0, "winograd_taps": 300.0, "winograd_tile": 50.0,
+SPECIAL["znver4"] = {"store_apart": 0.5, "in_place_strided_point": 0.0, "packing": 12_000.0, "winograd_in": 5.0,
+                     "winograd_out": 4.0, "winograd_write": 6.0, "winograd_taps": 300.0, "winograd_tile": 50.0,
                      "winograd_start": 12_000.0}  # fmt: skip
 
 

@@ -63,7 +63,8 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
             slower = C.conflict_point * (apart % PAGE == 0 and min(rows, shape.rows) > target.l1 // PAGE)
     elif shape.in_place and problem.layout == "channels_first":
         # Of each line that a row of taps loads it uses the less, the farther windows lie apart.
-        slower = C.in_place_strided * (problem.stride[1] > 1) * problem.stride[1] / problem.s
+        share = C.in_place_strided_point if problem.r * problem.s == 1 else C.in_place_strided
+        slower = share * (problem.stride[1] > 1) * problem.stride[1] / problem.s
         if shape.lanes == "channels" and problem.r * problem.s == 1:
             # Where vectors are short, a line of each plane for every step takes as long as the step's multiply-adds.
             far = problem.h * problem.w * item / NEAR_PLANES if target.registers == 32 else 1.0
