@@ -59,7 +59,7 @@ class InputGrad:
             cycles += takes(phase.problem)
             as_it_lies = borrows(best, inner, phase, x, target)
             if not as_it_lies:
-                cycles += 2 * cost.C.launch  # 4 us besides those of a convolution alone
+                cycles += 2 * cost.C.launch  # one, and what Python does around: 5 us besides the convolution
             if not packed:
                 # Where w is read as it lies every phase goes through all of it.
                 read = problem.r * problem.s * cost.C.pack_panel

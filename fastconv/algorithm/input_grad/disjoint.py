@@ -169,7 +169,7 @@ def _cut(cut: Cut, count: int) -> Cut:
             tasks = planes * blocks * pieces
             share = -(-tasks // count) * count / tasks
             read = cut.outputs * cut.channels * pieces + pixels * cut.channels * blocks
-            steps = cut.outputs * pixels * cut.channels / (2 * cut.lanes)
+            steps = cut.outputs * pixels * cut.channels / (cut.target.multiply_adds * cut.lanes)
             cycles = planes * (steps * share + read * item * cost.C.weight_byte) + tasks * cost.C.task
             if best is None or cycles < best[0]:
                 best = cycles, tried

@@ -63,7 +63,7 @@ class Merged:
             cycles += problem.k * (problem.c // problem.groups) * problem.r * problem.s * each
         pieces = 0 if problem.stride[1] in WEAVES else problem.stride[1]
         cycles += problem.n * problem.c * problem.h * (problem.w * cost.C.join + pieces * cost.C.join_row)
-        return cycles + 5 * cost.C.launch
+        return cycles + 5 * cost.C.launch  # two of them, and what Python does around
 
     def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool) -> Woven:
         down, across = axes_of(problem)
