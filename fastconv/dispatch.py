@@ -81,10 +81,11 @@ def _input_grads(images: int) -> tuple[Algorithm, ...]:
     )
 
 
-def _of_volumes(algorithms: tuple[Algorithm, ...]) -> tuple[Algorithm, ...]:
-    """Those of an input gradient of volumes, from those of images."""
+def _of_volumes(algorithms: tuple[Algorithm, ...], images: int) -> tuple[Algorithm, ...]:
+    """Those of an input gradient of volumes, from those of so many images."""
     kept = (a for a in algorithms if a.name not in ("exchanged", "depthwise_phases", "depthwise"))
-    return DepthwiseVolume(), *(a if a.name in ("disjoint", "columns", "banded") else Volume(a) for a in kept)
+    taps = TapByTap("taps", _algorithms(images))
+    return DepthwiseVolume(), taps, *(a if a.name in ("disjoint", "columns", "banded") else Volume(a) for a in kept)
 
 
 _FORWARD, _INPUT_GRAD = _algorithms(1), _input_grads(BATCH)
@@ -105,7 +106,7 @@ CANDIDATES |= {
         *map(Volume, _FORWARD[1:]),
         TapByTap("taps", _FORWARD),
     ),
-    ("conv3d", "input_grad"): _of_volumes(_INPUT_GRAD),
+    ("conv3d", "input_grad"): _of_volumes(_INPUT_GRAD, BATCH),
     ("conv3d", "weight_grad"): (
         VolumeWeightGrad(_WEIGHT_GRAD[0], apart=True),
         *map(VolumeWeightGrad, _WEIGHT_GRAD[1:]),
@@ -113,7 +114,7 @@ CANDIDATES |= {
 }
 # A transposed convolution is the input gradient of the convolution behind it; its algorithm is that for one image.
 _GIVEN = _input_grads(1)
-for _axes, _given in ((1, _GIVEN), (2, _GIVEN), (3, _of_volumes(_GIVEN))):
+for _axes, _given in ((1, _GIVEN), (2, _GIVEN), (3, _of_volumes(_GIVEN, 1))):
     _own = {pass_: CANDIDATES[f"conv{_axes}d", pass_] for pass_ in OWN_PASS if (f"conv{_axes}d", pass_) in CANDIDATES}
     _own["input_grad"] = _given
     CANDIDATES |= {(f"conv_transpose{_axes}d", pass_): algorithms for pass_, algorithms in _own.items()}

@@ -23,7 +23,7 @@ from fastconv.algorithm.volume.slices import frame
 from fastconv.algorithm.volume.together import Several, how_many
 from fastconv.algorithm.volume.weights import regroup_job
 from fastconv.job import Job
-from fastconv.problem.conv import Depth, Problem
+from fastconv.problem.conv import Borrowed, Depth, Problem
 from fastconv.target import Target
 
 
@@ -34,12 +34,15 @@ class TapByTap:
         self.name, self._algorithms = name, algorithms
 
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
+        flat = None
         if problem.pass_ == "input_grad":
-            reason = refuses(problem)
+            reason = _unlike(problem)
             if reason:
                 return reason
             problem = convolution(problem)
-        found = planes(problem, x) or _slices(*_wide(problem, x))
+        else:
+            flat = planes(problem, x)
+        found = flat or _slices(*_wide(problem, x))
         reasons = [a.supports(*found, target) for a in self._algorithms]
         return reasons[-1] if all(reasons) else None
 
@@ -47,7 +50,7 @@ class TapByTap:
         backward = problem.pass_ == "input_grad"
         if backward:
             problem = convolution(problem)
-        flat = planes(problem, x)
+        flat = None if backward else planes(problem, x)
         if flat:
             return self._best(*flat, target, packed).cost(*flat, target, packed)
         problem, x = _wide(problem, x)
@@ -68,7 +71,7 @@ class TapByTap:
         return 1.2 * sum(each) + again + regrouped + 4 * launches * cost.C.launch
 
     def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool):
-        backward = problem.pass_ == "input_grad"
+        backward, given = problem.pass_ == "input_grad", problem
         if backward:
             problem = convolution(problem)
         flat = None if backward else planes(problem, x)
@@ -90,8 +93,10 @@ class TapByTap:
             if key not in made:
                 made[key] = algorithm.build(one, steps, target, count, packed)
             parts.append(Part(made[key], run))
-        own = tuple(reversed(taps.own)) if backward else taps.own
-        job = regroup_job(inner, own, inner.k, target, flip=backward) if backward or taps.count > 1 else None
+        own, job = tuple(reversed(taps.own)) if backward else taps.own, None
+        if backward or taps.count > 1:
+            flip = backward and not inner.borrowed
+            job = regroup_job(replace(given, dtype=inner.dtype), own, given.k, target, flip=flip)
         return Tapped(problem, inner, parts, job)
 
     def _best(self, problem: Problem, x: Steps, target: Target, packed: bool) -> Algorithm:
@@ -101,9 +106,17 @@ class TapByTap:
 
 
 def refuses(problem: Problem) -> str | None:
-    """Why a gradient with respect to the input is not such a convolution, or None."""
-    if not problem.depthwise or problem.k != problem.c:
-        return "a group has more than one channel"
+    """Why a gradient with respect to the input is not a depthwise convolution, or None."""
+    return _unlike(problem) if _own_channels(problem) else "a group has more than one channel"
+
+
+def _own_channels(problem: Problem) -> bool:
+    """Whether each channel has a kernel of its own."""
+    return problem.depthwise and problem.k == problem.c
+
+
+def _unlike(problem: Problem) -> str | None:
+    """Why a gradient with respect to the input is not a convolution of dy, or None."""
     if problem.stride != (1, 1) or problem.depth.stride != 1:
         return "stride"
     if problem.padding_mode != "zeros":
@@ -115,14 +128,16 @@ def refuses(problem: Problem) -> str | None:
 
 
 def convolution(problem: Problem) -> Problem:
-    """The convolution of dy by the reversed taps that such a gradient is."""
+    """The convolution of dy by the reversed taps that such a gradient is: each channel's own, or borrowed."""
     d = problem.depth
     axes = zip((problem.r, problem.s), problem.dilation, problem.padding, strict=True)
     padding = tuple(((k - 1) * step - before, (k - 1) * step - after) for k, step, (before, after) in axes)
     reach = (d.kernel - 1) * d.dilation
+    reversed_ = Borrowed(problem.r, problem.s, (problem.r - 1, problem.s - 1), (-1, -1))
     return replace(
-        problem, pass_="forward", h=problem.oh, w=problem.ow, padding=padding,
+        problem, pass_="forward", c=problem.k, k=problem.c, h=problem.oh, w=problem.ow, padding=padding,
         depth=Depth(d.outputs, d.kernel, 1, (reach - d.padding[0], reach - d.padding[1]), d.dilation),
+        borrowed=None if _own_channels(problem) else reversed_,
     )  # fmt: skip
 
 
