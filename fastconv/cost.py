@@ -56,11 +56,11 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     chunks = blocking.dense_chunk(problem).count(channels, problem.r, problem.s)
     slower = 0.0
     if shape.in_place and problem.layout == "channels_last":
-        apart = problem.c * problem.stride[1] * item
+        pitch = problem.c * problem.stride[1] * item
         if problem.r * problem.s > 1:
-            slower = C.conflict * (apart % 2048 == 0)
+            slower = C.conflict * (pitch % 2048 == 0)
         else:  # pixels whose addresses differ by pages fall into one set of L1
-            slower = C.conflict_point * (apart % PAGE == 0 and min(rows, shape.rows) > target.l1 // PAGE)
+            slower = C.conflict_point * (pitch % PAGE == 0 and min(rows, shape.rows) > target.l1 // PAGE)
     elif shape.in_place and problem.layout == "channels_first":
         # Of each line that a row of taps loads it uses the less, the farther windows lie apart.
         share = C.in_place_strided_point if problem.r * problem.s == 1 else C.in_place_strided
@@ -89,9 +89,8 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
         else:
             cycles += channels * parts * (C.plane + height * -(-wide // lanes) * columns.step * C.line)
     transposed = shape.lanes == "channels" and problem.layout == "channels_first"
-    store = C.transpose if transposed else C.store
-    if shape.panels and problem.r * problem.s > 1 and outputs * pixels * item > target.l2:
-        store += C.store_apart
+    apart = shape.panels and problem.r * problem.s > 1 and outputs * pixels * item > target.l2
+    store = (C.transpose if transposed else C.store) + C.store_apart * apart
     cycles += outputs * pixels * store * (1 + 0.5 * (chunks - 1) / chunks)
     cycles += outputs * depth * item * _weight_byte(problem.k * depth * item, target)
     cycles = n * groups * (cycles + C.task) + C.nest
@@ -292,8 +291,7 @@ def depthwise_channels_cycles(problem: Problem, target: Target, packed: bool) ->
 
 
 def depthwise_pixels_cycles(problem: Problem, target: Target) -> float:
-    """Depthwise, pixels in the lanes: vectors of each output row, whole or not; planes one by one where those of x are
-    read for several of y."""
+    """Depthwise, pixels in the lanes: vectors of each output row; planes one by one where one of x has several of y."""
     lanes = target.lanes(8 if problem.dtype == "float64" else 4)
     slices, stride = problem.depth.kernel if problem.depth else 1, problem.stride[0]
     vectors = problem.od * problem.oh * -(-problem.ow // lanes)
