@@ -87,6 +87,8 @@ def test_every_pass(rng, case, layout, dtype):
             }  # fmt: skip
             for name, result in found.items():
                 np.testing.assert_array_equal(result, rounded(right[name], DTYPES[dtype]), err_msg=name)
+    # Weights that are packed may be worth another algorithm: sums are compared.
+    options["precision"] = "strict"
     both = fc.Conv1d(w, b, **options).backward(dy, x)
     np.testing.assert_array_equal(both.input, fc.conv1d_input_grad(dy, w, x.shape, **options))
     again = fc.conv1d_backward(dy[0], x[0], w, **options)
