@@ -307,6 +307,6 @@ def test_whole_convolutions_on_other_instruction_sets(isa, tmp_path):
 @pytest.mark.skipif(host().isa not in ("avx512", "avx2"), reason="counts x86's multiply-adds")
 @pytest.mark.parametrize("dtype", ["f32", "f64"])
 def test_no_multiply_add_of_the_yardstick_is_saved(dtype):
-    """A chain that starts where it stays is no chain: the peak came out a twelfth too high."""
+    """A chain that starts where it stays is no chain: the peak came out an eleventh too high."""
     (loop,) = multiplying_loops(f"fmapeak_{dtype}_{host().isa}")
     assert loop.count("vfmadd") % (fmapeak.CHAINS * fmapeak.TIMES) == 0

@@ -31,7 +31,7 @@ from fastconv.target import Target
     TRANSPOSE, PANELS_AT, BIAS_AT, ROWS_AT, LINE_AT, PHASES_FIELDS,
 ) = range(50)  # fmt: skip
 X, WEIGHT, BIAS, Y = 0, 1, 2, 4  # of a call's arrays
-MOST_ROWS = 128 << 10  # bytes of dy's rows that a task keeps beside its panels
+MOST_ROWS = 32 << 10  # bytes of dy's rows that a task keeps beside a plane's panels; four times that of a group
 MOST_SCRATCH = 1 << 20  # bytes of both
 
 
@@ -174,7 +174,8 @@ class DepthwisePhases:
         last = problem.layout == "channels_last"
         group = _group(problem, target) if last else 1
         groups = -(-problem.c // group)
-        blocks = min(down.size, max(1, -(-down.size * group * _row_bytes(problem) // MOST_ROWS),
+        held = 4 * MOST_ROWS if last else MOST_ROWS
+        blocks = min(down.size, max(1, -(-down.size * group * _row_bytes(problem) // held),
                                     -(-4 * threads // (problem.n * groups))))  # fmt: skip
         places = _scratch(problem, target, -(-down.size // blocks))
         first = left // sw - across.taps + 1  # pixel of dy that the first place's last tap reads

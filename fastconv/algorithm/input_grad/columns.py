@@ -105,6 +105,7 @@ class Columns:
 
     def cost(self, problem: Problem, x: Steps, target: Target, packed: bool) -> float:
         each = min(self._cycles(problem, target, packed, exchanged) for exchanged in self._ways(problem))
+        # Three launches an image, and what Python does around: 10 us.
         return problem.n * (each + 3 * cost.C.launch) + 4 * cost.C.launch
 
     def build(self, problem: Problem, x: Steps, target: Target, count: int, packed: bool) -> Folding:

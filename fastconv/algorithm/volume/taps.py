@@ -34,15 +34,13 @@ class TapByTap:
         self.name, self._algorithms = name, algorithms
 
     def supports(self, problem: Problem, x: Steps, target: Target) -> str | None:
-        flat = None
-        if problem.pass_ == "input_grad":
+        backward = problem.pass_ == "input_grad"
+        if backward:
             reason = _unlike(problem)
             if reason:
                 return reason
             problem = convolution(problem)
-        else:
-            flat = planes(problem, x)
-        found = flat or _slices(*_wide(problem, x))
+        found = (None if backward else planes(problem, x)) or _slices(*_wide(problem, x))
         reasons = [a.supports(*found, target) for a in self._algorithms]
         return reasons[-1] if all(reasons) else None
 
