@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -59,6 +61,14 @@ def room(scratch: int) -> int:
 def share(threads: int) -> int:
     """The most scratch with which all of `threads` threads have room."""
     return max(0, (workspace.MOST_SCRATCH_BYTES // threads - LINE) // PAGE * PAGE)
+
+
+def busiest(threads: int, *axes: Sequence[int]) -> float:
+    """The part of the work that the busiest of `threads` threads has. Each has a range of the tasks, one for every
+    combination of blocks of these sizes; the last axis is the innermost."""
+    done = np.cumsum([0, *functools.reduce(np.multiply.outer, axes).ravel()])
+    ends = np.arange(threads + 1) * (len(done) - 1) // threads
+    return float(np.diff(done[ends]).max() / done[-1])
 
 
 def place(array: np.ndarray | None) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 
 from fastconv import blocking, job
 from fastconv.algorithm import output
 from fastconv.algorithm.common import Steps, names_of
+from fastconv.algorithm.nest import block_start
 from fastconv.blocking import Chunk
 from fastconv.microkernels.amxparts import PARTS, STEP
 from fastconv.problem.conv import Problem
@@ -85,9 +87,26 @@ class Cut:
         return -(-self.runs // self.row_blocks)
 
     @property
+    def run_unit(self) -> int:
+        """Pixels of a run that blocks do not divide: whole vectors, where these are of pixels."""
+        return self.lanes if self.shape.lanes == "pixels" else 1
+
+    @property
+    def run_units(self) -> int:
+        """How many of them a run has, the last of which need not be whole."""
+        return -(-self.run // self.run_unit)
+
+    @property
     def block_run(self) -> int:
         """Columns of the largest block."""
-        return -(-self.run // self.column_blocks)
+        return min(self.run, -(-self.run_units // self.column_blocks) * self.run_unit)
+
+    @property
+    def column_sizes(self) -> set[int]:
+        """How many columns the blocks have."""
+        smaller = self.run_units // self.column_blocks * self.run_unit
+        last = smaller - (self.run_units * self.run_unit - self.run)
+        return {self.block_run, last} | ({smaller} if self.column_blocks > 1 else set())
 
     @property
     def joined(self) -> bool:
@@ -108,7 +127,7 @@ class Cut:
         """How many pixels tiles go over at a time, in the larger and in the smaller blocks."""
         if self.joined:
             return {self.run * self.block_runs, self.run * (self.runs // self.row_blocks)}
-        return {self.block_run, self.run // self.column_blocks}
+        return self.column_sizes
 
     @property
     def tasks(self) -> int:
@@ -280,30 +299,36 @@ class Cut:
         # Each block of pixels packs the panels it uses anew: better few blocks that fill L2 than many that fit well.
         repacks = shape.raw_weights and not along_pixels
         room = target.l2 * 3 // 4 if repacks else target.l2 // 3
-        sums = 0
-        if transposes or chunk.count(channels, problem.r, problem.s) > 1:
-            sums = outputs * item // (threads if repacks and heavy and planes < threads else 1)
-        # Blocks of few tiles read the weights too often to keep their sums near: 256 to 512 channels 2x2 of stride 2 on
-        # 104x104 are 1.2 to 1.6 times as fast without (Zen 3).
-        if not transposes and room < 2 * unit * (per_pixel + sums):
-            sums = 0
-        fit = -(-max(1, runs * run * (per_pixel + sums)) // room)
-        if stages:
-            fit = max(fit, -(-runs * run * outputs * item // (target.l2 // 2)))
-        blocks, channel_blocks = fit, 1
-        if threads > 1 and problem.flops > 1e6 and planes * fit < 4 * threads:
-            wanted = threads // math.gcd(planes * fit, threads)
+        summed = transposes or chunk.count(channels, problem.r, problem.s) > 1
+
+        def fit(parts: int) -> int:
+            """Blocks of pixels whose strips and sums stay in L2, if a task has one of `parts` parts of the channels."""
+            sums = outputs * item // parts if summed else 0
+            # Blocks of few tiles read the weights too often to keep their sums near: 256 to 512 channels 2x2 of stride
+            # 2 on 104x104 are 1.2 to 1.6 times as fast without (Zen 3).
+            if not transposes and room < 2 * unit * (per_pixel + sums):
+                sums = 0
+            staged = runs * run * outputs * item // parts if stages else 0
+            return max(-(-max(1, runs * run * (per_pixel + sums)) // room), -(-staged // (target.l2 // 2)))
+
+        blocks, parts = fit(1), 1
+        if threads > 1 and problem.flops > 1e6 and planes * blocks < 4 * threads:
+            wanted = threads // math.gcd(planes * blocks, threads)
+            most = min(tiles, threads // math.gcd(planes, threads))
             pieces = runs if runs > 1 else -(-run // unit)
-            # Channels are cut where weights outweigh the input, unless that leaves threads with less to do.
-            by_channels, by_pixels = _largest_share(tiles, wanted), _largest_share(pieces, wanted)
-            if by_channels < by_pixels * (1.1 if heavy else 0.75):
-                channel_blocks = min(tiles, wanted)
+            by_pixels = job.busiest(threads, [1] * planes, block_sizes(pieces, blocks * wanted))
+            by_channels = job.busiest(threads, [1] * planes, block_sizes(pieces, fit(most)), block_sizes(tiles, most))
+            # Channels are cut where weights outweigh the input, unless that leaves threads with less to do; the other
+            # way round where they do not, or where there are blocks of pixels for all.
+            preferred = 1.1 if heavy and (repacks or wanted > 1) else 0.95 if wanted == 1 else 0.75
+            if by_channels < by_pixels * preferred:
+                blocks, parts = fit(most), most
             else:
-                blocks = fit * wanted
+                blocks *= wanted
         near = problem.bytes <= target.l2 * threads
         row_blocks = min(runs, blocks)
         column_blocks = min(-(-run // unit), -(-blocks // row_blocks)) if blocks > runs else 1
-        cut = cls(problem, shape, target, item, lanes, outputs, channels, chunk, tiles, -(-tiles // channel_blocks),
+        cut = cls(problem, shape, target, item, lanes, outputs, channels, chunk, tiles, -(-tiles // parts),
                   runs, run, row_blocks, column_blocks, flat, stages, transposes, near)  # fmt: skip
         return cut._within(job.share(threads), -(-run // unit))
 
@@ -321,9 +346,11 @@ class Cut:
         return cut
 
 
-def _largest_share(pieces: int, workers: int) -> float:
-    """The part of the work that the busiest of `workers` has, if it comes in equal pieces."""
-    return -(-pieces // workers) / pieces
+def block_sizes(extent: int, blocks: int) -> list[int]:
+    """The sizes of at most so many blocks, in turn as `block_start` has them."""
+    blocks = min(blocks, extent)
+    starts = [block_start.py_func(index, blocks, extent) for index in range(blocks + 1)]
+    return [stop - start for start, stop in itertools.pairwise(starts)]
 
 
 def _round(size: int) -> int:

@@ -110,9 +110,9 @@ def _put_tasks(put, problem, cut, part):
     """How a task's number is taken apart."""
     put(
         GROUPS=problem.groups, CHANNEL_BLOCKS=-(-cut.tiles // cut.tiles_a_block),
-        ROW_BLOCKS=cut.row_blocks, ROW_BASE=cut.runs // cut.row_blocks, ROW_LARGER=cut.runs % cut.row_blocks,
-        COLUMN_BLOCKS=cut.column_blocks, COLUMN_BASE=cut.run // cut.column_blocks,
-        COLUMN_LARGER=cut.run % cut.column_blocks, CHANNELS=cut.channels, CHUNK=cut.chunk.channels,
+        ROW_BLOCKS=cut.row_blocks, RUNS=cut.runs,
+        COLUMN_BLOCKS=cut.column_blocks, RUN=cut.run, RUN_UNITS=cut.run_units, RUN_UNIT=cut.run_unit,
+        CHANNELS=cut.channels, CHUNK=cut.chunk.channels,
         R=problem.r, CHUNK_R=cut.chunk.rows, S=problem.s, CHUNK_S=cut.chunk.columns, CHUNKS=cut.chunks,
         OH_START=part.top, OW_START=part.left,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from fastconv import cost, job, workspace
 from fastconv.algorithm import output
 from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, finish_name, move_name, names_of, sum_part
 from fastconv.algorithm.lanes import LANES_FIELDS, X_C, pack_lanes, put_input
-from fastconv.algorithm.nest import tile_start
+from fastconv.algorithm.nest import block_start
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import helper, native
 from fastconv.job import Job
@@ -28,14 +28,14 @@ from fastconv.threads import CYCLE_FLOPS
 
 # The plan, after the words of `lanes`; steps and pitches in bytes.
 (
-    CHANNELS, MULTIPLIER, BLOCKS, ROW_BLOCKS, ROW_BASE, ROW_LARGER, COLUMN_BLOCKS, COLUMN_BASE, COLUMN_LARGER,
+    CHANNELS, MULTIPLIER, BLOCKS, ROW_BLOCKS, OH, COLUMN_BLOCKS, OW,
     STRIDE_H, TOP, ROWS, GROUP, GROUP_STEP, STRIDE_W, LEFT, COLUMNS,
-    X_N, Y_N, Y_CHANNEL, Y_PIXEL, OW, ITEM, LANES,
+    X_N, Y_N, Y_CHANNEL, Y_PIXEL, ITEM, LANES,
     BIAS_MOVE, KERNEL, TABLE, TAPS, SUM_PART, X_ROW, X_RUN, X_PIXEL,
     AFTER, FINISH, TRANSPOSE, ACTIVATION, SLOPE, BIAS_AT, STAGE_AT, LINES_AT,
     RAW, TAPS_AT,                                   # RAW: the plan that packs weights just before their use, or 0
     DEPTHWISE_FIELDS,
-) = range(LANES_FIELDS, LANES_FIELDS + 43)  # fmt: skip
+) = range(LANES_FIELDS, LANES_FIELDS + 40)  # fmt: skip
 X, W, BIAS, RESIDUAL, Y = range(5)
 
 
@@ -62,10 +62,12 @@ def depthwise_channels(plan, call, scratch, task):
     column_block, task = task % peek(plan, COLUMN_BLOCKS), task // peek(plan, COLUMN_BLOCKS)
     row_block, task = task % peek(plan, ROW_BLOCKS), task // peek(plan, ROW_BLOCKS)
     block, n = task % peek(plan, BLOCKS), task // peek(plan, BLOCKS)
-    oh0 = tile_start(row_block, peek(plan, ROW_BASE), peek(plan, ROW_LARGER))
-    ow0 = tile_start(column_block, peek(plan, COLUMN_BASE), peek(plan, COLUMN_LARGER))
-    runs = peek(plan, ROW_BASE) + (1 if row_block < peek(plan, ROW_LARGER) else 0)
-    run, ow = peek(plan, COLUMN_BASE) + (1 if column_block < peek(plan, COLUMN_LARGER) else 0), peek(plan, OW)
+    row_blocks, oh, column_blocks, ow = (
+        peek(plan, ROW_BLOCKS), peek(plan, OH), peek(plan, COLUMN_BLOCKS), peek(plan, OW)
+    )  # fmt: skip
+    oh0, ow0 = block_start(row_block, row_blocks, oh), block_start(column_block, column_blocks, ow)
+    runs = block_start(row_block + 1, row_blocks, oh) - oh0
+    run = block_start(column_block + 1, column_blocks, ow) - ow0
     lanes, item = peek(plan, LANES), peek(plan, ITEM)
     c0, pixel = block * lanes, lanes * item
     valid = min(lanes, peek(plan, CHANNELS) - c0)
@@ -268,12 +270,11 @@ def _main(problem: Problem, x: Steps, cut: Cut, packing: np.ndarray, flops: int,
     put_input(plan, problem, x, target)
     for index, value in (
         (CHANNELS, problem.c), (MULTIPLIER, problem.k // problem.c), (BLOCKS, blocks), (ROW_BLOCKS, cut.row_blocks),
-        (ROW_BASE, oh // cut.row_blocks), (ROW_LARGER, oh % cut.row_blocks), (COLUMN_BLOCKS, cut.column_blocks),
-        (COLUMN_BASE, ow // cut.column_blocks), (COLUMN_LARGER, ow % cut.column_blocks),
+        (OH, oh), (COLUMN_BLOCKS, cut.column_blocks), (OW, ow),
         (STRIDE_H, sh), (TOP, problem.padding[0][0]), (ROWS, rows), (GROUP, group), (GROUP_STEP, dh),
         (STRIDE_W, sw), (LEFT, problem.padding[1][0]), (COLUMNS, columns), (X_N, x.n),
         (Y_N, image * item_stored), (Y_CHANNEL, channel * item_stored),
-        (Y_PIXEL, problem.k * item_stored if last else item_stored), (OW, ow), (ITEM, item), (LANES, lanes),
+        (Y_PIXEL, problem.k * item_stored if last else item_stored), (ITEM, item), (LANES, lanes),
         (BIAS_MOVE, microkernel(f"row_{computing}_{target.isa}").address),
         (KERNEL, kernel.address), (TABLE, table.ctypes.data), (TAPS, taps), (SUM_PART, part),
         (X_ROW, tap_row * columns * pixel), (X_RUN, sh * columns * pixel), (X_PIXEL, sw * pixel),

@@ -10,7 +10,7 @@ from fastconv.algorithm import depthwise_input_rows
 from fastconv.algorithm.common import Execution, Steps, names_of
 from fastconv.algorithm.depthwise import Depthwise
 from fastconv.algorithm.input_grad import InputGrad
-from fastconv.algorithm.nest import tile_start
+from fastconv.algorithm.nest import block_start
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
 from fastconv.cost import depthwise_input_cycles
@@ -24,10 +24,10 @@ from fastconv.target import Target
 
 # The plan; steps in bytes. A task is some pairs of rows of some planes of one image.
 (
-    CHANNELS, PLANES, BLOCKS, ROW_BLOCKS, PAIRS, PAIRS_LARGER, FIRST, TOP, LEFT, H, W, OH, OW, TAPS, ITEM,
+    CHANNELS, PLANES, BLOCKS, ROW_BLOCKS, PAIRS, FIRST, TOP, LEFT, H, W, OH, OW, TAPS, ITEM,
     Y_N, Y_C, Y_H, KERNEL, NO_ROW, Y_AHEAD, X_AHEAD,
     STENCIL_FIELDS,
-) = range(23)  # fmt: skip
+) = range(22)  # fmt: skip
 DY, WEIGHT, DX = 0, 1, 4
 TASK_VECTORS = 256  # of dy that make a task worth its start
 
@@ -37,8 +37,9 @@ def depthwise_input(plan, call, scratch, task):
     """Some pairs of rows of dx, of some planes of one image."""
     row_block, task = task % peek(plan, ROW_BLOCKS), task // peek(plan, ROW_BLOCKS)
     block, n = task % peek(plan, BLOCKS), task // peek(plan, BLOCKS)
-    first = peek(plan, FIRST) + tile_start(row_block, peek(plan, PAIRS), peek(plan, PAIRS_LARGER))
-    pairs = peek(plan, PAIRS) + (1 if row_block < peek(plan, PAIRS_LARGER) else 0)
+    row_blocks = peek(plan, ROW_BLOCKS)
+    start = block_start(row_block, row_blocks, peek(plan, PAIRS))
+    first, pairs = peek(plan, FIRST) + start, block_start(row_block + 1, row_blocks, peek(plan, PAIRS)) - start
     item, h, width, left = peek(plan, ITEM), 2 * first - peek(plan, TOP), peek(plan, W), peek(plan, LEFT)
     c0, plane = block * peek(plan, PLANES), peek(plan, H) * width * item
     invoke(
@@ -123,7 +124,7 @@ def build(problem: Problem, x: Steps, target: Target, threads: int) -> Execution
     plan = np.zeros(STENCIL_FIELDS, np.int64)
     for index, value in (
         (CHANNELS, c), (PLANES, planes), (BLOCKS, -(-c // planes)), (ROW_BLOCKS, row_blocks),
-        (PAIRS, pairs // row_blocks), (PAIRS_LARGER, pairs % row_blocks), (FIRST, first), (TOP, top), (LEFT, left),
+        (PAIRS, pairs), (FIRST, first), (TOP, top), (LEFT, left),
         (H, h), (W, w), (OH, problem.oh), (OW, problem.ow), (TAPS, problem.r * problem.s), (ITEM, item),
         (Y_N, x.n), (Y_C, x.c), (Y_H, x.h), (KERNEL, kernel.address), (NO_ROW, no_row.ctypes.data),
         (Y_AHEAD, y_ahead), (X_AHEAD, x_ahead),

@@ -18,11 +18,11 @@ from fastconv.target import Target
 
 # The plan; steps in bytes. A task is some rows of dx of one image.
 (
-    BLOCKS, BASE, LARGER,                           # the words of `rows_of`
+    BLOCKS, ROWS,                                   # the words of `rows_of`
     TOP, LEFT, TAPS_DOWN, W, OH, OW, CHANNELS, Y_N, Y_H, Y_W, X_N, X_H, X_PIXEL,
     EVEN, ODD, NO_PIXEL,
     INPUT_FIELDS,
-) = range(20)  # fmt: skip
+) = range(19)  # fmt: skip
 DY, WEIGHT, DX = 0, 1, 4
 
 
@@ -76,7 +76,7 @@ def build(problem: Problem, x: Steps, target: Target, threads: int) -> Execution
     no_pixel = np.zeros(pixel, np.uint8)
     plan = np.zeros(INPUT_FIELDS, np.int64)
     for index, value in (
-        (BLOCKS, blocks), (BASE, h // blocks), (LARGER, h % blocks), (TOP, problem.padding[0][0]), (LEFT, left),
+        (BLOCKS, blocks), (ROWS, h), (TOP, problem.padding[0][0]), (LEFT, left),
         (TAPS_DOWN, problem.r), (W, w), (OH, problem.oh), (OW, problem.ow), (CHANNELS, c),
         (Y_N, x.n), (Y_H, x.h), (Y_W, x.w), (X_N, h * w * pixel), (X_H, w * pixel), (X_PIXEL, pixel),
         (EVEN, even.address), (ODD, odd.address), (NO_PIXEL, no_pixel.ctypes.data),

@@ -14,7 +14,7 @@ import numpy as np
 from fastconv import blocking, cost
 from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, finish_name, move_name, names_of, sum_part
 from fastconv.algorithm.input_grad.merged import axes_of, ragged
-from fastconv.algorithm.nest import alike, tile_start
+from fastconv.algorithm.nest import alike, block_start, tile_start
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import helper, native
 from fastconv.job import LINE, Job
@@ -25,11 +25,11 @@ from fastconv.target import Target
 
 # The plan; steps and pitches in bytes. A task is some rows of places of one plane, or of some channels of an image.
 (
-    CHANNELS, GROUP, GROUPS, EACH, BLOCKS, PLACES, PLACES_LARGER, FIRST, TOP, H, W, OH, STRIDE_H, STRIDE_W, R, S,
+    CHANNELS, GROUP, GROUPS, EACH, BLOCKS, PLACES, FIRST, TOP, H, W, OH, STRIDE_H, STRIDE_W, R, S,
     TAPS_H, TAPS_W, ITEM, STORED, LANES_BYTES, COLUMNS, PARTS, LAST, LEFT_ZEROS, HELD, RIGHT_ZEROS,
     X_FIRST, X_N, X_C, X_H, X_W, Y_N, Y_C, Y_H, Y_W, ROW, TABLE, KERNELS, ACTIVATION, OFF, FINISH, SLOPE, COMB,
     TRANSPOSE, PANELS_AT, BIAS_AT, ROWS_AT, LINE_AT, PHASES_FIELDS,
-) = range(50)  # fmt: skip
+) = range(49)  # fmt: skip
 X, WEIGHT, BIAS, Y = 0, 1, 2, 4  # of a call's arrays
 MOST_ROWS = 32 << 10  # bytes of dy's rows that a task keeps beside a plane's panels; four times that of a group
 MOST_SCRATCH = 1 << 20  # bytes of both
@@ -88,11 +88,10 @@ def depthwise_phases(plan, call, scratch, task):
     block, task = task % peek(plan, BLOCKS), task // peek(plan, BLOCKS)
     c0, n = task % peek(plan, GROUPS) * peek(plan, GROUP), task // peek(plan, GROUPS)
     channels, each = min(peek(plan, GROUP), peek(plan, CHANNELS) - c0), peek(plan, EACH)
-    base, larger, sh, top, h = (
-        peek(plan, PLACES), peek(plan, PLACES_LARGER), peek(plan, STRIDE_H), peek(plan, TOP), peek(plan, H)
-    )  # fmt: skip
-    first = peek(plan, FIRST) + tile_start(block, base, larger)
-    last = first + base + (1 if block < larger else 0)
+    blocks, places = peek(plan, BLOCKS), peek(plan, PLACES)
+    sh, top, h = peek(plan, STRIDE_H), peek(plan, TOP), peek(plan, H)
+    first = peek(plan, FIRST) + block_start(block, blocks, places)
+    last = peek(plan, FIRST) + block_start(block + 1, blocks, places)
     item, wide, w = peek(plan, ITEM), peek(plan, LANES_BYTES), peek(plan, W)
     down, across, pitch = peek(plan, TAPS_H), peek(plan, TAPS_W), 0
     above = first - down + 1
@@ -193,8 +192,7 @@ class DepthwisePhases:
         plan = np.zeros(PHASES_FIELDS, np.int64)
         for index, value in (
             (CHANNELS, problem.c), (GROUP, group), (GROUPS, groups), (EACH, places[4]), (BLOCKS, blocks),
-            (PLACES, down.size // blocks),
-            (PLACES_LARGER, down.size % blocks), (FIRST, top // sh), (TOP, top), (H, problem.h), (W, problem.w),
+            (PLACES, down.size), (FIRST, top // sh), (TOP, top), (H, problem.h), (W, problem.w),
             (OH, problem.oh), (STRIDE_H, sh), (STRIDE_W, sw), (R, problem.r), (S, problem.s), (TAPS_H, down.taps),
             (TAPS_W, across.taps), (ITEM, item), (STORED, problem.itemsize),
             (LANES_BYTES, vectors * target.vector_bytes), (COLUMNS, across.size), (PARTS, -(-across.size // most)),

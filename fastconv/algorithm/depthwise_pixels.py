@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, finish_name, names_of
+from fastconv.algorithm.nest import block_start
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import native
 from fastconv.job import Job
@@ -21,14 +22,14 @@ from fastconv.target import Target
 # The plan; steps in bytes. A task is some output rows of some frames of some planes of one image; rows are counted in
 # their class.
 (
-    OUTPUTS, MULTIPLIER, PLANES, BLOCKS, ROW_BLOCKS, ROW_BASE, ROW_LARGER, FRAMES, FRAME_BLOCKS, SLICES, FRAME_SLICES,
+    OUTPUTS, MULTIPLIER, PLANES, BLOCKS, ROW_BLOCKS, ROWS, FRAMES, FRAME_BLOCKS, SLICES, FRAME_SLICES,
     H, W, STRIDE_H, TOP, LEFT, TAPS, OH, OW, CLASSES, APART, ITEM,
     X_N, X_C, X_H, Y_N, Y_CHANNEL, Y_FRAME,
     KERNEL, KERNEL_RUN, LAST_KERNEL,                # KERNEL has the first KERNEL_RUN columns, LAST_KERNEL the rest
     ACTIVATION, FINISH, SLOPE, NO_ROW, STAGED, PIECE,   # STAGED: the rows of a PIECE go to y by way of scratch
     X_AHEAD, Y_AHEAD,
     PIXELS_FIELDS,
-) = range(40)  # fmt: skip
+) = range(39)  # fmt: skip
 X, WEIGHT, BIAS, RESIDUAL, Y = range(5)
 MOST_APART = 1 << 16  # columns that a window may span
 PAST_CACHES = 40 << 20  # bytes of y that are written past the caches, if they are not half of L3: decision 18
@@ -41,9 +42,8 @@ def depthwise_pixels(plan, call, scratch, task):
     row_block, task = task % peek(plan, ROW_BLOCKS), task // peek(plan, ROW_BLOCKS)
     frame_block, task = task % peek(plan, FRAME_BLOCKS), task // peek(plan, FRAME_BLOCKS)
     block, n = task % peek(plan, BLOCKS), task // peek(plan, BLOCKS)
-    base, larger = peek(plan, ROW_BASE), peek(plan, ROW_LARGER)
-    first = row_block * base + min(row_block, larger)
-    stop, classes = first + base + (1 if row_block < larger else 0), peek(plan, CLASSES)
+    first = block_start(row_block, peek(plan, ROW_BLOCKS), peek(plan, ROWS))
+    stop, classes = block_start(row_block + 1, peek(plan, ROW_BLOCKS), peek(plan, ROWS)), peek(plan, CLASSES)
     run, item, h, oh, x_h = peek(plan, OW), peek(plan, ITEM), peek(plan, H), peek(plan, OH), peek(plan, X_H)
     stride, above, finish, taps = peek(plan, STRIDE_H), peek(plan, TOP), peek(plan, FINISH), peek(plan, TAPS)
     x = peek(call, X) + n * peek(plan, X_N) - peek(plan, LEFT) * item
@@ -162,7 +162,7 @@ def build(problem: Problem, x: Steps, target: Target, threads: int, packed: bool
     plan = np.zeros(PIXELS_FIELDS, np.int64)
     for index, value in (
         (OUTPUTS, problem.k), (MULTIPLIER, problem.k // problem.c), (PLANES, planes), (BLOCKS, -(-problem.k // planes)),
-        (ROW_BLOCKS, row_blocks), (ROW_BASE, rows // row_blocks), (ROW_LARGER, rows % row_blocks),
+        (ROW_BLOCKS, row_blocks), (ROWS, rows),
         (FRAMES, frames), (FRAME_BLOCKS, frame_blocks), (SLICES, slices.ctypes.data), (FRAME_SLICES, 8 * depth),
         (H, problem.h), (W, problem.w), (STRIDE_H, problem.stride[0]),
         (TOP, problem.padding[0][0]), (LEFT, problem.padding[1][0]), (TAPS, depth * problem.r * problem.s), (OH, oh),

@@ -13,7 +13,7 @@ import numpy as np
 from fastconv.algorithm.common import SIMPLE_ACTIVATIONS, Execution, Steps, names_of, sum_part
 from fastconv.algorithm.depthwise_channels import weights_job
 from fastconv.algorithm.depthwise_pixels import slices_of
-from fastconv.algorithm.nest import tile_start
+from fastconv.algorithm.nest import block_start
 from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import helper, native
 from fastconv.job import Job
@@ -25,12 +25,12 @@ from fastconv.target import Target
 
 # The plan; steps in bytes. A task is some rows of y of one frame of one image.
 (
-    BLOCKS, BASE, LARGER,                           # the words of `rows_of`
+    BLOCKS, ROWS,                                   # the words of `rows_of`
     STRIDE_H, DILATION_H, TOP, LEFT, TAPS_DOWN, H, W, OW, CHANNELS, X_N, X_H, X_W,
     FRAMES, SLICES, TAPS_DEEP,                      # SLICES: where those that a frame reads lie, -1 in the padding
     Y_N, Y_H, Y_PIXEL, KERNEL, NO_PIXEL, ACTIVATION,
     ROWS_FIELDS,
-) = range(25)  # fmt: skip
+) = range(24)  # fmt: skip
 X, WEIGHT, BIAS, RESIDUAL, Y = range(5)
 TASK_BYTES = 32 << 10  # of y that make a task worth its start
 
@@ -38,8 +38,9 @@ TASK_BYTES = 32 << 10  # of y that make a task worth its start
 @helper
 def rows_of(plan, task):
     """A task's image, and its first row and where its rows end."""
-    block, base, larger = task % peek(plan, BLOCKS), peek(plan, BASE), peek(plan, LARGER)
-    return task // peek(plan, BLOCKS), tile_start(block, base, larger), tile_start(block + 1, base, larger)
+    blocks, rows = peek(plan, BLOCKS), peek(plan, ROWS)
+    block = task % blocks
+    return task // blocks, block_start(block, blocks, rows), block_start(block + 1, blocks, rows)
 
 
 @native("depthwise_rows", 4)
@@ -127,7 +128,7 @@ def build(problem: Problem, x: Steps, target: Target, threads: int, packed: bool
     slope = np.full(1, problem.slope, np.float64 if computing == "f64" else np.float32)
     plan = np.zeros(ROWS_FIELDS, np.int64)
     for index, value in (
-        (BLOCKS, blocks), (BASE, oh // blocks), (LARGER, oh % blocks), (STRIDE_H, problem.stride[0]),
+        (BLOCKS, blocks), (ROWS, oh), (STRIDE_H, problem.stride[0]),
         (DILATION_H, problem.dilation[0]), (TOP, problem.padding[0][0]), (LEFT, problem.padding[1][0]),
         (TAPS_DOWN, problem.r), (H, problem.h), (W, problem.w), (OW, ow), (CHANNELS, problem.c),
         (X_N, x.n), (X_H, x.h), (X_W, x.w), (FRAMES, frames), (SLICES, slices.ctypes.data),

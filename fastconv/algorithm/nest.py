@@ -18,7 +18,7 @@ from fastconv.codegen.jit import helper, native
 # distance the plan calls the whole plane one row.
 (
     GROUPS, CHANNEL_BLOCKS,                         # tasks, besides images and pixels
-    ROW_BLOCKS, ROW_BASE, ROW_LARGER, COLUMN_BLOCKS, COLUMN_BASE, COLUMN_LARGER,
+    ROW_BLOCKS, RUNS, COLUMN_BLOCKS, RUN, RUN_UNITS, RUN_UNIT,    # a block has whole units of a run, but for its end
     CHANNELS, CHUNK, R, CHUNK_R, S, CHUNK_S, CHUNKS,    # reduction: channels of a group, of a chunk; taps
     SUM_PART,                                       # products that are added up before the rest, see `sum_part`
     PIXELS_ARE_LANES, LANES, ITEM, JOINED,              # JOINED: the runs of a block are one for its tiles
@@ -56,6 +56,13 @@ def tile_start(index, base, larger):
 
 
 @helper
+def block_start(index, blocks, extent):
+    """Where block `index` starts. Larger and smaller blocks take turns, so that a range of blocks is as large as any
+    other of as many: 1024 to 2048 channels 1x1 of stride 2 on 14x14, two threads, 1.07 times as fast."""
+    return (index * extent + blocks - 1) // blocks
+
+
+@helper
 def alike(index, stop, larger):
     """How many parts of a split are of one size, from `index` on and before `stop`."""
     return (min(larger, stop) if index < larger else stop) - index
@@ -73,9 +80,10 @@ def place_of(plan, block):
 @helper
 def corner_of(plan, row_block, column_block):
     """A block's first output row and column."""
+    column = block_start(column_block, peek(plan, COLUMN_BLOCKS), peek(plan, RUN_UNITS)) * peek(plan, RUN_UNIT)
     return (
-        peek(plan, OH_START) + tile_start(row_block, peek(plan, ROW_BASE), peek(plan, ROW_LARGER)),
-        peek(plan, OW_START) + tile_start(column_block, peek(plan, COLUMN_BASE), peek(plan, COLUMN_LARGER)),
+        peek(plan, OH_START) + block_start(row_block, peek(plan, ROW_BLOCKS), peek(plan, RUNS)),
+        peek(plan, OW_START) + min(column, peek(plan, RUN)),
     )
 
 
@@ -205,8 +213,8 @@ def dense_task(plan, call, scratch, task, run_chunk):
     block = task // peek(plan, CHANNEL_BLOCKS)
     n, g, row_block, column_block = place_of(plan, block)
     oh0, ow0 = corner_of(plan, row_block, column_block)
-    runs = peek(plan, ROW_BASE) + (1 if row_block < peek(plan, ROW_LARGER) else 0)
-    run = peek(plan, COLUMN_BASE) + (1 if column_block < peek(plan, COLUMN_LARGER) else 0)
+    oh1, ow1 = corner_of(plan, row_block + 1, column_block + 1)
+    runs, run = oh1 - oh0, ow1 - ow0
 
     tile0 = channel_block * peek(plan, TILES_A_BLOCK)
     tile1 = min(tile0 + peek(plan, TILES_A_BLOCK), peek(plan, CHANNEL_TILES))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from fastconv import blocking, job, workspace
 from fastconv.algorithm import output
 from fastconv.algorithm.common import names_of
+from fastconv.algorithm.cut import block_sizes
 from fastconv.algorithm.winograd import tasks as t_
 from fastconv.algorithm.winograd.members import Member
 from fastconv.algorithm.winograd.tiles import LOW_XI, between_products, block_bytes
@@ -101,11 +102,30 @@ class Cut(NamedTuple):
 
     def cycles(self, problem: Problem, member: Member, target: Target, threads: int, packed: bool) -> float:
         """What the busiest of `threads` threads has to do."""
-        cycles = -(-self.tasks(problem) // threads) * winograd_task_cycles(problem, member, self, target)
+        cycles = self._most_tasks(problem, threads) * winograd_task_cycles(problem, member, self, target)
         cycles += winograd_start_cycles(member)
         if packed or self.raw_weights:
             return cycles
         return cycles + winograd_weight_cycles(problem, member, target, threads)
+
+    def _most_tasks(self, problem: Problem, threads: int) -> float:
+        """The work of the busiest of `threads` threads, in tasks of the largest blocks."""
+        tasks = self.tasks(problem)
+        if threads == 1 or not 0 < tasks < 8 * threads:
+            return -(-tasks // threads)
+        images = [self.images] * (problem.n // self.images) + [problem.n % self.images] * (problem.n % self.images > 0)
+        axes = images, *(block_sizes(*part) for part in self.parts)
+        busiest = job.busiest(threads, *axes[:1], [1] * problem.groups, *axes[1:], [1] * self.channel_blocks)
+        return busiest * self.channel_blocks * problem.groups * math.prod(sum(a) / max(a) for a in axes)
+
+    @property
+    def parts(self) -> tuple[tuple[int, int], ...]:
+        """Rows of windows, row classes and columns, and into how many blocks each are cut."""
+        return (
+            (self.windows[0], self.row_blocks),
+            (self.row_classes, self.class_blocks),
+            (self.windows[1], self.column_blocks),
+        )
 
     @classmethod
     def of(cls, problem: Problem, member: Member, target: Target, threads: int, packed: bool) -> Cut:

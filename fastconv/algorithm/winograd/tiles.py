@@ -13,7 +13,7 @@ import numpy as np
 
 from fastconv.algorithm.common import Steps, names_of
 from fastconv.algorithm.lanes import LANES_FIELDS, SPREAD, X_C, pack_lanes, put_input
-from fastconv.algorithm.nest import tile_start
+from fastconv.algorithm.nest import block_start
 from fastconv.codegen.emit import invoke, peek
 from fastconv.codegen.jit import helper
 from fastconv.codegen.tiles import ROW_BYTES
@@ -25,11 +25,11 @@ from fastconv.target import Target
 # The plan, after the words of `lanes`. Tiles of MH x MW outputs are DOWN x ACROSS pixels of x apart, and read OVER_H
 # rows and OVER_W columns beyond these.
 (
-    ROW_BLOCKS, ROW_BASE, ROW_LARGER, COLUMN_BLOCKS, COLUMN_BASE, COLUMN_LARGER,    # in windows
-    CLASS_BLOCKS, CLASS_BASE, CLASS_LARGER, COLUMN_CLASSES,                         # in row classes
+    ROW_BLOCKS, WINDOW_ROWS, COLUMN_BLOCKS, WINDOW_COLUMNS,
+    CLASS_BLOCKS, ROW_CLASSES, COLUMN_CLASSES,
     LANES, ITEM, MH, MW, DOWN, ACROSS, OVER_H, OVER_W, DH, DW, TOP, LEFT, V_XI, TRANSFORM, PAIRS,
     TILES_FIELDS,
-) = range(LANES_FIELDS, LANES_FIELDS + 26)  # fmt: skip
+) = range(LANES_FIELDS, LANES_FIELDS + 23)  # fmt: skip
 
 # On matrix tiles.
 STEP_BYTES = PARTS[6] * PART_BYTES  # of a step of channels of a block
@@ -55,13 +55,17 @@ def block_at(plan, block):
     column_block, above = block % peek(plan, COLUMN_BLOCKS), block // peek(plan, COLUMN_BLOCKS)
     class_block, above = above % peek(plan, CLASS_BLOCKS), above // peek(plan, CLASS_BLOCKS)
     row_block, above = above % peek(plan, ROW_BLOCKS), above // peek(plan, ROW_BLOCKS)
-    tr0 = tile_start(row_block, peek(plan, ROW_BASE), peek(plan, ROW_LARGER))
-    tc0 = tile_start(column_block, peek(plan, COLUMN_BASE), peek(plan, COLUMN_LARGER))
-    a0 = tile_start(class_block, peek(plan, CLASS_BASE), peek(plan, CLASS_LARGER))
-    trs = peek(plan, ROW_BASE) + (1 if row_block < peek(plan, ROW_LARGER) else 0)
-    tcs = peek(plan, COLUMN_BASE) + (1 if column_block < peek(plan, COLUMN_LARGER) else 0)
-    classes = peek(plan, CLASS_BASE) + (1 if class_block < peek(plan, CLASS_LARGER) else 0)
+    tr0, trs = _span(row_block, peek(plan, ROW_BLOCKS), peek(plan, WINDOW_ROWS))
+    tc0, tcs = _span(column_block, peek(plan, COLUMN_BLOCKS), peek(plan, WINDOW_COLUMNS))
+    a0, classes = _span(class_block, peek(plan, CLASS_BLOCKS), peek(plan, ROW_CLASSES))
     return tr0, tc0, trs, tcs, a0, classes, above
+
+
+@helper
+def _span(index, blocks, extent):
+    """Start and size of a block."""
+    start = block_start(index, blocks, extent)
+    return start, block_start(index + 1, blocks, extent) - start
 
 
 @helper
@@ -132,7 +136,7 @@ def put_tiles(plan: np.ndarray, problem: Problem, x: Steps, member, cut, target:
         (ROW_BLOCKS, (cut.windows[0], cut.row_blocks)), (COLUMN_BLOCKS, (cut.windows[1], cut.column_blocks)),
         (CLASS_BLOCKS, (cut.row_classes, cut.class_blocks)),
     ):  # fmt: skip
-        plan[index : index + 3] = blocks, extent // blocks, extent % blocks
+        plan[index : index + 2] = blocks, extent
     for index, value in (
         (COLUMN_CLASSES, cut.column_classes), (LANES, target.lanes(item)), (ITEM, item),
         (MH, member.mh), (MW, member.mw), (DOWN, member.mh * sh), (ACROSS, member.mw * sw), (OVER_H, problem.r - sh),
