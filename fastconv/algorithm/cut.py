@@ -6,7 +6,7 @@ import itertools
 import math
 from dataclasses import dataclass, replace
 
-from fastconv import blocking, job
+from fastconv import blocking, cost, job
 from fastconv.algorithm import output
 from fastconv.algorithm.common import Steps, names_of
 from fastconv.algorithm.nest import block_start
@@ -15,6 +15,9 @@ from fastconv.microkernels.amxparts import PARTS, STEP
 from fastconv.problem.conv import Problem
 from fastconv.target import Target
 
+READ_AGAIN = 0.06  # cycles of a byte of x that another thread has read, too: 16 outputs of 96 channels on 54x54
+SHARED_LINE = 150  # cycles of a line of y that another thread writes, too: 384 outputs of 64 channels on 14x14
+MATRIX_PRODUCTS = 96  # multiply-adds a cycle on matrix tiles
 RAGGED = 1.15  # shares of blocks of matrix tiles' pixels that rows of pixels by themselves may take
 
 
@@ -295,7 +298,6 @@ class Cut:
         per_pixel = 0 if panels else chunk.channels * beside * min(problem.stride[0], chunk.rows) * item
         unit = shape.vectors * lanes if along_pixels else shape.rows
         planes, weights = problem.n * problem.groups, problem.k * channels * problem.r * problem.s
-        heavy = weights > problem.c * problem.h * problem.w
         # Each block of pixels packs the panels it uses anew: better few blocks that fill L2 than many that fit well.
         repacks = shape.raw_weights and not along_pixels
         room = target.l2 * 3 // 4 if repacks else target.l2 // 3
@@ -313,18 +315,23 @@ class Cut:
 
         blocks, parts = fit(1), 1
         if threads > 1 and problem.flops > 1e6 and planes * blocks < 4 * threads:
-            wanted = threads // math.gcd(planes * blocks, threads)
+            pieces, first = runs if runs > 1 else -(-run // unit), problem.layout == "channels_first"
+            steps = problem.flops * part.pixels / (problem.oh * problem.ow)
+            steps /= MATRIX_PRODUCTS if shape.products else lanes * target.multiply_adds
+            weight = cost.C.pack_panel if repacks else item * cost.C.weight_byte
+            inputs = problem.n * problem.c * problem.h * problem.w * item
+
+            def cycles(choice: tuple[int, int]) -> float:
+                """Those of the busiest thread: products, weights, x, and lines that other threads write, too."""
+                blocks, parts = choice
+                busiest = job.busiest(threads, [1] * planes, block_sizes(pieces, blocks), block_sizes(tiles, parts))
+                read = weights * weight * blocks * planes + inputs * READ_AGAIN * (threads if parts > 1 else 1)
+                shared = (outputs if first else 0) if parts == 1 else 0 if first else runs * run
+                return steps * busiest + read / threads + shared * (planes % threads > 0) * SHARED_LINE
+
             most = min(tiles, threads // math.gcd(planes, threads))
-            pieces = runs if runs > 1 else -(-run // unit)
-            by_pixels = job.busiest(threads, [1] * planes, block_sizes(pieces, blocks * wanted))
-            by_channels = job.busiest(threads, [1] * planes, block_sizes(pieces, fit(most)), block_sizes(tiles, most))
-            # Channels are cut where weights outweigh the input, unless that leaves threads with less to do; the other
-            # way round where they do not, or where there are blocks of pixels for all.
-            preferred = 1.1 if heavy and (repacks or wanted > 1) else 0.95 if wanted == 1 else 0.75
-            if by_channels < by_pixels * preferred:
-                blocks, parts = fit(most), most
-            else:
-                blocks *= wanted
+            by_pixels = blocks * threads // math.gcd(planes * blocks, threads), 1
+            blocks, parts = min(by_pixels, (fit(most), most), key=cycles)
         near = problem.bytes <= target.l2 * threads
         row_blocks = min(runs, blocks)
         column_blocks = min(-(-run // unit), -(-blocks // row_blocks)) if blocks > runs else 1
