@@ -158,7 +158,8 @@ def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float
     strip_rows, strip_columns = member.strip(problem, cut)
     strip = strip_rows * strip_columns
     lines = cut.high * cut.classes * cut.column_classes
-    tiles_in, tiles_out = c_vectors * cut.tiles, k_vectors * cut.tiles / cut.channel_blocks
+    share = cut.share(problem, target)
+    tiles_in, tiles_out = c_vectors * cut.tiles, k_vectors * cut.tiles * share
     panels = -(-k_vectors // cut.vectors)
     if member.matrix:
         c_vectors += c_vectors % 2  # they come in twos
@@ -166,14 +167,13 @@ def winograd_task_cycles(problem: Problem, member, cut, target: Target) -> float
     weight_cuts = C.winograd_cut_weight * member.matrix
     return (
         cut.images * c_vectors * (strip * C.winograd_pack + strip_rows * C.winograd_row)
-        + cut.images * lines * (c_vectors + k_vectors / cut.channel_blocks) * C.winograd_line
+        + cut.images * lines * (c_vectors + k_vectors * share) * C.winograd_line
         + tiles_in * member.products * (C.winograd_in + cuts)
         + tiles_out * (member.products * C.winograd_out + member.mh * member.mw * C.winograd_write)
-        + products(problem, member, cut, target) / cut.channel_blocks
-        + channels
+        + share * products(problem, member, cut, target)
+        + share
+        * (channels * cut.raw_weights)
         * (member.weights * k_vectors * (C.winograd_transform + weight_cuts) + panels * C.winograd_taps)
-        * cut.raw_weights
-        / cut.channel_blocks
         + C.task
         + C.nest
         + C.winograd_start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -75,6 +76,12 @@ def _held_tiles(member: Member, tiles: int) -> int:
     return -(-tiles // ROWS) * ROWS if member.matrix else tiles
 
 
+def vectors_of(problem: Problem, target: Target) -> int:
+    """Vectors of a group's output channels."""
+    _, _, item = names_of(problem)
+    return -(-(problem.k // problem.groups) // target.lanes(item))
+
+
 class Cut(NamedTuple):
     """How one problem is cut into blocks of windows, and output channels into panels as wide as a register tile."""
 
@@ -102,21 +109,32 @@ class Cut(NamedTuple):
 
     def cycles(self, problem: Problem, member: Member, target: Target, threads: int, packed: bool) -> float:
         """What the busiest of `threads` threads has to do."""
-        cycles = self._most_tasks(problem, threads) * winograd_task_cycles(problem, member, self, target)
+        cycles = self._most_tasks(problem, target, threads) * winograd_task_cycles(problem, member, self, target)
         cycles += winograd_start_cycles(member)
         if packed or self.raw_weights:
             return cycles
         return cycles + winograd_weight_cycles(problem, member, target, threads)
 
-    def _most_tasks(self, problem: Problem, threads: int) -> float:
+    def _most_tasks(self, problem: Problem, target: Target, threads: int) -> float:
         """The work of the busiest of `threads` threads, in tasks of the largest blocks."""
         tasks = self.tasks(problem)
         if threads == 1 or not 0 < tasks < 8 * threads:
             return -(-tasks // threads)
         images = [self.images] * (problem.n // self.images) + [problem.n % self.images] * (problem.n % self.images > 0)
-        axes = images, *(block_sizes(*part) for part in self.parts)
-        busiest = job.busiest(threads, *axes[:1], [1] * problem.groups, *axes[1:], [1] * self.channel_blocks)
-        return busiest * self.channel_blocks * problem.groups * math.prod(sum(a) / max(a) for a in axes)
+        blocks = (block_sizes(*part) for part in self.parts)
+        axes = images, [1] * problem.groups, *blocks, self.outputs(problem, target)
+        return job.busiest(threads, *axes) * math.prod(sum(a) / max(a) for a in axes)
+
+    def outputs(self, problem: Problem, target: Target) -> list[int]:
+        """Vectors of output channels of each block of panels."""
+        panels, base, larger = blocking.split(vectors_of(problem, target), self.vectors)
+        most, each = base + (larger > 0), -(-panels // self.channel_blocks)
+        ends = [min(i, larger) * most + max(0, i - larger) * base for i in (*range(0, panels, each), panels)]
+        return [stop - start for start, stop in itertools.pairwise(ends)]
+
+    def share(self, problem: Problem, target: Target) -> float:
+        """The largest block's part of a group's output channels."""
+        return 1.0 if self.channel_blocks == 1 else max(self.outputs(problem, target)) / vectors_of(problem, target)
 
     @property
     def parts(self) -> tuple[tuple[int, int], ...]:
@@ -152,10 +170,9 @@ class Cut(NamedTuple):
         cls, problem: Problem, member: Member, target: Target, threads: int, packed: bool
     ) -> Iterator[tuple[Cut, Panels]]:
         """All blocks that are worth trying, with weights transformed beforehand or not."""
-        _, _, item = names_of(problem)
-        lanes, (dh, dw), (down, across) = target.lanes(item), problem.dilation, member.windows(problem)
+        (dh, dw), (down, across) = problem.dilation, member.windows(problem)
         row_classes, column_classes = min(dh, problem.oh), min(dw, problem.ow)
-        k_vectors, share = -(-problem.k // problem.groups // lanes), job.share(threads)
+        k_vectors, share = vectors_of(problem, target), job.share(threads)
         most = _most_tiles(problem, member, target, share)
         most = max(1, most // column_classes)
         fewest = -(-across // most)
@@ -183,7 +200,9 @@ class Cut(NamedTuple):
                 shared = row_blocks == column_blocks == class_blocks == 1 and (not packed or target.l2 < 1 << 20)
                 for images in _images(problem.n, most * column_classes // each if shared else 1):
                     tiles = images * each
-                    for rows, vectors in _sizes(member, tiles, k_vectors, target):
+                    tasks = -(-problem.n // images) * problem.groups * row_blocks * column_blocks * class_blocks
+                    threads_a_task = threads // math.gcd(threads, tasks) if tasks < 8 * threads else 1
+                    for rows, vectors in _sizes(member, tiles, k_vectors, threads_a_task, target):
                         panels = Panels.of(problem, member, vectors, target)
                         together = 0 if packed else _together(problem, member, panels.widest, target, share)
                         cut = cls((down, across), row_blocks, column_blocks, class_blocks, row_classes, column_classes,
@@ -194,11 +213,15 @@ class Cut(NamedTuple):
                             yield cut, panels
 
 
-def _sizes(member: Member, tiles: int, k_vectors: int, target: Target) -> list[tuple[int, int]]:
-    """(rows, vectors) of what forms products that are worth trying."""
+def _sizes(member: Member, tiles: int, k_vectors: int, threads: int, target: Target) -> list[tuple[int, int]]:
+    """(rows, vectors) of what forms products that are worth trying, if so many threads share a block's panels."""
     if member.matrix:
         return [(BLOCK, vectors) for vectors in sorted({min(k_vectors, most) for most in MATRIX_VECTORS})]
-    return [blocking.choose_tile(tiles, k_vectors, target)[:2]]
+    found = [blocking.choose_tile(tiles, k_vectors, target)[:2]]
+    if -(-k_vectors // found[0][1]) % threads:
+        heights = {widest: rows for rows, widest in blocking.tile_shapes(target)}
+        found += [(rows, vectors) for vectors, rows in heights.items() if -(-k_vectors // vectors) % threads == 0]
+    return found
 
 
 def _images(n: int, most: int) -> list[int]:
