@@ -15,6 +15,7 @@ from fastconv.codegen.vector import I64, Vectors, integer
 from fastconv.microkernels.names import parse
 from fastconv.microkernels.pack import each, widen
 
+TOGETHER = 4  # planes whose elements take turns, as an element often waits for the last one of its plane
 AT_ONCE = 8  # elements that are scattered after one look at all their positions: five instructions each, not twelve
 
 
@@ -49,15 +50,18 @@ def _scatter_singly(
         typed = b.bitcast(place, v.scalar.as_pointer())
         b.store(b.fadd(b.load(typed, align=v.size), x), typed, align=v.size)
 
-    with each(v, zero, cells, 1) as cell:
-        begin, to = b.mul(cell, channels), v.offset(v.pointer(dst), b.mul(cell, hop))
+    def scatter(cell, together):
+        """The elements of some cells, one of each in turn."""
+        numbers = [b.add(cell, integer(k)) for k in range(together)]
+        begins = [b.mul(number, channels) for number in numbers]
+        tos = [v.offset(v.pointer(dst), b.mul(number, hop)) for number in numbers]
 
-        def position(i, begin=begin):
-            return v.load_integer(v.offset(v.pointer(index), b.mul(b.add(begin, i), integer(8))))
+        def place_of(begin, i):
+            return v.offset(v.pointer(index), b.mul(b.add(begin, i), integer(8)))
 
-        def asking(i, begin=begin, to=to, position=position):
+        def asking(begin, to, i):
             """An element whose position may be any."""
-            here = position(i)
+            here = v.load_integer(place_of(begin, i))
             inside = b.sub(here, first)
             with b.if_else(b.icmp_unsigned("<", inside, count), likely=True) as (adds, other):
                 with adds:
@@ -69,17 +73,30 @@ def _scatter_singly(
                         b.store(integer(1), b.bitcast(v.pointer(wrong), I64.as_pointer()), align=8)
 
         with each(v, zero, some, AT_ONCE) as i:
-            places = number.load(v.offset(v.pointer(index), b.mul(b.add(begin, i), integer(8))))
-            good = b.bitcast(b.icmp_unsigned("<", b.sub(places, start), end), ir.IntType(AT_ONCE))
+            good = None
+            for begin in begins:
+                near = b.icmp_unsigned("<", b.sub(number.load(place_of(begin, i)), start), end)
+                good = near if good is None else b.and_(good, near)
+            good = b.bitcast(good, ir.IntType(AT_ONCE))
             with b.if_else(b.icmp_unsigned("==", good, good.type(-1)), likely=True) as (all_good, otherwise):
                 with all_good:
                     for k in range(AT_ONCE):
                         j = b.add(i, integer(k))
-                        add(b.add(begin, j), v.offset(to, b.mul(b.sub(position(j), first), integer(v.size))))
+                        for begin, to in zip(begins, tos, strict=True):
+                            inside = b.sub(v.load_integer(place_of(begin, j)), first)
+                            add(b.add(begin, j), v.offset(to, b.mul(inside, integer(v.size))))
                 with otherwise, each(v, i, b.add(i, integer(AT_ONCE)), 1) as j:
-                    asking(j)
+                    for begin, to in zip(begins, tos, strict=True):
+                        asking(begin, to, j)
         with each(v, some, n, 1) as i:
-            asking(i)
+            for begin, to in zip(begins, tos, strict=True):
+                asking(begin, to, i)
+
+    paired = b.sub(cells, b.srem(cells, integer(TOGETHER)))
+    with each(v, zero, paired, TOGETHER) as cell:
+        scatter(cell, TOGETHER)
+    with each(v, paired, cells, 1) as cell:
+        scatter(cell, 1)
 
 
 def _scatter_apart(b, v, source, src, index, cells, n, channels, first, count, dst, pitch, step, hop, low, span, wrong):
