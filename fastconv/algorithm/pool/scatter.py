@@ -12,6 +12,7 @@ from fastconv.codegen.emit import invoke, peek, poke
 from fastconv.codegen.jit import helper, native
 from fastconv.job import LINE, Job
 from fastconv.microkernels.inventory import microkernel
+from fastconv.microkernels.poolscatter import TOGETHER
 from fastconv.pool_cost import pool_scatter_cycles
 from fastconv.problem.conv import SHORT_DTYPE
 from fastconv.problem.pool import PoolProblem, PoolSteps
@@ -147,14 +148,15 @@ class Scatter:
             block = min(problem.c, -(-problem.c // blocks // line) * line)
             part = problem.plane if not wide else max(1, min(problem.plane, WIDE_BYTES // (block * item)))
         else:
-            block = max(1, min(-(-problem.n * problem.c // (4 * threads)), (1 << 15) // problem.plane, problem.c))
+            block = max(TOGETHER, (1 << 15) // problem.plane)
+            block = max(1, min(-(-problem.n * problem.c // (4 * threads)), block, problem.c))
             part = problem.plane if not wide else min(problem.plane, WIDE_BYTES // item)
         # Few planes are cut, and every task looks for its own positions.
         blocks = -(-problem.c // block)
         if problem.n * blocks < threads and problem.plane > 1 << 14:
             part = min(part, -(-problem.plane // threads))
         parts = -(-problem.plane // part)
-        group = max(1, min(block, GROUP_ELEMENTS // part)) if parts == 1 else 1
+        group = min(block, max(TOGETHER, GROUP_ELEMENTS // part)) if parts == 1 else 1
         d, h, w = problem.axes
         # The windows are not known, but may be guessed; indices tell whether that was right. Rows of less than half a
         # vector are scattered faster.
