@@ -83,6 +83,7 @@ class Cut:
     stages: bool
     transposes: bool
     near: bool  # what a worker reads and writes stays in its L2
+    channels_outer: bool  # threads have channels of all pixels: no two of them write to one line
 
     @property
     def block_runs(self) -> int:
@@ -135,8 +136,17 @@ class Cut:
     @property
     def tasks(self) -> int:
         """How many there are."""
-        channel_blocks = -(-self.tiles // self.tiles_a_block)
-        return self.problem.n * self.problem.groups * self.row_blocks * self.column_blocks * channel_blocks
+        return self.blocks * self.channel_blocks
+
+    @property
+    def blocks(self) -> int:
+        """Of pixels, of all images and groups."""
+        return self.problem.n * self.problem.groups * self.row_blocks * self.column_blocks
+
+    @property
+    def channel_blocks(self) -> int:
+        """Of a group's output channels."""
+        return -(-self.tiles // self.tiles_a_block)
 
     @property
     def chunks(self) -> int:
@@ -186,7 +196,8 @@ class Cut:
     @property
     def strips_kept(self) -> int:
         """How many chunks' strips are kept: all, if blocks of channels use them in turn and they stay in L2, or one."""
-        all_stay = self.tiles_a_block < self.tiles and self.chunks * self.strip <= self.target.l2 * 5 // 8
+        in_turn = self.channel_blocks > 1 and not (self.channels_outer and self.blocks > 1)
+        all_stay = in_turn and self.chunks * self.strip <= self.target.l2 * 5 // 8
         return self.chunks if all_stay else 1
 
     @property
@@ -324,7 +335,7 @@ class Cut:
             def cycles(choice: tuple[int, int]) -> float:
                 """Those of the busiest thread: products, weights, x, and lines that other threads write, too."""
                 blocks, parts = choice
-                busiest = job.busiest(threads, [1] * planes, block_sizes(pieces, blocks), block_sizes(tiles, parts))
+                busiest = job.busiest(threads, block_sizes(tiles, parts), [1] * planes, block_sizes(pieces, blocks))
                 read = weights * weight * blocks * planes + inputs * READ_AGAIN * (threads if parts > 1 else 1)
                 shared = (outputs if first else 0) if parts == 1 else 0 if first else runs * run
                 return steps * busiest + read / threads + shared * (planes % threads > 0) * SHARED_LINE
@@ -336,7 +347,7 @@ class Cut:
         row_blocks = min(runs, blocks)
         column_blocks = min(-(-run // unit), -(-blocks // row_blocks)) if blocks > runs else 1
         cut = cls(problem, shape, target, item, lanes, outputs, channels, chunk, tiles, -(-tiles // parts),
-                  runs, run, row_blocks, column_blocks, flat, stages, transposes, near)  # fmt: skip
+                  runs, run, row_blocks, column_blocks, flat, stages, transposes, near, parts > 1)  # fmt: skip
         return cut._within(job.share(threads), -(-run // unit))
 
     def _within(self, limit: int, most_columns: int) -> Cut:

@@ -109,7 +109,8 @@ def dense(
 def _put_tasks(put, problem, cut, part):
     """How a task's number is taken apart."""
     put(
-        GROUPS=problem.groups, CHANNEL_BLOCKS=-(-cut.tiles // cut.tiles_a_block),
+        GROUPS=problem.groups, CHANNEL_BLOCKS=cut.channel_blocks,
+        CHANNELS_OUTER=cut.blocks if cut.channels_outer else 0,
         ROW_BLOCKS=cut.row_blocks, RUNS=cut.runs,
         COLUMN_BLOCKS=cut.column_blocks, RUN=cut.run, RUN_UNITS=cut.run_units, RUN_UNIT=cut.run_unit,
         CHANNELS=cut.channels, CHUNK=cut.chunk.channels,

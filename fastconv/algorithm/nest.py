@@ -17,7 +17,7 @@ from fastconv.codegen.jit import helper, native
 # of it is a run of pixels that are evenly spaced in the (packed) input. Where rows follow one another at the same
 # distance the plan calls the whole plane one row.
 (
-    GROUPS, CHANNEL_BLOCKS,                         # tasks, besides images and pixels
+    GROUPS, CHANNEL_BLOCKS, CHANNELS_OUTER,         # tasks; blocks of pixels, if those of channels are the outer ones
     ROW_BLOCKS, RUNS, COLUMN_BLOCKS, RUN, RUN_UNITS, RUN_UNIT,    # a block has whole units of a run, but for its end
     CHANNELS, CHUNK, R, CHUNK_R, S, CHUNK_S, CHUNKS,    # reduction: channels of a group, of a chunk; taps
     SUM_PART,                                       # products that are added up before the rest, see `sum_part`
@@ -42,7 +42,7 @@ from fastconv.codegen.jit import helper, native
     STAGED, STAGE_PIXEL, STAGE_CHANNEL, STAGE_BYTES,    # tiles go to scratch, not to y
     AFTER, FINISH, TRANSPOSE,
     NEST_FIELDS,
-) = range(79)  # fmt: skip
+) = range(80)  # fmt: skip
 
 VECTORS_TABLED = 9  # the kernel table has rows of 2 * 9 addresses: 0 to 8 vectors, whole or with a masked tail
 # The arrays of one call, as the launcher lays them out.
@@ -209,8 +209,9 @@ def dense_task(plan, call, scratch, task, run_chunk):
     `scratch` holds the number of the pixel block whose strips it holds (-1 when a worker starts), the strips, the
     stage, and room for a few finished lines.
     """
-    channel_block = task % peek(plan, CHANNEL_BLOCKS)
-    block = task // peek(plan, CHANNEL_BLOCKS)
+    channel_block, block = task % peek(plan, CHANNEL_BLOCKS), task // peek(plan, CHANNEL_BLOCKS)
+    if peek(plan, CHANNELS_OUTER) != 0:
+        channel_block, block = task // peek(plan, CHANNELS_OUTER), task % peek(plan, CHANNELS_OUTER)
     n, g, row_block, column_block = place_of(plan, block)
     oh0, ow0 = corner_of(plan, row_block, column_block)
     oh1, ow1 = corner_of(plan, row_block + 1, column_block + 1)
