@@ -326,7 +326,8 @@ class Cut:
 
         blocks, parts = fit(1), 1
         if threads > 1 and problem.flops > 1e6 and planes * blocks < 4 * threads:
-            pieces, first = runs if runs > 1 else -(-run // unit), problem.layout == "channels_first"
+            pieces = runs if runs > 1 else -(-run // (lanes if along_pixels else 1))
+            first = problem.layout == "channels_first"
             steps = problem.flops * part.pixels / (problem.oh * problem.ow)
             steps /= MATRIX_PRODUCTS if shape.products else lanes * target.multiply_adds
             weight = cost.C.pack_panel if repacks else item * cost.C.weight_byte
