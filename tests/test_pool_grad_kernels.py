@@ -12,7 +12,7 @@ from test_pool_kernels import needs_guard, some, word_of
 
 from fastconv.microkernels.inventory import microkernel
 from fastconv.microkernels.names import parse
-from fastconv.microkernels.poolscatter import AT_ONCE
+from fastconv.microkernels.poolscatter import AT_ONCE, TOGETHER
 from fastconv.microkernels.poolspot import SIDE
 
 if sys.platform.startswith("linux"):
@@ -127,7 +127,7 @@ def test_poolscatter(rng, name):
 def test_poolscatter_planes(rng, name, n):
     """Several planes, a cell each: elements of one place are added in their order, and a bad index is met anywhere."""
     model = Model(name, rng)
-    cells, first, count, span, wrong = 3, 2, 4, 7, np.zeros(1, np.int64)
+    cells, first, count, span, wrong = TOGETHER + 1, 2, 4, 7, np.zeros(1, np.int64)
     x = guarded(model.draw(cells, n, kind=model.stored), True)
     index = rng.integers(first, first + count, (cells, n))
     index[1] = rng.integers(-1, span, n)  # others' positions, and none
