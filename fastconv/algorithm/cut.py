@@ -338,7 +338,8 @@ class Cut:
                 blocks, parts = choice
                 busiest = job.busiest(threads, block_sizes(tiles, parts), [1] * planes, block_sizes(pieces, blocks))
                 read = weights * weight * blocks * planes + inputs * READ_AGAIN * (threads if parts > 1 else 1)
-                shared = (outputs if first else 0) if parts == 1 else 0 if first else runs * run
+                # Planes whose pixels two threads have, or pixels whose channels they have, lie in lines of both.
+                shared = outputs if first and parts == 1 else runs * run if not first and parts > 1 else 0
                 return steps * busiest + read / threads + shared * (planes % threads > 0) * SHARED_LINE
 
             most = min(tiles, threads // math.gcd(planes, threads))
