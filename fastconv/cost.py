@@ -42,10 +42,7 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     outputs, channels = problem.k // groups, problem.c // groups
     oh, ow, depth = problem.oh, problem.ow, channels * problem.r * problem.s
     pixels, (runs, run) = oh * ow, blocking.runs(problem, shape.in_place, shape.apart)
-    if shape.lanes == "pixels":
-        rows, vectors = outputs, -(-run // lanes)
-    else:
-        rows, vectors = run, -(-outputs // lanes)
+    rows, vectors = (outputs, -(-run // lanes)) if shape.lanes == "pixels" else (run, -(-outputs // lanes))
     step, tiles = 0.0, 0
     for size, count in blocking.counted(rows, shape.rows):
         for width, times in blocking.counted(vectors, shape.vectors):
@@ -74,8 +71,9 @@ def dense_cycles(problem: Problem, shape, target: Target, packed: bool) -> float
     elif shape.lanes == "channels" and problem.r * problem.s == 1 and problem.layout == "channels_first":
         slower = C.in_place_apart / 2 * (target.registers == 16)  # packed planes are nearer
     cycles = runs * (step * depth * (1 + slower) + tiles * chunks * C.tile)
-    if shape.panels:
-        cycles += runs * vectors * depth * C.panel
+    if shape.panels:  # vectors of a line that start anywhere, as taps make them, lie in two
+        crossing = shape.in_place and problem.r * problem.s > 1 and target.vector_bytes == 64
+        cycles += runs * vectors * depth * C.panel * (1.6 if crossing else 1.0)
     if not shape.in_place:
         last = problem.layout == "channels_last"
         rows_packed, row = (oh, ow) if shape.apart else (runs, run)
