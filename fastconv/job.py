@@ -66,7 +66,8 @@ def share(threads: int) -> int:
 def busiest(threads: int, *axes: Sequence[int]) -> float:
     """The part of the work that the busiest of `threads` threads has. Each has a range of the tasks, one for every
     combination of blocks of these sizes; the last axis is the innermost."""
-    done = np.cumsum([0, *np.ravel(functools.reduce(np.multiply.outer, axes))])
+    several = [blocks for blocks in axes if len(blocks) > 1] or [[1]]
+    done = np.cumsum([0, *np.ravel(functools.reduce(np.multiply.outer, several))])
     ends = np.arange(threads + 1) * (len(done) - 1) // threads
     return float(np.diff(done[ends]).max() / done[-1])
 

@@ -108,9 +108,10 @@ class Cut:
     @property
     def column_sizes(self) -> set[int]:
         """How many columns the blocks have."""
-        smaller = self.run_units // self.column_blocks * self.run_unit
-        last = smaller - (self.run_units * self.run_unit - self.run)
-        return {self.block_run, last} | ({smaller} if self.column_blocks > 1 else set())
+        smaller, larger = divmod(self.run_units, self.column_blocks)
+        last = smaller * self.run_unit - (self.run_units * self.run_unit - self.run)
+        several = self.column_blocks - larger > 1  # smaller ones, the last of which may lack some lanes
+        return {self.block_run, last} | ({smaller * self.run_unit} if several else set())
 
     @property
     def joined(self) -> bool:
@@ -128,7 +129,7 @@ class Cut:
 
     @property
     def tiled(self) -> set[int]:
-        """How many pixels tiles go over at a time, in the larger and in the smaller blocks."""
+        """How many pixels tiles go over at a time, in the larger, in the smaller and in the last blocks."""
         if self.joined:
             return {self.run * self.block_runs, self.run * (self.runs // self.row_blocks)}
         return self.column_sizes
@@ -324,9 +325,13 @@ class Cut:
             staged = runs * run * outputs * item // parts if stages else 0
             return max(-(-max(1, runs * run * (per_pixel + sums)) // room), -(-staged // (target.l2 // 2)))
 
+        def cut_pixels(blocks: int) -> tuple[int, int]:
+            """So many blocks at least: of rows, and of columns where there are fewer rows."""
+            rows = min(runs, blocks)
+            return rows, min(-(-run // unit), -(-blocks // rows)) if blocks > runs else 1
+
         blocks, parts = fit(1), 1
         if threads > 1 and problem.flops > 1e6 and planes * blocks < 4 * threads:
-            pieces = runs if runs > 1 else -(-run // (lanes if along_pixels else 1))
             first = problem.layout == "channels_first"
             steps = problem.flops * part.pixels / (problem.oh * problem.ow)
             steps /= MATRIX_PRODUCTS if shape.products else lanes * target.multiply_adds
@@ -335,19 +340,22 @@ class Cut:
 
             def cycles(choice: tuple[int, int]) -> float:
                 """Those of the busiest thread: products, weights, x, and lines that other threads write, too."""
-                blocks, parts = choice
-                busiest = job.busiest(threads, block_sizes(tiles, parts), [1] * planes, block_sizes(pieces, blocks))
-                read = weights * weight * blocks * planes + inputs * READ_AGAIN * (threads if parts > 1 else 1)
+                (rows, columns), parts = cut_pixels(choice[0]), choice[1]
+                each = -(-tiles // parts)
+                some = [min(each, tiles - tile) for tile in range(0, tiles, each)]
+                pixels = block_sizes(runs, rows), block_sizes(-(-run // (lanes if along_pixels else 1)), columns)
+                busiest = job.busiest(threads, some, [1] * planes, *pixels)
+                read = weights * weight * rows * columns * problem.n + inputs * READ_AGAIN * parts
                 # Planes whose pixels two threads have, or pixels whose channels they have, lie in lines of both.
-                shared = outputs if first and parts == 1 else runs * run if not first and parts > 1 else 0
-                return steps * busiest + read / threads + shared * (planes % threads > 0) * SHARED_LINE
+                shared = outputs * (planes * parts % threads > 0) if first else runs * run * (parts > 1)
+                return steps * busiest + read / threads + shared * SHARED_LINE
 
             most = min(tiles, threads // math.gcd(planes, threads))
             by_pixels = blocks * threads // math.gcd(planes * blocks, threads), 1
-            blocks, parts = min(by_pixels, (fit(most), most), key=cycles)
+            by_channels = max(fit(most), -(-threads // (planes * most))), most
+            blocks, parts = min(by_pixels, by_channels, key=cycles)
         near = problem.bytes <= target.l2 * threads
-        row_blocks = min(runs, blocks)
-        column_blocks = min(-(-run // unit), -(-blocks // row_blocks)) if blocks > runs else 1
+        row_blocks, column_blocks = cut_pixels(blocks)
         cut = cls(problem, shape, target, item, lanes, outputs, channels, chunk, tiles, -(-tiles // parts),
                   runs, run, row_blocks, column_blocks, flat, stages, transposes, near, parts > 1)  # fmt: skip
         return cut._within(job.share(threads), -(-run // unit))

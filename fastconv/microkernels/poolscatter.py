@@ -92,10 +92,11 @@ def _scatter_singly(
             for begin, to in zip(begins, tos, strict=True):
                 asking(begin, to, i)
 
-    paired = b.sub(cells, b.srem(cells, integer(TOGETHER)))
-    with each(v, zero, paired, TOGETHER) as cell:
+    # Cells that are planes; neighbouring elements of pixels do not wait for one another.
+    in_turn = b.select(b.icmp_signed("==", step, zero), b.sub(cells, b.srem(cells, integer(TOGETHER))), zero)
+    with each(v, zero, in_turn, TOGETHER) as cell:
         scatter(cell, TOGETHER)
-    with each(v, paired, cells, 1) as cell:
+    with each(v, in_turn, cells, 1) as cell:
         scatter(cell, 1)
 
 

@@ -22,7 +22,7 @@ X, W, BIAS, RESIDUAL, Y = range(5)
 HEAD = 64
 ELSEWHERE = 1  # the word of scratch that says whether an index lies outside its window
 WIDE_BYTES = 1 << 20  # of a plane, or a part of it, that is summed in scratch before it is narrowed
-GROUP_ELEMENTS = 1 << 12  # of planes that are cleared at once, and are still in L1 when they are added to
+GROUP_ELEMENTS = 1 << 12  # of planes that are cleared at once, and are still in L1 when they are added to; or TOGETHER
 SAMPLES = 32  # indices that are looked at before windows are guessed
 
 PLAN = Plan(
@@ -156,7 +156,8 @@ class Scatter:
         if problem.n * blocks < threads and problem.plane > 1 << 14:
             part = min(part, -(-problem.plane // threads))
         parts = -(-problem.plane // part)
-        group = min(block, max(TOGETHER, GROUP_ELEMENTS // part)) if parts == 1 else 1
+        together = TOGETHER if not wide or TOGETHER * part * item <= WIDE_BYTES else 1
+        group = min(block, max(together, GROUP_ELEMENTS // part)) if parts == 1 else 1
         d, h, w = problem.axes
         # The windows are not known, but may be guessed; indices tell whether that was right. Rows of less than half a
         # vector are scattered faster.

@@ -122,8 +122,7 @@ def _put_register_tiles(put, problem, cut, panels, target, keep):
     table = np.ascontiguousarray(
         channels // lanes * cut.tiles * target.vector_bytes + channels % lanes * item, np.int64
     )
-    parts = ((cut.windows[0], cut.row_blocks), (cut.windows[1], cut.column_blocks), (cut.row_classes, cut.class_blocks))
-    heights, widths, classes = ({extent // blocks, -(-extent // blocks)} for extent, blocks in parts)
+    heights, classes, widths = ({extent // blocks, -(-extent // blocks)} for extent, blocks in cut.parts)
     images = {cut.images, problem.n % cut.images or cut.images}
     tiles = {i * h * w * a * cut.column_classes for i in images for h in heights for w in widths for a in classes}
     kernels = np.zeros(15 * VECTORS_TABLED * 2, np.int64)

@@ -118,12 +118,16 @@ class Cut(NamedTuple):
     def _most_tasks(self, problem: Problem, target: Target, threads: int) -> float:
         """The work of the busiest of `threads` threads, in tasks of the largest blocks."""
         tasks = self.tasks(problem)
-        if threads == 1 or not 0 < tasks < 8 * threads:
-            return -(-tasks // threads)
+        if threads == 1 or tasks == 0:
+            return tasks
+        outputs = self.outputs(problem, target)
+        whole = problem.n * problem.groups * math.prod(extent for extent, _ in self.parts) * sum(outputs)
+        all_tasks = whole / (self.images * self.high * self.classes * self.wide * max(outputs))
+        if tasks >= 8 * threads:
+            return all_tasks / threads
         images = [self.images] * (problem.n // self.images) + [problem.n % self.images] * (problem.n % self.images > 0)
         blocks = (block_sizes(*part) for part in self.parts)
-        axes = images, [1] * problem.groups, *blocks, self.outputs(problem, target)
-        return job.busiest(threads, *axes) * math.prod(sum(a) / max(a) for a in axes)
+        return all_tasks * job.busiest(threads, images, [1] * problem.groups, *blocks, outputs)
 
     def outputs(self, problem: Problem, target: Target) -> list[int]:
         """Vectors of output channels of each block of panels."""
