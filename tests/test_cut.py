@@ -77,10 +77,7 @@ def test_threads_share_networks_layers(layout, packed, threads, most, mean):
         cut = Cut.of(
             problem, steps, best_shape(problem, steps, target, in_place, packed), target, threads, whole(problem)
         )
-        pixels = [block_sizes(cut.runs, cut.row_blocks), block_sizes(cut.run_units, cut.column_blocks)]
-        channels = [min(cut.tiles_a_block, cut.tiles - i) for i in range(0, cut.tiles, cut.tiles_a_block)]
-        axes = (channels, *pixels) if cut.channels_outer else (*pixels, channels)
-        shares[problem.label] = threads * job.busiest(threads, *axes)
+        shares[problem.label] = threads * cut.busiest(threads)
     # Times an even share. For two threads three tiles of channels and two are the worst that there is.
     assert max(shares.values()) <= most, max(shares, key=shares.get)
     assert sum(shares.values()) / len(shares) < mean

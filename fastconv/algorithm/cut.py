@@ -34,6 +34,11 @@ class Shape:
     panels: bool = False  # the pixels of some tiles are packed side by side just before their use
     apart: bool = False  # each column of taps has strips of its own, see `blocking.ragged`
 
+    @property
+    def repacks(self) -> bool:
+        """Whether each block of pixels packs the weights that it uses."""
+        return self.raw_weights and self.lanes == "channels"
+
     def channel_tiles(self, lanes: int) -> tuple[int, int]:
         """Units of output channels that are not divided, and how many of them a tile has at most."""
         if self.lanes == "channels" or self.products:
@@ -309,10 +314,9 @@ class Cut:
             beside = chunk.columns
         per_pixel = 0 if panels else chunk.channels * beside * min(problem.stride[0], chunk.rows) * item
         unit = shape.vectors * lanes if along_pixels else shape.rows
-        planes, weights = problem.n * problem.groups, problem.k * channels * problem.r * problem.s
         # Each block of pixels packs the panels it uses anew: better few blocks that fill L2 than many that fit well.
-        repacks = shape.raw_weights and not along_pixels
-        room = target.l2 * 3 // 4 if repacks else target.l2 // 3
+        room = target.l2 * 3 // 4 if shape.repacks else target.l2 // 3
+        near = problem.bytes <= target.l2 * threads
         summed = transposes or chunk.count(channels, problem.r, problem.s) > 1
 
         def fit(parts: int) -> int:
@@ -325,40 +329,45 @@ class Cut:
             staged = runs * run * outputs * item // parts if stages else 0
             return max(-(-max(1, runs * run * (per_pixel + sums)) // room), -(-staged // (target.l2 // 2)))
 
-        def cut_pixels(blocks: int) -> tuple[int, int]:
-            """So many blocks at least: of rows, and of columns where there are fewer rows."""
+        def made(blocks: int, parts: int) -> Cut:
+            """Blocks of rows, and of columns where there are fewer rows; parts of the channels."""
             rows = min(runs, blocks)
-            return rows, min(-(-run // unit), -(-blocks // rows)) if blocks > runs else 1
+            columns = min(-(-run // unit), -(-blocks // rows)) if blocks > runs else 1
+            return cls(problem, shape, target, item, lanes, outputs, channels, chunk, tiles, -(-tiles // parts),
+                       runs, run, rows, columns, flat, stages, transposes, near, parts > 1)  # fmt: skip
 
-        blocks, parts = fit(1), 1
+        blocks, planes = fit(1), problem.n * problem.groups
+        cut = made(blocks, 1)
         if threads > 1 and problem.flops > 1e6 and planes * blocks < 4 * threads:
-            first = problem.layout == "channels_first"
-            steps = problem.flops * part.pixels / (problem.oh * problem.ow)
-            steps /= MATRIX_PRODUCTS if shape.products else lanes * target.multiply_adds
-            weight = cost.C.pack_panel if repacks else item * cost.C.weight_byte
-            inputs = problem.n * problem.c * problem.h * problem.w * item
-
-            def cycles(choice: tuple[int, int]) -> float:
-                """Those of the busiest thread: products, weights, x, and lines that other threads write, too."""
-                (rows, columns), parts = cut_pixels(choice[0]), choice[1]
-                each = -(-tiles // parts)
-                some = [min(each, tiles - tile) for tile in range(0, tiles, each)]
-                pixels = block_sizes(runs, rows), block_sizes(-(-run // (lanes if along_pixels else 1)), columns)
-                busiest = job.busiest(threads, some, [1] * planes, *pixels)
-                read = weights * weight * rows * columns * problem.n + inputs * READ_AGAIN * parts
-                # Planes whose pixels two threads have, or pixels whose channels they have, lie in lines of both.
-                shared = outputs * (planes * parts % threads > 0) if first else runs * run * (parts > 1)
-                return steps * busiest + read / threads + shared * SHARED_LINE
-
-            most = min(tiles, threads // math.gcd(planes, threads))
-            by_pixels = blocks * threads // math.gcd(planes * blocks, threads), 1
-            by_channels = max(fit(most), -(-threads // (planes * most))), most
-            blocks, parts = min(by_pixels, by_channels, key=cycles)
-        near = problem.bytes <= target.l2 * threads
-        row_blocks, column_blocks = cut_pixels(blocks)
-        cut = cls(problem, shape, target, item, lanes, outputs, channels, chunk, tiles, -(-tiles // parts),
-                  runs, run, row_blocks, column_blocks, flat, stages, transposes, near, parts > 1)  # fmt: skip
+            parts = min(tiles, threads // math.gcd(planes, threads))
+            by_pixels = made(blocks * threads // math.gcd(planes * blocks, threads), 1)
+            by_channels = made(max(fit(parts), -(-threads // (planes * parts))), parts)
+            cut = min(by_pixels, by_channels, key=lambda cut: cut._cycles(threads))
         return cut._within(job.share(threads), -(-run // unit))
+
+    def busiest(self, threads: int) -> float:
+        """The part of the work that the busiest of `threads` threads has."""
+        each, planes = self.tiles_a_block, [1] * (self.problem.n * self.problem.groups)
+        channels = [min(each, self.tiles - tile) for tile in range(0, self.tiles, each)]
+        pixels = block_sizes(self.runs, self.row_blocks), block_sizes(self.run_units, self.column_blocks)
+        axes = (channels, planes, *pixels) if self.channels_outer else (planes, *pixels, channels)
+        return job.busiest(threads, *axes)
+
+    def _cycles(self, threads: int) -> float:
+        """Those of the busiest thread: products, weights and x that it reads, lines that others write, too."""
+        problem, parts = self.problem, self.channel_blocks
+        steps = problem.flops * self.runs * self.run / (problem.oh * problem.ow)
+        steps /= MATRIX_PRODUCTS if self.shape.products else self.lanes * self.target.multiply_adds
+        weights = problem.k * self.channels * problem.r * problem.s
+        weights *= cost.C.pack_panel if self.shape.repacks else self.item * cost.C.weight_byte
+        inputs = problem.n * problem.c * problem.h * problem.w * self.item
+        read = weights * self.row_blocks * self.column_blocks * problem.n + inputs * READ_AGAIN * parts
+        # Planes whose pixels two threads have, or pixels whose channels they have, lie in lines of both.
+        if problem.layout == "channels_first":
+            shared = self.outputs * (problem.n * problem.groups * parts % threads > 0)
+        else:
+            shared = self.runs * self.run * (parts > 1)
+        return steps * self.busiest(threads) + read / threads + shared * SHARED_LINE
 
     def _within(self, limit: int, most_columns: int) -> Cut:
         """With scratch of at most `limit`: fewer rows a block, then columns, then channels, as long as each helps."""
